@@ -251,9 +251,7 @@ def read_archive(file: BinaryIO, name: str, pattern: str) -> Members:
             check_path(path, name)
             total_bytes += size
             if count > MAX_MEMBERS or total_bytes > MAX_UNPACKED_BYTES:
-                raise FetchError(
-                    f"{name} unpacks to more than {MAX_MEMBERS} files or {MAX_UNPACKED_BYTES} bytes"
-                )
+                raise FetchError(f"{name} unpacks to more than {MAX_MEMBERS} files or {MAX_UNPACKED_BYTES} bytes")
             if fnmatch.fnmatchcase(path, pattern):
                 bare = PurePosixPath(path).name
                 if bare in found or bare == MARKER:
@@ -462,13 +460,9 @@ def list_sources(sources: Mapping[str, Source]) -> None:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Fetch real data sets, pinned by hash in sources.yaml.")
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="data sets to fetch, for example shakespeare"
-    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="data sets to fetch, for example shakespeare")
     parser.add_argument("--all", action="store_true", help="fetch every data set")
-    parser.add_argument(
-        "--list", action="store_true", help="list the data sets with the sizes of their downloads"
-    )
+    parser.add_argument("--list", action="store_true", help="list the data sets with the sizes of their downloads")
     parser.add_argument(
         "--into",
         type=Path,
@@ -476,9 +470,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="DIR",
         help="write to DIR/NAME (default: the folder of this script)",
     )
-    parser.add_argument(
-        "--force", action="store_true", help="fetch again, replacing the folder whatever it holds"
-    )
+    parser.add_argument("--force", action="store_true", help="fetch again, replacing the folder whatever it holds")
     options = parser.parse_args(arguments)
     if not (options.names or options.all or options.list):
         parser.error("name a data set, or use --all or --list")

@@ -143,9 +143,7 @@ def _read_once(path: Path, remedy: str, stages: tuple[str, ...] | None, verify: 
     except (FileNotFoundError, NotADirectoryError) as error:
         if os.path.isfile(path):
             raise InputError(f"{path} is a file, not a folder; move it away, then {remedy}") from error
-        raise InputError(
-            f"{path} {f'has no {MANIFEST}' if path.is_dir() else 'is missing'}; {remedy}"
-        ) from error
+        raise InputError(f"{path} {f'has no {MANIFEST}' if path.is_dir() else 'is missing'}; {remedy}") from error
     except OSError as error:
         raise InputError(f"cannot read {error.filename or path}: {error.strerror}") from error
     manifest = _parse(data, path / MANIFEST, remedy)
@@ -211,9 +209,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def _flat(value: Any, key: str = "") -> dict[str, str]:
     if isinstance(value, dict) and value:
-        return {
-            k: v for name in value for k, v in _flat(value[name], f"{key}.{name}" if key else name).items()
-        }
+        return {k: v for name in value for k, v in _flat(value[name], f"{key}.{name}" if key else name).items()}
     return {key: json.dumps(value, ensure_ascii=False)} if key else {}
 
 
@@ -280,9 +276,7 @@ def writing(path: Path, *, everything: bool = False) -> Iterator[None]:
         number = error.errno if isinstance(error, OSError) else None
         if number in _NO_ROOM or (number is None and _NO_ROOM_TEXT.search(str(error))):
             reason = os.strerror(number or errno.ENOSPC)
-            raise InputError(
-                f"{path} was not written: {reason}; free some space, then run it again"
-            ) from error
+            raise InputError(f"{path} was not written: {reason}; free some space, then run it again") from error
         if isinstance(error, OSError) and (everything or number in _REFUSED):
             where = f" ({error.filename})" if error.filename and str(error.filename) != str(path) else ""
             raise InputError(f"{path} was not written: {error.strerror or error}{where}") from error
@@ -443,9 +437,7 @@ def lock(run_dir: Path, purpose: str) -> Iterator[None]:
         try:
             held = _hold(file, os.O_RDWR | os.O_CREAT)
         except BlockingIOError:
-            raise InputError(
-                f"{run_dir} is in use by {_holder(file)}; wait until it ends, or stop it"
-            ) from None
+            raise InputError(f"{run_dir} is in use by {_holder(file)}; wait until it ends, or stop it") from None
     try:
         with writing(file, everything=True):
             os.ftruncate(held, 0)

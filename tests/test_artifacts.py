@@ -254,9 +254,7 @@ def test_write_json_killed_at_every_file_operation(run: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders are not flushed there")
-def test_everything_is_flushed_before_the_rename_that_shows_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_everything_is_flushed_before_the_rename_that_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "model", OLD)
     steps: list[str] = []
     files: dict[int, str] = {}
@@ -370,9 +368,7 @@ def test_a_limit_set_by_the_kernel_at_every_size(run: Path) -> None:
     [
         OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
         OSError("1000000 requested and 32752 written"),  # numpy.save on a full disk
-        RuntimeError(
-            "Error while serializing: I/O error: No space left on device (os error 28)"
-        ),  # safetensors
+        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),  # safetensors
     ],
 )
 def test_full_disk_in_the_words_of_each_library(run: Path, error: Exception) -> None:
@@ -466,11 +462,7 @@ def test_the_same_inputs_give_the_same_bytes(run: Path) -> None:
     write(run / "a", NEW, settings={"x": 1, "y": {"b": 2, "a": 3}})
     write(run / "b", dict(reversed(NEW.items())), settings={"y": {"a": 3, "b": 2}, "x": 1})
     first, second = ((run / name / "manifest.json").read_bytes() for name in "ab")
-    assert (
-        first == second
-        and first.startswith(b'{\n  "files": {\n    "pictures/a.png": {\n')
-        and first[-1:] == b"\n"
-    )
+    assert first == second and first.startswith(b'{\n  "files": {\n    "pictures/a.png": {\n') and first[-1:] == b"\n"
 
 
 def test_undecodable_names_survive(run: Path) -> None:
@@ -573,9 +565,7 @@ def test_a_manifest_cut_off_anywhere_is_refused(run: Path) -> None:
     data = manifest.read_bytes().rstrip()
     for length in range(0, len(data), 7):
         manifest.write_bytes(data[:length])
-        with pytest.raises(
-            InputError, match="manifest.json is damaged: not JSON .*; run: llmkit train x.yaml"
-        ):
+        with pytest.raises(InputError, match="manifest.json is damaged: not JSON .*; run: llmkit train x.yaml"):
             content(run / "model")
 
 
@@ -614,9 +604,7 @@ def test_a_newer_schema_names_the_version_to_install(run: Path) -> None:
     with pytest.raises(InputError, match="is damaged: missing or wrong: schema_version"):
         content(run / "model")
     edit(run / "model", schema_version=2, llmkit_version="9.1.0", files=...)
-    with pytest.raises(
-        InputError, match=r"was written by llmkit 9.1.0 in format 2.*: install llmkit 9.1.0 or later"
-    ):
+    with pytest.raises(InputError, match=r"was written by llmkit 9.1.0 in format 2.*: install llmkit 9.1.0 or later"):
         content(run / "model")
 
 
@@ -648,9 +636,7 @@ def test_missing_folder_missing_manifest_and_wrong_stage(run: Path) -> None:
         artifacts.read(run / "prepared", made_by="llmkit prepare x.yaml")
     write(run / "prepared", NEW)  # an empty folder is simply replaced
     assert os.listdir(run) == ["prepared"]
-    with pytest.raises(
-        InputError, match="was made by train, not by prepare or tune; make it again, or copy it"
-    ):
+    with pytest.raises(InputError, match="was made by train, not by prepare or tune; make it again, or copy it"):
         artifacts.read(run / "prepared", stage=("prepare", "tune"))
     (run / "prepared" / "notes.txt").write_text("not listed, not looked at")
     assert content(run / "prepared") == NEW
@@ -819,9 +805,7 @@ with artifacts.lock({str(run)!r}, "llmkit train x.yaml"):
 
 def test_the_second_writer_is_told_who_is_first(run: Path, children: list[subprocess.Popen]) -> None:
     child, _ = holder(children, run / "deep")
-    message = (
-        f"^{run}/deep is in use by process {child.pid} on .* \\(llmkit train x.yaml, since 20.*\\); wait"
-    )
+    message = f"^{run}/deep is in use by process {child.pid} on .* \\(llmkit train x.yaml, since 20.*\\); wait"
     with pytest.raises(InputError, match=message), artifacts.lock(run / "deep", "llmkit tune x.yaml"):
         pass
     with artifacts.lock(run / "other", "llmkit tune x.yaml"):

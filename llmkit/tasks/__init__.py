@@ -1,0 +1,19 @@
+"""The kinds of models that llmkit makes: one folder each, no task imports another.
+
+A task is a package of plain functions in modules with fixed names, imported only when needed:
+  settings  `Config`, the root section of its YAML; imports nothing heavy
+  prepare   `prepare(...)`: raw files -> arrays and meta.json
+  learn     `learner(...)`: prepared folder -> what the training loop drives (imports torch)
+  use       `load(folder)`: model folder -> a model that generates, predicts, scores (never imports torch)
+Adding a task: docs/adding_a_task.md.
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+TASKS = {"language": "llmkit.tasks.language"}
+
+
+def module(task: str, name: str) -> ModuleType:
+    """A task's module by its fixed name, for example `module("language", "use")`."""
+    return import_module(f"{TASKS[task]}.{name}")

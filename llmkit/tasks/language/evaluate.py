@@ -1,0 +1,122 @@
+"""Figures of a language model folder, through ONNX Runtime: quality on a stream of tokens, size and speed."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from llmkit import artifacts
+from llmkit.errors import InputError
+from llmkit.model_folder import ModelFolder
+from llmkit.tasks.language import prepare, use
+from llmkit.tasks.language.settings import Evaluate
+
+# Columns of the table of several models: figure, heading, whether less is better (None: neither).
+TABLE = [
+    ("size_bytes", "size", True),
+    ("loss", "loss", True),
+    ("bits_per_byte", "bits/byte", True),
+    ("accuracy", "accuracy", False),
+    ("tokens_per_second", "tokens/s", False),
+    ("scored_tokens_per_second", "scored/s", False),
+]
+SPEED_TOKENS = 400  # written greedily for the speed of one stream
+TRAIN_TOKENS = 200_000  # at most, from the middle of the training split, for train_loss
+Progress = Callable[[str, int, int | None], None]
+
+
+def evaluate(
+    folder: ModelFolder,
+    prepared: Path | None,
+    settings: Evaluate,
+    on: list[Path],
+    work: Path,
+    progress: Progress,
+    warn: Callable[[str], None],
+) -> dict[str, Any]:
+    """The figures of design's contract on a split of `prepared`, or on the files `on`.
+
+    Raises InputError when the split is missing or the data was made with another vocabulary.
+    """
+    opening = time.perf_counter()
+    model = use.load(folder)
+    next(model.stream("", greedy=True, max_tokens=1, stop_at_document_end=False), "")
+    first_token_ms = 1000 * (time.perf_counter() - opening)
+    figures: dict[str, Any] = {"split": settings.split}
+    if on:
+        tokens, text_bytes, figures["split"] = *_other(folder, on, work, progress, warn), "files"
+    else:
+        assert prepared is not None
+        _same_vocabulary(folder, prepared)
+        tokens, text_bytes, figures["split"] = _split(prepared, settings.split)
+    figures |= model.score_tokens(
+        tokens, text_bytes, lambda done, total: progress(f"scoring {folder.name}", done, total)
+    )
+    if prepared is not None and not on:
+        figures |= _gap(model, prepared, figures["loss"])
+    if figures["unknown_tokens"]:
+        warn(
+            f"{figures['unknown_tokens']:,} of {figures['tokens']:,} tokens are outside the vocabulary; "
+            "bits_per_byte is not comparable with other vocabularies"
+        )
+    figures |= {"size_bytes": folder.size_bytes, "parameters": folder.result["parameters"]}
+    return figures | {"tokens_per_second": speed(model), "first_token_ms": first_token_ms}
+
+
+def validation_loss(folder: ModelFolder, prepared: Path, progress: Progress) -> float:
+    """Loss in nats per token on the validation split, carried state."""
+    tokens, text_bytes, _ = _split(prepared, "val")
+    model = use.load(folder)
+    return model.score_tokens(tokens, text_bytes, lambda done, total: progress("measuring the loss", done, total))[
+        "loss"
+    ]
+
+
+def speed(model: use.LanguageModel) -> float:
+    """Tokens per second of one stream, greedy, the best of three."""
+    rates = []
+    for _ in range(3):
+        start = time.perf_counter()
+        [text] = model.write(
+            [""], use.settings({"greedy": True, "max_tokens": SPEED_TOKENS, "stop_at_document_end": False}), 1
+        )
+        rates.append(len(text.ids) / (time.perf_counter() - start))
+    return max(rates)
+
+
+def _gap(model: use.LanguageModel, prepared: Path, loss: float) -> dict[str, float]:
+    tokens = np.load(prepared / "train.npy", mmap_mode="r")
+    start = max(0, (len(tokens) - TRAIN_TOKENS) // 2)
+    train_loss = model.score_tokens(tokens[start : start + TRAIN_TOKENS], 1)["loss"]
+    return {"train_loss": train_loss, "generalization_gap": loss - train_loss}
+
+
+def _split(prepared: Path, name: str) -> tuple[np.ndarray, int, str]:
+    """(tokens, bytes of their text, the split's name): validation where there is no test split."""
+    if name == "test" and not (prepared / "test.npy").exists():
+        name = "val"
+    meta = prepare.read_meta(prepared)
+    return np.load(prepared / f"{name}.npy", mmap_mode="r"), meta["splits"][name]["bytes"], name
+
+
+def _same_vocabulary(folder: ModelFolder, prepared: Path) -> None:
+    digests = [artifacts.fingerprint(place / "tokenizer.json")["sha256"] for place in (folder.path, prepared)]
+    if digests[0] != digests[1]:
+        raise InputError(
+            f"{folder.path} and {prepared} have different vocabularies; evaluate the model with --on FILE, "
+            "or train it on this data"
+        )
+
+
+def _other(
+    folder: ModelFolder, on: list[Path], work: Path, progress: Progress, warn: Callable[[str], None]
+) -> tuple[np.ndarray, int]:
+    out = work / "scored.npy"
+    figures = prepare.encode_files(
+        on, folder.config.settings.prepare, folder.path / "tokenizer.json", out, work, progress, warn
+    )
+    if figures["tokens"] < 2:
+        raise InputError(f"{on[0]}: {figures['tokens']} tokens found, at least 2 are needed")
+    return np.load(out), figures["bytes"]

@@ -1,0 +1,194 @@
+"""What the training loop drives for a language model: one update, one validation, the state to go on from.
+
+In: the prepared folder (train.npy, val.npy, meta.json) and the settings. Out: trained weights, through `weights`,
+which `graph.py` writes as a model folder.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from msgspec import structs
+from torch import Tensor
+from torch.nn import functional as F
+
+from llmkit.errors import InputError
+from llmkit.model_folder import ModelFolder
+from llmkit.tasks.language import graph
+from llmkit.tasks.language.batches import TrainingStreams, scoring_windows
+from llmkit.tasks.language.network import LanguageModel
+from llmkit.tasks.language.prepare import read_meta
+from llmkit.tasks.language.settings import Config, Model, Train
+
+TIE_FROM = 1000  # tokens in the vocabulary from which the embedding is a real share of the weights
+VALIDATION_STREAMS, VALIDATION_LENGTH = 16, 256
+MAX_LOGITS = 1 << 25  # numbers in one window's logits (128 MiB)
+
+
+def build(model: Model, vocab_size: int) -> LanguageModel:
+    """The network that the settings describe."""
+    return LanguageModel(
+        vocab_size,
+        model.embedding_size,
+        model.hidden_size,
+        model.layers,
+        tie_weights=vocab_size >= TIE_FROM if model.tie_weights is None else model.tie_weights,
+        dropout=model.dropout,
+        input_dropout=model.input_dropout,
+        recurrent_dropout=model.recurrent_dropout,
+    )
+
+
+class LanguageLearner:
+    """Truncated back-propagation through time over parallel streams with carried state (a `training.loop.Learner`)."""
+
+    unit = "tokens"
+
+    def __init__(
+        self,
+        network: LanguageModel,
+        train: np.ndarray,
+        val: np.ndarray,
+        settings: Train,
+        boundary_id: int,
+        seed: int,
+        device: torch.device,
+        number_type: torch.dtype,
+        tokenizer: Path,
+    ):
+        self.tokenizer = tokenizer
+        self.network, self.val, self.device, self.number_type = network.to(device), val, device, number_type
+        self.streams = TrainingStreams(train, settings.batch_size, settings.sequence_length, boundary_id, seed)
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(),
+            settings.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        self.gradient_clip = settings.gradient_clip
+        self.carried = network.initial_state(settings.batch_size)
+        self.count = 0
+        self.step_count = settings.batch_size * settings.sequence_length
+        self.validation_count = len(val) - 1
+
+    @property
+    def epochs(self) -> float:
+        return self.streams.epochs
+
+    def step(self, learning_rate: float) -> Tensor:
+        """One update on the next window; returns its mean loss in nats per token."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.network.train()
+        window = torch.from_numpy(self.streams.next()).to(self.device)  # (T + 1, B)
+        logits, state = self.network(window[:-1], self.carried, self.number_type)
+        loss = F.cross_entropy(logits.flatten(0, 1), window[1:].flatten())
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip)
+        self.optimizer.step()
+        self.carried = (state[0].detach(), state[1].detach())
+        self.count += window[1:].numel()
+        return loss.detach()
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """`val_loss`: nats per token over the whole validation split, with carried state."""
+        self.network.eval()
+        return {"val_loss": score(self.network, self.val, self.device, self.number_type)}
+
+    def weights(self) -> dict[str, Tensor]:
+        return self.network.state_dict()
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        self.network.load_state_dict(weights)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors = {"carried.h": self.carried[0], "carried.c": self.carried[1]}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
+        return tensors, {"streams": self.streams.state(), "count": self.count}
+
+    def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
+        self.carried = tensors["carried.h"].to(self.device), tensors["carried.c"].to(self.device)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            if key.startswith("optimizer."):
+                _, index, name = key.split(".")
+                moments.setdefault(int(index), {})[name] = tensor
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        self.streams.load_state(plain["streams"])
+        self.count = plain["count"]
+
+    def start_from(self, folder: ModelFolder) -> None:
+        """Take the weights of a trained model of the same sizes and vocabulary. Raises InputError when they differ."""
+        if (folder.path / "tokenizer.json").read_bytes() != self.tokenizer.read_bytes():
+            raise InputError(
+                f"train.start_from: {folder.path} has another vocabulary than the prepared data; "
+                "prepare with the same files and tokenizer"
+            )
+        try:
+            graph.from_arrays(self.network, folder.weights())
+        except (KeyError, RuntimeError) as error:
+            raise InputError(f"train.start_from: the weights of {folder.path} do not fit model: {error}") from error
+
+    def export(self) -> tuple[Any, dict[str, np.ndarray], dict[str, Path]]:
+        """What a model folder holds: graph, weights by name and the tokenizer's file."""
+        exported, weights = graph.export(self.network)
+        return exported, weights, {"tokenizer.json": self.tokenizer}
+
+
+def score(network: LanguageModel, tokens: np.ndarray, device: torch.device, number_type: torch.dtype) -> float:
+    """Mean loss in nats per token of a stream, each token but the first predicted once, state carried along."""
+    length = max(1, min(VALIDATION_LENGTH, MAX_LOGITS // (VALIDATION_STREAMS * network.vocab_size)))
+    total, count, state = 0.0, 0, None
+    for window in scoring_windows(tokens, VALIDATION_STREAMS, length):
+        state = state or network.initial_state(window.inputs.shape[1])
+        logits, state = network(torch.from_numpy(window.inputs).to(device), state, number_type)  # (T, B, V)
+        losses = F.cross_entropy(
+            logits.flatten(0, 1), torch.from_numpy(window.targets).to(device).flatten(), reduction="none"
+        )
+        total += losses[torch.from_numpy(window.counted).to(device).flatten()].double().sum().item()
+        count += int(window.counted.sum())
+    return total / count
+
+
+def learner(
+    prepared: Path, settings: Config, device: torch.device, number_type: torch.dtype, warn: Callable[[str], None]
+) -> LanguageLearner:
+    """The learner of a prepared folder, its weights initialised from the seed.
+
+    Where the data is shorter than a window, the window is shortened with a warning.
+    """
+    torch.manual_seed(settings.seed)
+    meta = read_meta(prepared)
+    train, val = (np.load(prepared / f"{name}.npy", mmap_mode="r") for name in ("train", "val"))
+    train_settings = fit_to_data(settings.train, len(train), warn)
+    network = build(settings.model, meta["vocab_size"])
+    return LanguageLearner(
+        network,
+        train,
+        val,
+        train_settings,
+        meta["boundary_id"],
+        settings.seed,
+        device,
+        number_type,
+        prepared / "tokenizer.json",
+    )
+
+
+def fit_to_data(settings: Train, tokens: int, warn: Callable[[str], None]) -> Train:
+    """Fewer streams and shorter windows where `tokens` do not fill them."""
+    batch_size = min(settings.batch_size, max(1, tokens // 4))
+    length = min(settings.sequence_length, max(1, tokens // batch_size - 1))
+    if (batch_size, length) == (settings.batch_size, settings.sequence_length):
+        return settings
+    warn(
+        f"the training split has only {tokens:,} tokens: train.batch_size {settings.batch_size} → {batch_size}, "
+        f"train.sequence_length {settings.sequence_length} → {length}; expect little of a model of so little text"
+    )
+    return structs.replace(settings, batch_size=batch_size, sequence_length=length)

@@ -1,0 +1,135 @@
+"""Settings of `task: language`: what each section of the config may say, with defaults and units."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, field
+
+from llmkit.compression.settings import Quantize, Variant
+from llmkit.config import Section
+from llmkit.evaluation import Evaluate as EvaluateBase
+from llmkit.training.settings import Training, Tune
+
+Share = Annotated[float, Meta(ge=0, lt=1)]
+Dropout = Annotated[float, Meta(ge=0, lt=1)]
+Size = Annotated[int, Meta(ge=1, le=65_536)]
+
+
+class Tokenizer(Section):
+    """How text becomes token ids. Trained on the training split only."""
+
+    kind: Literal["char", "byte", "word", "bpe"] = "char"
+    """char: a token per Unicode character; byte: per UTF-8 byte; word: per word; bpe: byte-level byte-pair encoding."""
+    vocab_size: Annotated[int, Meta(ge=2, le=1_000_000)] = 8000
+    """Tokens in the vocabulary, for word (the most frequent) and bpe."""
+
+
+class Split(Section):
+    """Which part of the data is held out."""
+
+    val: Share = 0.05
+    """Share of the characters used for validation."""
+    test: Share = 0.05
+    """Share of the characters kept for the final test; 0 makes no test split."""
+    by: Literal["position", "document", "hash"] = "position"
+    """position: the end of the stream (validation, then test); document: whole documents chosen by the seed;
+    hash: whole documents chosen by their text, so that adding documents moves no other and copies stay together."""
+
+
+class Prepare(Section):
+    """Raw files to arrays of token ids."""
+
+    files: str | list[str] = ""
+    """A glob or a list of globs, relative to the working directory; ** descends into folders. Read in the order of the
+    list, sorted within a glob. A file may be packed as .gz or, with others, in a .zip."""
+    format: Literal["auto", "text", "csv", "tsv", "jsonl"] = "auto"
+    """How a file is read; auto goes by its ending (.csv, .tsv/.tab, .jsonl/.ndjson, anything else is text). In a TSV
+    quote marks are text."""
+    field: str | None = None
+    """Column (CSV, TSV) or field (JSON Lines) that holds the text; each row is a document."""
+    encoding: str = "utf-8"
+    """Character encoding of the files."""
+    clean: str | list[str | dict[str, Any]] = "standard"
+    """A preset or an ordered list of presets and steps, each a name or {name: parameter}. Presets: standard (unicode,
+    line_ends), markdown (these and strip_markdown), letters (lower-case letters and spaces only), none. Steps with
+    their default parameter: unicode: NFC, line_ends, strip_markdown, lowercase, squeeze_space, keep: "a-z ",
+    drop_duplicates: documents (or lines)."""
+    tokenizer: Tokenizer = Tokenizer()
+    split: Split = Split()
+
+
+class Model(Section):
+    """The LSTM's sizes and its regularisation."""
+
+    embedding_size: Size = 128
+    """Numbers per token in the embedding."""
+    hidden_size: Size = 384
+    """Units per LSTM layer."""
+    layers: Annotated[int, Meta(ge=1, le=8)] = 1
+    """LSTM layers."""
+    dropout: Dropout = 0.1
+    """Dropout between layers and before the output, one mask for all time steps."""
+    input_dropout: Dropout = 0.0
+    """Dropout of the embedded inputs, one mask for all time steps."""
+    recurrent_dropout: Dropout = 0.0
+    """Dropout of the recurrent weights (weight drop), one mask per window."""
+    tie_weights: bool | None = None
+    """Share the embedding's weights with the output layer; by default where the vocabulary has 1,000 tokens or more."""
+
+
+class Train(Training):
+    """Budget, optimizer and reading of the training stream."""
+
+    sequence_length: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    """Tokens per window of back-propagation; each window's own length varies by a fifth around it."""
+
+
+class Generate(Section):
+    """How text is written. Every key is also an option of `llmkit generate`."""
+
+    prompt: str | list[str] | None = None
+    """Text to go on from; several give several texts; - reads standard input. Empty starts a document."""
+    prompt_file: str | None = None
+    """File with one prompt per line (.jsonl: a field "prompt" per line)."""
+    max_tokens: Annotated[int, Meta(ge=1)] = 200
+    """Tokens to write after each prompt."""
+    samples: Annotated[int, Meta(ge=1, le=1024)] = 1
+    """Texts to write for each prompt."""
+    temperature: Annotated[float, Meta(ge=0)] = 0.8
+    """Divides the logits before sampling: lower is safer, 0 is greedy."""
+    top_k: Annotated[int, Meta(ge=0)] = 0
+    """Sample from the k likeliest tokens; 0 from all."""
+    top_p: Annotated[float, Meta(gt=0, le=1)] = 0.95
+    """Sample from the likeliest tokens that together have this probability."""
+    min_p: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    """Leave out tokens less likely than this share of the likeliest."""
+    repetition_penalty: Annotated[float, Meta(ge=1)] = 1.0
+    """Makes tokens of the last 64 less likely (Keskar et al., arXiv 1909.05858); 1 is off."""
+    greedy: bool = False
+    """Always take the likeliest token."""
+    stop: str | list[str] = []
+    """Text (or texts) at which writing ends; it is not written."""
+    stop_at_document_end: bool = True
+    """End where the model ends the document."""
+
+
+class Evaluate(EvaluateBase):
+    """What is measured and what is required."""
+
+
+class Config(Section):
+    """A language model experiment."""
+
+    task: Literal["language"] = "language"
+    """What is learned."""
+    run_dir: str = "runs/default"
+    """Folder of everything this experiment writes; by default runs/<name of the config file>."""
+    seed: int = 1
+    """Seed of everything random."""
+    prepare: Prepare = Prepare()
+    model: Model = Model()
+    train: Train = Train()
+    tune: Tune = Tune()
+    compress: dict[str, Variant] = field(default_factory=lambda: {"int8": Quantize()})
+    """Named variants: the name is yours, `method` says how."""
+    generate: Generate = Generate()
+    evaluate: Evaluate = Evaluate()

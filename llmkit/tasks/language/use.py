@@ -1,0 +1,278 @@
+"""A language model in use: write text, score text. ONNX Runtime and numpy; never imports torch.
+
+In: a model folder. State goes in and out of the graph, so each token costs one step whatever came before it.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from llmkit.errors import ConfigError
+from llmkit.model_folder import ModelFolder
+from llmkit.runtime import sampling
+from llmkit.runtime.session import Session, log_softmax, open_session
+from llmkit.tasks.language import tokenizer as tokenizers
+from llmkit.tasks.language.batches import scoring_windows
+from llmkit.tasks.language.settings import Generate
+
+PROMPT_WINDOW = 256  # tokens of a prompt read in one call
+# Fixed, so that an int8 model scores the same whatever else is scored: its activation scale sees the whole window.
+SCORING_STREAMS, SCORING_LENGTH = 16, 64
+Warn = Callable[[str], None]
+
+
+@dataclass
+class Text:
+    """One text being written; `text` holds what is decided (nothing that may still turn out to be a stop string)."""
+
+    prompt: str
+    generator: np.random.Generator
+    decoder: tokenizers.StreamDecoder
+    stops: tuple[str, ...]
+    ids: list[int] = field(default_factory=list)
+    text: str = ""
+    held: str = ""
+    finish_reason: str | None = None
+
+    def push(self, token_id: int) -> str:
+        """Take a token; returns the text that is now certain."""
+        self.ids.append(token_id)
+        return self._take(self.decoder.push(token_id))
+
+    def end(self, reason: str) -> str:
+        """No more tokens come; returns the rest of the text."""
+        if self.finish_reason is None:
+            piece = self._take(self.decoder.flush())
+            if self.finish_reason is None:
+                self.finish_reason = reason
+                piece += self.held
+                self.text += self.held
+                self.held = ""
+            return piece
+        return ""
+
+    def _take(self, piece: str) -> str:
+        if not self.stops:
+            self.text += piece
+            return piece
+        self.held += piece
+        found = [place for stop in self.stops if (place := self.held.find(stop)) >= 0]
+        if found:
+            piece, self.held, self.finish_reason = self.held[: min(found)], "", "stop"
+        else:
+            keep = max(_overlap(self.held, stop) for stop in self.stops)
+            piece = self.held[: len(self.held) - keep]
+            self.held = self.held[len(self.held) - keep :]
+        self.text += piece
+        return piece
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of `text` that is a beginning of `stop`."""
+    return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0)
+
+
+class LanguageModel:
+    """A loaded language model. Not safe for use by several threads at once with one text each; load one per thread."""
+
+    def __init__(self, folder: ModelFolder, threads: int | None = None):
+        self.folder = folder
+        self.tokenizer = tokenizers.load(folder.path / "tokenizer.json")
+        self.encoder = tokenizers.Encoder(self.tokenizer)
+        self.table = tokenizers.token_bytes(self.tokenizer)
+        self._threads = threads
+        self._session = open_session(folder, threads or 1)  # a single stream is fastest on one thread
+        self._scoring: Session | None = None
+        self.state_names = [name for name in self._session.inputs if name != "tokens"]
+        self.state_shapes = {name: self._session.inputs[name][-1] for name in self.state_names}
+
+    # --- writing -----------------------------------------------------------------------------------------------
+
+    def generate(
+        self, prompt: str | Sequence[str] = "", *, seed: int = 1, warn: Warn | None = None, **options: Any
+    ) -> Any:
+        """Write on from a prompt: its text, without the prompt. Several prompts or `samples` give a list.
+
+        `options` are the keys of the section `generate`: max_tokens, temperature, top_p, stop, … Raises ConfigError
+        for a wrong one. The same seed gives the same text.
+        """
+        several = not isinstance(prompt, str) or options.get("samples", 1) > 1
+        texts = self.write([prompt] if isinstance(prompt, str) else list(prompt), settings(options), seed, warn)
+        return [text.text for text in texts] if several else texts[0].text
+
+    def stream(self, prompt: str = "", *, seed: int = 1, warn: Warn | None = None, **options: Any) -> Iterator[str]:
+        """Like `generate` for one text, as an iterator of pieces of text as they come."""
+        chosen = settings(options)
+        texts, logits, state = self._begin([prompt], chosen, seed, warn)
+        for _, piece in self._advance(texts, logits, state, chosen):
+            if piece:
+                yield piece
+
+    def write(
+        self,
+        prompts: Sequence[str],
+        chosen: Generate,
+        seed: int,
+        warn: Warn | None = None,
+        emit: Callable[[int, str], None] = lambda index, piece: None,
+    ) -> list[Text]:
+        """`samples` texts for each prompt, written side by side in one batch; `emit(index, piece)` gets new text."""
+        texts, logits, state = self._begin(prompts, chosen, seed, warn)
+        for index, piece in self._advance(texts, logits, state, chosen):
+            emit(index, piece)
+        return texts
+
+    def _begin(
+        self, prompts: Sequence[str], chosen: Generate, seed: int, warn: Warn | None
+    ) -> tuple[list[Text], np.ndarray, list[np.ndarray]]:
+        """Read the prompts; returns the texts, the logits (N, V) of their first tokens and their states (1, N, H)."""
+        texts: list[Text] = []
+        logits, states = [], []
+        stops = tuple([chosen.stop] if isinstance(chosen.stop, str) else chosen.stop)
+        for prompt in prompts:
+            ids = self.encoder.encode(prompt).astype(np.int64)
+            self._warn_of_unknown(prompt, ids, warn)
+            row, state = self._read(np.concatenate([[self.encoder.boundary_id], ids]))
+            for _ in range(chosen.samples):
+                generator = np.random.default_rng([seed, len(texts)])
+                texts.append(Text(prompt, generator, tokenizers.StreamDecoder(self.table), tuple(filter(None, stops))))
+                logits.append(row)
+                states.append(state)
+        return texts, np.concatenate(logits), [np.concatenate(part, axis=1) for part in zip(*states, strict=True)]
+
+    def _read(self, ids: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Logits (1, V) after the last of the ids (T,), and the state there."""
+        state = self._zero_state(1)
+        for start in range(0, len(ids), PROMPT_WINDOW):
+            feeds = dict(zip(self.state_names, state, strict=True))
+            logits, *state = self._session.run(None, {"tokens": ids[start : start + PROMPT_WINDOW, None], **feeds})
+        return logits[-1], state
+
+    def _zero_state(self, streams: int) -> list[np.ndarray]:
+        return [np.zeros((1, streams, size), np.float32) for size in self.state_shapes.values()]
+
+    def _warn_of_unknown(self, prompt: str, ids: np.ndarray, warn: Warn | None) -> None:
+        if warn and self.encoder.unknown_id is not None and self.encoder.count_unknown(ids):
+            if self.encoder.kind == "char":
+                vocabulary = self.tokenizer.get_vocab()
+                unknown = sorted({character for character in prompt if character not in vocabulary})
+                names = ", ".join(f"{character!r} (U+{ord(character):04X})" for character in unknown[:10])
+                warn(f"the prompt has characters that the model has never seen: {names}; it reads them as unknown")
+            else:
+                pieces = self.tokenizer.encode(prompt)
+                unknown = sorted(
+                    {
+                        prompt[a:b].strip()
+                        for token, (a, b) in zip(pieces.ids, pieces.offsets, strict=True)
+                        if token == self.encoder.unknown_id
+                    }
+                )
+                warn(
+                    f"the prompt has words that the model has never seen: {', '.join(unknown[:10])}; "
+                    "it reads them as unknown"
+                )
+
+    def _advance(
+        self, texts: list[Text], logits: np.ndarray, state: list[np.ndarray], chosen: Generate
+    ) -> Iterator[tuple[int, str]]:
+        """Write all texts to their ends, a token of each in turn; yields (index of the text, new text).
+
+        A text that has ended leaves the batch, so that the others go faster.
+        """
+        how = sampling.Sampling(
+            0.0 if chosen.greedy else chosen.temperature,
+            chosen.top_k,
+            chosen.top_p,
+            chosen.min_p,
+            chosen.repetition_penalty,
+        )
+        run, names = self._session.run, ["tokens", *self.state_names]
+        boundary, unknown = self.encoder.boundary_id, self.encoder.unknown_id
+        active = list(range(len(texts)))
+        for count in range(1, chosen.max_tokens + 1):
+            if unknown is not None:
+                logits[:, unknown] = -np.inf  # the model never writes "unknown"
+            if not chosen.stop_at_document_end:
+                logits[:, boundary] = -np.inf
+            tokens = []
+            for row, index in enumerate(active):
+                text = texts[index]
+                uniform = 0.0 if how.greedy else text.generator.random()
+                token = sampling.draw(logits[row], how, uniform, text.ids)
+                tokens.append(token)
+                piece = text.end("document end") if token == boundary else text.push(token)
+                if count == chosen.max_tokens:
+                    piece += text.end("length")
+                yield index, piece
+            ended = [row for row, index in enumerate(active) if texts[index].finish_reason]
+            if ended:
+                rows = [row for row in range(len(active)) if row not in ended]
+                active, tokens = [active[row] for row in rows], [tokens[row] for row in rows]
+                state = [part[:, rows] for part in state]
+            if not active or count == chosen.max_tokens:
+                return
+            logits, *state = run(None, dict(zip(names, [np.array([tokens]), *state], strict=True)))
+            logits = logits[0]  # (1, N, V) -> (N, V)
+
+    # --- scoring -----------------------------------------------------------------------------------------------
+
+    def score(self, texts: str | Sequence[str]) -> dict[str, float]:
+        """Figures of the model on texts, each read as a document: loss (nats per token), bits_per_byte, …"""
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        parts = [part for text in texts for part in ([self.encoder.boundary_id], self.encoder.encode(text))]
+        tokens = np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)
+        if len(tokens) < 2:
+            raise ConfigError("there is no text to score; give at least one character")
+        return self.score_tokens(tokens, sum(len(text.encode()) for text in texts))
+
+    def score_tokens(
+        self, tokens: np.ndarray, text_bytes: int, progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> dict[str, float]:
+        """Figures on a token stream (N,): every token but the first is predicted once, state carried along.
+
+        `text_bytes`: UTF-8 bytes of its text. Returns loss (nats per token), perplexity, bits_per_byte, accuracy,
+        top5_accuracy, tokens, unknown_tokens and scored_tokens_per_second.
+        """
+        self._scoring = self._scoring or open_session(self.folder, self._threads)
+        start = time.perf_counter()
+        loss, first, five, state = 0.0, 0, 0, None
+        total = len(tokens) - 1
+        done = 0
+        for window in scoring_windows(tokens, SCORING_STREAMS, SCORING_LENGTH):
+            state = state or self._zero_state(window.inputs.shape[1])
+            feeds = dict(zip(self.state_names, state, strict=True))
+            logits, *state = self._scoring.run(None, {"tokens": window.inputs, **feeds})  # (T, B, V)
+            logits, targets = logits[window.counted], window.targets[window.counted]  # (n, V), (n,)
+            target_logits = np.take_along_axis(logits, targets[:, None], axis=1)
+            better = np.count_nonzero(logits > target_logits, axis=1)
+            loss -= float(np.take_along_axis(log_softmax(logits), targets[:, None], axis=1).sum(dtype=np.float64))
+            first += int(np.count_nonzero(better == 0))
+            five += int(np.count_nonzero(better < 5))
+            done += len(targets)
+            progress(done, total)
+        seconds = time.perf_counter() - start
+        return {
+            "loss": loss / total,
+            "bits_per_byte": loss / np.log(2) / text_bytes,
+            "perplexity": float(np.exp(min(loss / total, 700))),
+            "accuracy": first / total,
+            "top5_accuracy": five / total,
+            "tokens": total,
+            "unknown_tokens": self.encoder.count_unknown(np.asarray(tokens[1:])),
+            "scored_tokens_per_second": total / seconds,
+        }
+
+
+def settings(options: dict[str, Any]) -> Generate:
+    """The section `generate` from keyword options. Raises ConfigError for an unknown or wrong one."""
+    from llmkit import config
+
+    return config.check(options, Generate, {}, "generate")
+
+
+def load(folder: ModelFolder, threads: int | None = None) -> LanguageModel:
+    """The model of a folder, ready to use."""
+    return LanguageModel(folder, threads)

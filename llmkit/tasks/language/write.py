@@ -1,0 +1,81 @@
+"""`llmkit generate` for language models: prompts in, texts out."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from llmkit.errors import ConfigError, InputError
+from llmkit.model_folder import ModelFolder
+from llmkit.tasks.language import use
+from llmkit.tasks.language.settings import Generate
+
+
+def generate(
+    folder: ModelFolder, settings: Generate, seed: int, emit: Callable[[str], None] | None, warn: Callable[[str], None]
+) -> dict[str, Any]:
+    """Write the texts; returns {"texts": [{prompt, text, tokens, finish_reason}], tokens, seconds, …}.
+
+    `emit` gets the pieces of a single text as they come, the prompt first; with several texts it is not called.
+    Raises InputError when the prompt file cannot be read.
+    """
+    prompts = read_prompts(settings)
+    model = use.load(folder)
+    start = time.perf_counter()
+    if emit and len(prompts) * settings.samples == 1:
+        emit(prompts[0])
+        texts = model.write(prompts, settings, seed, warn, lambda index, piece: emit(piece))
+    else:
+        texts = model.write(prompts, settings, seed, warn)
+    seconds = time.perf_counter() - start
+    tokens = sum(len(text.ids) for text in texts)
+    return {
+        "texts": [
+            {"prompt": text.prompt, "text": text.text, "tokens": len(text.ids), "finish_reason": text.finish_reason}
+            for text in texts
+        ],
+        "tokens": tokens,
+        "seconds": seconds,
+        "tokens_per_second": tokens / seconds,
+        "engine": "onnxruntime",
+        "seed": seed,
+    }
+
+
+def read_prompts(settings: Generate) -> list[str]:
+    """The prompts of `prompt` and `prompt_file`; one empty prompt where there is neither."""
+    given = settings.prompt
+    prompts = [] if given is None else [given] if isinstance(given, str) else list(given)
+    prompts = [_standard_input() if prompt == "-" else prompt for prompt in prompts]
+    if settings.prompt_file:
+        prompts += _prompt_lines(Path(settings.prompt_file))
+    return prompts or [""]
+
+
+def _standard_input() -> str:
+    """Standard input as one prompt, without the line end that `echo` adds."""
+    data = sys.stdin.buffer.read()
+    try:
+        return data.decode("utf-8").removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"standard input is not UTF-8 text (byte {error.start})") from error
+
+
+def _prompt_lines(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the prompts of {path}: {error}") from error
+    if path.suffix not in (".jsonl", ".ndjson"):
+        return [line for line in lines if line.strip()]
+    prompts = []
+    for number, line in enumerate(lines, 1):
+        try:
+            prompts.append(str(json.loads(line)["prompt"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f'{path}:{number}: not a JSON object with a field "prompt"') from error
+    if not prompts:
+        raise ConfigError(f"{path} holds no prompts")
+    return prompts

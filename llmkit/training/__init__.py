@@ -1,0 +1,11 @@
+"""Training with torch: the loop, its settings, checkpoints, devices.
+
+Threads that wait for each other spin only briefly before they sleep; that has to be said before torch loads OpenMP.
+With libgomp's default, another busy program on a two-core machine made a step of the Shakespeare model take 2.9 s in
+place of 0.05 s; with a short spin it takes 0.2 s, and on an idle machine the same 0.05 s.
+"""
+
+import os
+
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")

@@ -1,0 +1,47 @@
+"""Which device trains, in which number type. Decided from flags, never from a timing."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from llmkit.errors import ConfigError
+
+
+def choose(name: str) -> torch.device:
+    """auto: CUDA where there is one, else the CPU. Raises ConfigError when cuda is asked for and there is none."""
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ConfigError("--device cuda: no CUDA device is available to torch; use --device cpu")
+    device = torch.device("cuda" if name == "cuda" or (name == "auto" and available) else "cpu")
+    if device.type == "cpu":
+        torch.set_flush_denormal(True)  # denormals can slow an LSTM many times
+    return device
+
+
+def number_type(name: str, device: torch.device) -> torch.dtype:
+    """The type of the matrix products; auto: bfloat16 where the processor computes in it."""
+    if name == "auto":
+        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else computes_in_bfloat16()
+        return torch.bfloat16 if fast else torch.float32
+    if name == "bfloat16" and device.type == "cpu" and not computes_in_bfloat16():
+        raise ConfigError("train.number_type: this processor does not compute in bfloat16; set it to auto or float32")
+    return getattr(torch, name)
+
+
+def computes_in_bfloat16() -> bool:
+    """Whether the CPU has bfloat16 matrix instructions (AVX-512 BF16 or AMX)."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most memory this process has held so far (of the GPU, on CUDA)."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.exists():
+        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,103 @@
+"""Settings of the training loop, shared by every task: budget, schedule, validation, checkpoints."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, field
+
+from llmkit.config import Section
+
+Positive = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+
+DEFAULT_MINUTES = 3.0
+
+
+class Training(Section):
+    """How long, how fast and how safely a model is trained. Exactly one budget holds."""
+
+    one_of = ("max_minutes", "steps", "epochs")
+
+    max_minutes: Positive | None = None
+    """Budget in minutes, from the first step to the last, validation included (3 where no budget is named)."""
+    steps: Count | None = None
+    """Budget in optimizer steps."""
+    epochs: Positive | None = None
+    """Budget in passes over the training split."""
+    batch_size: Count = 16
+    """Sequences (or examples) in one optimizer step."""
+    learning_rate: Positive = 1e-2
+    """Peak learning rate of AdamW."""
+    warmup_steps: Annotated[int, Meta(ge=0)] = 50
+    """Steps over which the learning rate rises from 0 to its peak; after that it falls along a half cosine."""
+    final_learning_rate: Annotated[float, Meta(ge=0, le=1)] = 0.01
+    """Learning rate at the end of the budget, as a share of the peak."""
+    weight_decay: Annotated[float, Meta(ge=0)] = 0.01
+    """Decoupled weight decay of AdamW."""
+    gradient_clip: Positive = 1.0
+    """Largest norm of the gradient; longer ones are scaled down to it."""
+    validation_steps: Count | None = None
+    """Optimizer steps between validations; by default so many that validation takes about a tenth of the time."""
+    patience: Annotated[int, Meta(ge=0)] = 10
+    """Stop after this many validations without a better one; 0 never stops early."""
+    checkpoint_steps: Count | None = None
+    """Optimizer steps between checkpoints; by default the clock decides alone."""
+    checkpoint_minutes: Positive = 2.0
+    """Minutes between checkpoints."""
+    keep_checkpoints: Count = 2
+    """Checkpoints kept of a running training; a damaged one is skipped for the one before it."""
+    number_type: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Type the matrix products are computed in; auto takes bfloat16 where the processor computes in it."""
+    start_from: str | None = None
+    """A trainable model folder whose weights are the start; by default training starts from random weights."""
+
+    def __post_init__(self) -> None:
+        named = [name for name in self.one_of if getattr(self, name) is not None]
+        if len(named) > 1:
+            raise ValueError(f"{' and '.join(named)} are given; name exactly one budget: {', '.join(self.one_of)}")
+
+    @property
+    def budget(self) -> tuple[str, float]:
+        """The budget that holds: its key and its amount."""
+        for name in self.one_of:
+            if (amount := getattr(self, name)) is not None:
+                return name, amount
+        return "max_minutes", DEFAULT_MINUTES
+
+
+class Range(Section):
+    """Values that the search may give a key: a range (low, high) or `choices`."""
+
+    low: float | int | None = None
+    """Lowest value; whole numbers search whole numbers."""
+    high: float | int | None = None
+    """Highest value."""
+    log: bool = False
+    """Search evenly on a logarithmic scale."""
+    choices: list[float | int | str | bool | None] | None = None
+    """The values themselves."""
+
+    def __post_init__(self) -> None:
+        if self.choices is not None:
+            if self.low is not None or self.high is not None or not self.choices:
+                raise ValueError("give either low and high or a list of choices")
+        elif self.low is None or self.high is None or self.low >= self.high:
+            raise ValueError("needs low and high with low < high, or choices")
+        elif self.log and self.low <= 0:
+            raise ValueError("log needs low > 0")
+
+
+class Tune(Section):
+    """The search for better settings. Each trial is a short training with its own schedule."""
+
+    search: dict[str, Range] = field(
+        default_factory=lambda: {"train.learning_rate": Range(low=2e-3, high=3e-2, log=True)}
+    )
+    """Keys to search, for example train.learning_rate: {low: 1e-3, high: 1e-2, log: true}."""
+    trials: Count = 20
+    """Trials to run, the config's own settings first."""
+    max_minutes: Positive | None = None
+    """Start no further trial after this many minutes."""
+    trial_budget: Annotated[float, Meta(gt=0, le=1)] = 0.25
+    """Share of the training budget that one trial gets."""
+    prune: bool = True
+    """Give a trial up when its validation loss is worse than the median of those before it at the same step."""

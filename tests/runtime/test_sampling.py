@@ -1,0 +1,64 @@
+"""Filters against plain definitions, and drawn frequencies against probabilities."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from llmkit.runtime.sampling import Sampling, candidates, draw, penalize
+
+
+def plain_filter(weights: np.ndarray, s: Sampling) -> set[int]:
+    """top-k, then the shortest likeliest prefix that reaches top_p, then min-p; a loop over sorted tokens."""
+    order = sorted(range(len(weights)), key=lambda i: -weights[i])
+    if s.top_k:
+        order = order[: s.top_k]
+    total, running, kept = sum(float(weights[i]) for i in order), 0.0, []
+    for i in order:
+        kept.append(i)
+        running += float(weights[i])
+        if running >= s.top_p * total:
+            break
+    return {i for i in kept if weights[i] >= s.min_p}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(0, 10_000),
+    st.integers(2, 60),
+    st.sampled_from([0, 1, 3, 10]),
+    st.sampled_from([0.1, 0.5, 0.9, 0.95]),
+    st.sampled_from([0.0, 0.05, 0.3]),
+)
+def test_candidates_are_those_of_the_definitions(seed, size, top_k, top_p, min_p):
+    logits = np.random.default_rng(seed).standard_normal(size).astype(np.float32) * 3
+    weights = np.exp(logits - logits.max())
+    how = Sampling(top_k=top_k, top_p=top_p, min_p=min_p)
+    ids, kept = candidates(weights, how)
+    assert set(range(size) if ids is None else ids.tolist()) == plain_filter(weights, how)
+    assert np.array_equal(kept, weights if ids is None else weights[ids])
+
+
+def test_draws_follow_the_softmax():
+    logits = np.log(np.array([0.1, 0.2, 0.7], np.float32))
+    uniforms = (np.arange(10_000) + 0.5) / 10_000
+    counts = np.bincount([draw(logits, Sampling(), u) for u in uniforms], minlength=3) / 10_000
+    assert counts == pytest.approx([0.1, 0.2, 0.7], abs=2e-4)
+    sharp = np.bincount([draw(logits, Sampling(temperature=0.5), u) for u in uniforms], minlength=3) / 10_000
+    assert sharp == pytest.approx(np.array([0.01, 0.04, 0.49]) / 0.54, abs=2e-4)
+
+
+def test_forbidden_tokens_are_never_drawn():
+    logits = np.array([-np.inf, 0.0, -np.inf, 0.0], np.float32)
+    drawn = {draw(logits, Sampling(top_p=p), u) for u in (0.0, 0.3, 0.6, 0.999999) for p in (1.0, 0.9)}
+    assert drawn == {1, 3}
+
+
+@pytest.mark.parametrize("how", [Sampling(temperature=0), Sampling(top_k=1)])
+def test_greedy_takes_the_likeliest(how):
+    assert draw(np.array([0.0, 2.0, 1.0], np.float32), how, 0.999) == 1
+
+
+def test_repetition_penalty_divides_positive_and_multiplies_negative_logits():
+    logits = np.array([2.0, -2.0, 3.0], np.float32)
+    assert penalize(logits, [0, 1, 1], 2.0).tolist() == [1.0, -4.0, 3.0]
+    assert logits.tolist() == [2.0, -2.0, 3.0]

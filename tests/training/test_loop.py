@@ -1,0 +1,199 @@
+"""The loop: schedule, budgets, early stopping, and runs that are interrupted anywhere and end bit for bit the same."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from llmkit import artifacts
+from llmkit.errors import Diverged, InputError, Interrupted
+from llmkit.tasks.language.learn import LanguageLearner
+from llmkit.tasks.language.network import LanguageModel
+from llmkit.tasks.language.settings import Train
+from llmkit.training import checkpoint, loop
+
+TOKENS = np.random.default_rng(0).integers(1, 9, 600).astype(np.uint8)
+SETTINGS = Train(
+    steps=12,
+    batch_size=3,
+    sequence_length=6,
+    validation_steps=4,
+    checkpoint_steps=2,
+    warmup_steps=3,
+    keep_checkpoints=3,
+)
+
+
+def make_learner(settings=SETTINGS, seed=1):
+    torch.manual_seed(seed)
+    network = LanguageModel(9, 4, 8, 2, dropout=0.2, input_dropout=0.1, recurrent_dropout=0.1)
+    return LanguageLearner(
+        network, TOKENS, TOKENS[:100], settings, 0, seed, torch.device("cpu"), torch.float32, tokenizer=None
+    )
+
+
+def train(folder, settings=SETTINGS, **others):
+    messages, events = [], []
+    arguments = {"report": events.append, "warn": messages.append} | others
+    outcome = loop.run(make_learner(settings), settings, folder, {"a": 1}, **arguments)
+    return outcome, messages, events
+
+
+def final_state(folder):
+    """Everything that the last checkpoint holds, copied: weights, best weights, optimizer, carried, random states."""
+    [last] = sorted(folder.glob("checkpoint-*"))[-1:]
+    files = {name: load_file(last / f"{name}.safetensors") for name in ("weights", "best", "state")}
+    tensors = {(file, name): tensor.clone() for file, found in files.items() for name, tensor in found.items()}
+    plain = json.loads((last / "state.json").read_text())
+    del plain["progress"]["seconds"]
+    return tensors, plain
+
+
+def assert_same(one, other):
+    assert one[1] == other[1]
+    assert one[0].keys() == other[0].keys()
+    assert all(torch.equal(one[0][key], other[0][key]) for key in one[0])
+
+
+def test_learning_rate_rises_then_falls_along_a_half_cosine():
+    settings = Train(learning_rate=1.0, warmup_steps=4, final_learning_rate=0.1)
+    assert loop.learning_rate(settings, 0, 0.0) == pytest.approx(0.25)
+    assert loop.learning_rate(settings, 3, 0.0) == pytest.approx(1.0)
+    assert loop.learning_rate(settings, 100, 0.5) == pytest.approx(0.55)
+    assert loop.learning_rate(settings, 100, 1.0) == pytest.approx(0.1)
+
+
+def test_runs_its_steps_and_keeps_the_best_weights(tmp_path):
+    outcome, _, events = train(tmp_path)
+    assert outcome.step == 12
+    losses = [event["val_loss"] for event in events if event["event"] == "validated"]
+    assert len(losses) == 3
+    assert outcome.val_loss == min(losses)
+    assert outcome.best_step == 4 * (losses.index(min(losses)) + 1)
+    learner = make_learner()
+    learner.load_weights(outcome.weights)
+    assert learner.validate()["val_loss"] == pytest.approx(outcome.val_loss, abs=1e-6)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [4, 8, 12]
+    assert len(list(tmp_path.glob("checkpoint-*"))) == 3
+
+
+def test_budget_in_epochs_and_in_minutes(tmp_path):
+    epochs = msgspec.structs.replace(SETTINGS, steps=None, epochs=0.5)
+    outcome, _, _ = train(tmp_path / "epochs", epochs)
+    assert 300 <= outcome.count < 300 + 3 * 8
+    minutes = msgspec.structs.replace(SETTINGS, steps=None, max_minutes=0.02)
+    outcome, _, _ = train(tmp_path / "minutes", minutes)
+    assert outcome.step > 1
+    assert outcome.seconds < 1.2 + 2
+
+
+def test_patience_ends_a_run_that_gets_no_better(tmp_path):
+    settings = msgspec.structs.replace(SETTINGS, steps=400, validation_steps=2, patience=2, learning_rate=1e-9)
+    learner = make_learner(settings)
+    losses = itertools.chain([3.0, 2.0], itertools.repeat(2.5))
+    learner.validate = lambda: {"val_loss": next(losses)}
+    outcome = loop.run(learner, settings, tmp_path, {}, lambda event: None, lambda message: None)
+    assert outcome.stopped_early
+    assert (outcome.step, outcome.best_step, outcome.val_loss) == (8, 4, 2.0)
+
+
+def test_divergence_is_stopped_at_once_and_the_last_checkpoint_stays(tmp_path):
+    learner = make_learner()
+    step = learner.step
+    learner.step = lambda rate: step(rate) if learner.count < 60 else torch.tensor(float("nan"))
+    with pytest.raises(Diverged, match=r"step \d+ is nan; lower train.learning_rate"):
+        loop.run(learner, SETTINGS, tmp_path, {}, lambda event: None, lambda message: None)
+    assert list(tmp_path.glob("checkpoint-*"))
+
+
+@pytest.mark.parametrize("after", [1, 3, 4, 7, 11])
+def test_ctrl_c_saves_and_the_run_ends_bit_for_bit_as_without_it(tmp_path, after):
+    whole, _, _ = train(tmp_path / "whole")
+    learner = make_learner()
+    step, seen = learner.step, itertools.count(1)
+
+    def step_then_signal(rate):
+        if next(seen) == after:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(rate)
+
+    learner.step = step_then_signal
+    with pytest.raises(Interrupted, match=f"step {after}"):
+        loop.run(learner, SETTINGS, tmp_path / "cut", {"a": 1}, lambda event: None, lambda message: None)
+    torch.manual_seed(999)  # the resumed process has random states of its own
+    resumed, _, events = train(tmp_path / "cut")
+    assert events[0] == {"event": "resumed", "step": after, "seconds": events[0]["seconds"]}
+    assert_same(final_state(tmp_path / "whole"), final_state(tmp_path / "cut"))
+    assert all(torch.equal(whole.weights[name], resumed.weights[name]) for name in whole.weights)
+    steps = [json.loads(line)["step"] for line in (tmp_path / "cut" / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [4, 8, 12]
+
+
+KILLED = """
+import os, sys
+import test_loop
+from pathlib import Path
+learner = test_loop.make_learner()
+step, seen = learner.step, iter(range(1, 100))
+def step_then_die(rate):
+    if next(seen) == int(sys.argv[2]):
+        os.kill(os.getpid(), 9)
+    return step(rate)
+learner.step = step_then_die
+test_loop.loop.run(learner, test_loop.SETTINGS, Path(sys.argv[1]), {"a": 1}, lambda e: None, lambda m: None)
+"""
+
+
+@pytest.mark.parametrize("at", [1, 6])
+def test_kill_9_loses_only_the_steps_since_the_last_checkpoint(tmp_path, at):
+    path = os.pathsep.join([os.path.dirname(__file__), os.getcwd()])
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "cut"), str(at)]
+    killed = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, check=False)
+    assert killed.returncode == -9
+    train(tmp_path / "whole")
+    train(tmp_path / "cut")
+    assert_same(final_state(tmp_path / "whole"), final_state(tmp_path / "cut"))
+
+
+def test_a_damaged_checkpoint_is_skipped_loudly_for_the_one_before(tmp_path):
+    train(tmp_path)
+    expected = final_state(tmp_path)
+    newest = sorted(tmp_path.glob("checkpoint-*"))[-1]
+    data = bytearray((newest / "weights.safetensors").read_bytes())
+    data[-3] ^= 1
+    (newest / "weights.safetensors").write_bytes(data)
+    _, messages, events = train(tmp_path)
+    assert "skipping a damaged checkpoint" in messages[0]
+    assert events[0]["step"] == 10
+    assert_same(final_state(tmp_path), expected)
+
+
+def test_other_settings_are_refused_with_the_difference(tmp_path):
+    train(tmp_path)
+    with pytest.raises(InputError, match=r"(?s)a: 1 → 2.*--fresh"):
+        checkpoint.newest(tmp_path, {"a": 2}, lambda message: None)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    train(tmp_path)
+    before = sorted(path.name for path in tmp_path.glob("checkpoint-*"))
+
+    def full(*arguments, **others):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    settings = msgspec.structs.replace(SETTINGS, steps=20)
+    with pytest.raises(InputError, match="free some space"):
+        train(tmp_path, settings)
+    assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == before
+    for name in before:
+        artifacts.read(tmp_path / name, stage="checkpoint")
