@@ -1,0 +1,141 @@
+"""Results for people: what a stage returned, as lines and tables on standard output (`--json` prints the dict)."""
+
+import sys
+from typing import Any
+
+from llmkit import tasks
+
+Columns = list[tuple[str, str, bool | None]]
+
+
+def dry_run(result: dict[str, Any]) -> None:
+    """What would run, and why."""
+    for row in result.get("models", [result]):
+        name = f" {row['name']}" if "name" in row else ""
+        if row.get("up_to_date"):
+            print(f"{result['stage']}{name}: up to date")
+        else:
+            print(f"{result['stage']}{name} would run: {'; '.join(row['would_run'])}")
+    _pairs(
+        {
+            key: result[key]
+            for key in ("steps", "epochs", "minutes", "memory_bytes", "parameters", "trials", "trial_minutes")
+            if key in result
+        }
+    )
+
+
+def figures(result: dict[str, Any]) -> None:
+    """One result: where it lies, then figure by figure."""
+    state = "up to date" if result.get("up_to_date") else "done"
+    print(f"{result['stage']}: {state}  {result.get('folder', '')}".rstrip())
+    _pairs({key: value for key, value in result.items() if key not in ("stage", "folder", "up_to_date")})
+
+
+def trials(result: dict[str, Any]) -> None:
+    """The search's trials, best first, then the figures of the model trained with the winner's settings."""
+    rows = sorted(result["trials"], key=lambda row: (row["state"] != "complete", row["val_loss"] or 0))
+    keys = list(rows[0]["settings"])
+    lines = [
+        [str(row["trial"]), row["state"], number(row["val_loss"]), *(number(row["settings"].get(key)) for key in keys)]
+        for row in rows
+    ]
+    table(["trial", "state", "val_loss", *keys], lines)
+    figures({key: value for key, value in result.items() if key != "trials"})
+
+
+def compressed(result: dict[str, Any]) -> None:
+    """The variants beside the original."""
+    rows = [result["original"], *result["models"]]
+    if any("size_bytes" not in row for row in rows):
+        return dry_run(result)
+    first = rows[0]
+    lines = [
+        [
+            row["name"],
+            size(row["size_bytes"]),
+            f"{first['size_bytes'] / row['size_bytes']:.2f}×",
+            f"{row['val_loss']:.4f}",
+            f"{100 * (row['val_loss'] / first['val_loss'] - 1):+.2f} %",
+            "up to date" if row.get("up_to_date") else row["folder"],
+        ]
+        for row in rows
+    ]
+    table(["model", "size", "smaller", "val_loss", "change", ""], lines)
+
+
+def evaluated(result: dict[str, Any], task: str) -> None:
+    """Models side by side, each figure relative to the first model's; a single model figure by figure."""
+    rows = result["models"]
+    if len(rows) == 1:
+        row = {key: value for key, value in rows[0].items() if key not in ("model", "unmet")}
+        return figures({"stage": "evaluate", "folder": rows[0]["model"], **row})
+    columns: Columns = tasks.module(task, "evaluate").TABLE
+    lines = []
+    for row in rows:
+        line = [row["name"]]
+        for key, _, less_is_better in columns:
+            shown = size(row[key]) if key == "size_bytes" else number(row[key])
+            if row is not rows[0] and rows[0][key]:
+                shown += _relative(row[key], rows[0][key], less_is_better and key == "size_bytes")
+            line.append(shown)
+        lines.append(line)
+    table(["model", *(heading for _, heading, _ in columns)], lines)
+
+
+def _relative(value: float, first: float, inverse: bool | None) -> str:
+    ratio = value / first
+    if inverse:
+        return f" ({first / value:.2f}× smaller)"
+    return f" ({100 * (ratio - 1):+.2f} %)" if 0.8 < ratio < 1.25 else f" ({ratio:.2f}×)"
+
+
+def table(headings: list[str], lines: list[list[str]]) -> None:
+    """A table: drawn by rich on a terminal, in aligned columns elsewhere."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+
+        drawn = Table(*headings)
+        for line in lines:
+            drawn.add_row(*line)
+        Console().print(drawn, highlight=False)
+        return
+    widths = [max(len(row[i]) for row in [headings, *lines]) for i in range(len(headings))]
+    for row in [headings, ["-" * width for width in widths], *lines]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def number(value: Any) -> str:
+    """A figure with as many digits as a person reads."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, int) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4f}" if abs(value) >= 0.01 or value == 0 else f"{value:.3g}"
+
+
+def size(value: float) -> str:
+    """Bytes as MB or kB."""
+    return f"{value / 1e6:.2f} MB" if value >= 1e5 else f"{value / 1e3:.1f} kB"
+
+
+def _pairs(values: dict[str, Any], indent: str = "  ") -> None:
+    flat = {key: value for key, value in values.items() if not isinstance(value, dict | list)}
+    width = max((len(key) for key in flat), default=0)
+    for key, value in flat.items():
+        shown = f"{size(value)} ({value:,})" if key.endswith("_bytes") and value is not None else number(value)
+        print(f"{indent}{key.ljust(width)}  {shown}")
+    for key, value in values.items():
+        if isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values()):
+            columns = list(dict.fromkeys(name for inner in value.values() for name in inner))
+            print(f"{indent}{key}:")
+            table(
+                [" " * 4, *columns],
+                [["    " + name, *(number(inner.get(column)) for column in columns)] for name, inner in value.items()],
+            )
+        elif isinstance(value, dict) and value:
+            print(f"{indent}{key}:")
+            _pairs(value, indent + "  ")

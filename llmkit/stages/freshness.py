@@ -1,0 +1,105 @@
+"""Is there anything to do? What a stage would write, compared with what stands in its place.
+
+An artifact is fresh when it was made by this version of llmkit, from the same settings, seed, parents (by the hash
+of their manifests) and input files (by content).
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import llmkit
+from llmkit import artifacts, tasks
+from llmkit.config import Config, to_data
+from llmkit.errors import InputError
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a stage is about to make, but for its files."""
+
+    stage: str
+    settings: dict[str, Any]
+    seed: int
+    parents: dict[str, str] = field(default_factory=dict)
+    inputs: list[dict[str, Any]] = field(default_factory=list)
+
+
+def reasons(place: Path, wanted: Wanted) -> tuple[artifacts.Artifact | None, list[str]]:
+    """(artifact, why it must be made again): no reasons when what stands at `place` is what is wanted."""
+    if not place.exists() and not place.with_name(place.name + ".old").exists():
+        return None, ["it does not exist yet"]
+    try:
+        artifact = artifacts.read(place)
+    except InputError as error:
+        if "install llmkit" in str(error):  # of a later version: not to be overwritten
+            raise
+        return None, [str(error)]
+    manifest = artifact.manifest
+    found = [f"{line}" for line in artifacts.differences(manifest["settings"], wanted.settings)]
+    if manifest["stage"] != wanted.stage:
+        found.append(f"it was made by {manifest['stage']}")
+    if manifest["seed"] != wanted.seed:
+        found.append(f"seed: {manifest['seed']} → {wanted.seed}")
+    if manifest["llmkit_version"] != llmkit.__version__:
+        found.append(f"llmkit {manifest['llmkit_version']} → {llmkit.__version__}")
+    found += [
+        f"its input {name} has changed"
+        for name in wanted.parents
+        if manifest["parents"].get(name) != wanted.parents[name]
+    ]
+    found += changed_inputs(manifest["inputs"], wanted.inputs)
+    return artifact, found
+
+
+def changed_inputs(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[str]:
+    """A line for each file that came, went or has other bytes."""
+    old, new = ({item["path"]: item["sha256"] for item in items} for items in (before, now))
+    lines = [f"{path} is new" for path in new if path not in old]
+    lines += [f"{path} is gone" for path in old if path not in new]
+    lines += [f"{path} has changed" for path in new if path in old and old[path] != new[path]]
+    return lines if len(lines) <= 3 else [*lines[:3], f"and {len(lines) - 3} more files"]
+
+
+def read_prepared(config: Config) -> artifacts.Artifact:
+    """The prepared folder, verified and fresh. Raises InputError naming the command to run when it is not.
+
+    Where the raw files are no longer there (a prepared folder copied to another machine) they are not compared.
+    """
+    command = config.command("prepare")
+    place = config.run_dir / "prepared"
+    prepared = artifacts.read(place, made_by=command, stage="prepare")
+    if prepared.manifest["task"] != config.task:
+        raise InputError(
+            f"{place} was prepared for task {prepared.manifest['task']}, not {config.task}; run: {command}"
+        )
+    changed = artifacts.differences(prepared.manifest["settings"], {"prepare": to_data(config.settings.prepare)})
+    try:
+        now = tasks.module(config.task, "prepare").inputs(config.settings.prepare)
+    except InputError:
+        now = prepared.manifest["inputs"]
+    changed += changed_inputs(prepared.manifest["inputs"], now)
+    if changed:
+        raise InputError(f"{place} is stale:\n  " + "\n  ".join(changed) + f"\nrun: {command}")
+    return prepared
+
+
+def stored(artifact: artifacts.Artifact, work: Path) -> dict[str, Any]:
+    """The result of a finished stage: what its manifest holds and, where they are still there, its timings."""
+    timings: dict[str, Any] = {}
+    place = _timings(work, artifact.path)
+    if place.exists():
+        found = artifacts.read_json(place)
+        timings = found["timings"] if found.get("manifest") == artifact.hash else {}
+    return artifact.manifest["result"] | timings
+
+
+def store_timings(artifact: artifacts.Artifact, work: Path, timings: dict[str, Any]) -> None:
+    """Keep the figures that a clock gave beside the artifact: within, the same inputs would not give the same bytes."""
+    place = _timings(work, artifact.path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    artifacts.write_json(place, {"manifest": artifact.hash, "timings": timings})
+
+
+def _timings(work: Path, folder: Path) -> Path:
+    return work / "timings" / f"{folder.parent.name}-{folder.name}.json"

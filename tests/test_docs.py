@@ -1,0 +1,63 @@
+"""Promises of the documentation: every config runs, README commands exist, the reference is what the settings say."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from llmkit import config as configs, reference
+from llmkit.stages.compress import compress
+from llmkit.stages.evaluate import evaluate
+from llmkit.stages.models import read
+from llmkit.stages.prepare import prepare
+from llmkit.stages.train import train
+
+ROOT = Path(__file__).parents[1]
+SHRUNK = {
+    "language": ["train.steps=3", "model.hidden_size=8", "model.embedding_size=4", "prepare.split={val: 0.2, test: 0.2}"]
+}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_config_runs_on_small_data(path, tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    data.mkdir()
+    for number in range(6):
+        (data / f"{number}.md").write_text(f"# Play {number}\n\n**A**  \nWords, words, words {number}.\n" * 20)
+    overrides = [f"prepare.files={data}/*.md", f"run_dir={tmp_path / 'run'}"]
+    task = configs.load(path).task
+    config = configs.load(path, [*overrides, *SHRUNK[task], "evaluate.require={}"])
+    prepare(config)
+    train(config)
+    made = compress(config)
+    folders = [read(config, name, lambda message: None) for name in ("model", *config.settings.compress)]
+    report = evaluate(folders, config, keep=True)
+    assert [row["name"] for row in report["models"]] == ["model", *(row["name"] for row in made["models"])]
+
+
+def test_config_reference_is_up_to_date():
+    assert (ROOT / "docs" / "config.md").read_text() == reference.text(), "run: make docs"
+
+
+def commands(text: str) -> list[list[str]]:
+    blocks = re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)
+    lines = [line.split("  #")[0] for block in blocks for line in block.splitlines()]
+    return [shlex.split(line) for line in lines if line.startswith(("llmkit ", "make ", "python "))]
+
+
+def test_the_commands_of_the_readme_are_there():
+    """Stages, options, make targets, scripts and configs that the README names exist."""
+    makefile = (ROOT / "Makefile").read_text()
+    found = commands((ROOT / "README.md").read_text())
+    assert len(found) >= 10
+    for program, *arguments in found:
+        if program == "make":
+            assert re.search(rf"^{arguments[0]}:", makefile, re.MULTILINE), arguments
+        elif program == "python":
+            assert (ROOT / arguments[0]).exists(), arguments
+        else:
+            assert arguments[0] in ("prepare", "train", "tune", "compress", "generate", "evaluate", "init"), arguments
+            for argument in arguments[1:]:
+                if argument.startswith("configs/"):
+                    assert (ROOT / argument).exists(), argument
