@@ -35,7 +35,7 @@ def compress(
     if unknown:
         raise ConfigError(f"compress has no variant {unknown[0]!r}; the config names: {', '.join(variants) or 'none'}")
     if not variants:
-        raise ConfigError(f"{config.path} names no variants; add one, for example compress: {{int8: {{method: quantize, bits: 8}}}}")
+        raise ConfigError(f"{config.path} has no variants; add compress: {{int8: {{method: quantize, bits: 8}}}}")
     prepared = freshness.read_prepared(config)
     original = models.read(config, model, ui.warn)
     if original.artifact.manifest["parents"].get("prepared") != prepared.hash:

@@ -63,18 +63,17 @@ def train(
             "would_run": why or ["--fresh" if fresh else "--force"],
             **probe(config, prepared, device, ui),
         }
+    from llmkit.training import checkpoint
+
     with artifacts.lock(config.run_dir, config.command("train")):
         checkpoints = work / "train"
-        finished = checkpoints / "finished"  # there, as opposed to an interrupted run, the checkpoints are spent
-        if fresh or (found and finished.exists()):
-            from llmkit.training import checkpoint
-
+        if fresh:
             checkpoint.drop(checkpoints)
         fitted = fit(config, prepared, checkpoints, device, ui)
         with artifacts.building(place) as folder:
             artifact = write_model(folder, config, fitted, wanted, prepared)
         freshness.store_timings(artifact, work, fitted.timings)
-        finished.touch()
+        checkpoint.drop(checkpoints)  # what is found there is always an interrupted run
     return {"stage": "train", "folder": str(place), **fitted.result, **fitted.timings}
 
 

@@ -5,6 +5,7 @@ RUN_DIR/work/tune/journal.log (Optuna) and goes on where it was interrupted. The
 """
 
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,8 +60,7 @@ def tune(
         }
     with artifacts.lock(config.run_dir, config.command("tune")):
         start = time.monotonic()
-        finished = work / "tune" / "finished"  # there, as opposed to an interrupted search, a changed one starts anew
-        study = open_study(config, prepared, work / "tune", fresh or (force and finished.exists()))
+        study = open_study(config, prepared, work / "tune", fresh, force)
         search(study, config, prepared, work / "tune", device, ui)
         rows = trial_rows(study)
         done = [row for row in rows if row["state"] == "complete"]
@@ -81,9 +81,9 @@ def tune(
         }
         with artifacts.building(place) as folder:
             artifact = write_model(folder, chosen, fitted, wanted, prepared, beside)
+        mark_finished(work / "tune")
         timings = fitted.timings | {"search_seconds": time.monotonic() - start}
         freshness.store_timings(artifact, work, timings)
-        finished.touch()
     return {"stage": "tune", "folder": str(place), **fitted.result, **timings}
 
 
@@ -96,7 +96,8 @@ def check_search(config: Config) -> None:
             try:
                 with_values(config, {key: value})
             except ConfigError as error:
-                raise ConfigError(f"{config.path}: tune.search: {error}") from error
+                problem = str(error).removeprefix(f"{config.path}: ")
+                raise ConfigError(f"{config.path}: tune.search: {problem}") from error
 
 
 def with_values(config: Config, values: dict[str, Any]) -> Config:
@@ -128,36 +129,32 @@ def trial_config(config: Config, values: dict[str, Any]) -> Config:
     return configs.from_data(data, config.path)
 
 
-def open_study(config: Config, prepared: artifacts.Artifact, folder: Path, fresh: bool) -> "optuna.Study":
+def open_study(config: Config, prepared: artifacts.Artifact, folder: Path, fresh: bool, force: bool = False) -> "optuna.Study":
     """The study on disk, new or gone on with; trials that a crash left running are put back in the queue.
 
     Raises InputError with the differences when the study there was made for other settings or data.
     """
-    import shutil
-
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if fresh:
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
     searched = to_data(config.settings.tune)
     for key in ("trials", "max_minutes"):
         del searched[key]  # a longer search goes on from a shorter one
     identity = model_settings(config) | {"tune": searched, "seed": config.settings.seed, "prepared": prepared.hash}
-    if (folder / "study.json").exists():
-        changed = artifacts.differences(artifacts.read_json(folder / "study.json"), identity)
-        if changed and (folder / "finished").exists():
-            return open_study(config, prepared, folder, fresh=True)
-        if changed:
-            raise InputError(
-                f"{folder} holds a search with other settings:\n  "
-                + "\n  ".join(changed)
-                + "\nset them back to go on, or start anew with --fresh"
-            )
-    (folder / "finished").unlink(missing_ok=True)
+    about = folder / "study.json"
+    found = artifacts.read_json(about) if about.exists() else {"identity": identity, "finished": False}
+    changed = artifacts.differences(found["identity"], identity)
+    if changed and not found["finished"] and not fresh:
+        raise InputError(
+            f"{folder} holds an interrupted search with other settings:\n  "
+            + "\n  ".join(changed)
+            + "\nset them back to go on, or start anew with --fresh"
+        )
+    if fresh or (found["finished"] and (changed or force)):
+        shutil.rmtree(folder, ignore_errors=True)  # a finished search has its result in RUN_DIR/tuned
+    folder.mkdir(parents=True, exist_ok=True)
     journal = folder / "journal.log"
     _cut_torn_line(journal)
     study = optuna.create_study(
@@ -169,7 +166,7 @@ def open_study(config: Config, prepared: artifacts.Artifact, folder: Path, fresh
         else optuna.pruners.NopPruner(),
         load_if_exists=True,
     )
-    artifacts.write_json(folder / "study.json", identity)
+    artifacts.write_json(about, {"identity": identity, "finished": False})
     running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
     for trial in running:
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
@@ -177,6 +174,12 @@ def open_study(config: Config, prepared: artifacts.Artifact, folder: Path, fresh
     if not study.trials:
         study.enqueue_trial(default_values(config))
     return study
+
+
+def mark_finished(folder: Path) -> None:
+    """Note that the study's winner is in its place: a study of other settings may now replace this one."""
+    about = artifacts.read_json(folder / "study.json")
+    artifacts.write_json(folder / "study.json", about | {"finished": True})
 
 
 def default_values(config: Config) -> dict[str, Any]:
@@ -227,6 +230,7 @@ def search(
             study.tell(trial, fitted.result["val_loss"])
             ui.info(f"  val_loss {fitted.result['val_loss']:.4f} after {fitted.result['steps']:,} steps")
         ui.close()
+        shutil.rmtree(folder / f"trial-{trial.number}", ignore_errors=True)
 
 
 def suggest(trial: "optuna.Trial", key: str, config: Config) -> Any:

@@ -78,8 +78,9 @@ def restore(found: Found, learner: "Learner") -> dict[str, Tensor]:
 
 
 def drop(folder: Path) -> None:
-    """Remove every checkpoint and the metrics of an interrupted run (`--fresh`)."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove every checkpoint: the run has ended, or `--fresh` gives it up. What is there belongs to a run to go on."""
+    for path in folder.glob("checkpoint-*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -65,7 +65,10 @@ def test_a_study_of_other_settings_is_refused_with_the_difference(tiny_copy):
     with pytest.raises(InputError, match=r"(?s)train.batch_size: 4 → 2.*--fresh"):
         stage.open_study(other, prepared, folder, fresh=False)
     stage.open_study(other, prepared, folder, fresh=True)
-    assert json.loads((folder / "study.json").read_text())["train"]["batch_size"] == 2
+    assert json.loads((folder / "study.json").read_text())["identity"]["train"]["batch_size"] == 2
+    stage.mark_finished(folder)
+    study = stage.open_study(config, prepared, folder, fresh=False)  # a finished one gives way
+    assert len(study.trials) == 1
 
 
 @pytest.mark.parametrize(
