@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from llmkit import artifacts, config
-from llmkit.errors import InputError
+from llmkit import artifacts, config, yaml_text
+from llmkit.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -71,7 +71,10 @@ def read(path: str | Path, made_by: str | None = None, task: str | None = None) 
     path = Path(path)
     artifact = artifacts.read(path, made_by=made_by, stage=STAGES)
     data = yaml.load((path / CONFIG).read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    found = ModelFolder(path, artifact, config.from_data(data, path / CONFIG))
+    try:
+        found = ModelFolder(path, artifact, config.from_data(data, path / CONFIG))
+    except ConfigError as error:  # a task or key that this version does not know
+        raise InputError(f"{path} does not fit llmkit {artifacts.LLMKIT_VERSION}: {error}") from error
     if task is not None and found.task != task:
         raise InputError(f"{path} is a model of task {found.task}, not {task}; name a model of task {task}")
     return found
@@ -89,8 +92,7 @@ def write(
 
     (folder / GRAPH).write_bytes(declare_weights(graph, weights))
     save_file({name: np.ascontiguousarray(array) for name, array in weights.items()}, folder / WEIGHTS)
-    text = yaml.safe_dump(config.to_data(settings), sort_keys=False, allow_unicode=True)
-    (folder / CONFIG).write_text(text, encoding="utf-8")
+    (folder / CONFIG).write_text(yaml_text.dump(config.to_data(settings)), encoding="utf-8")
     for name, source in files.items():
         shutil.copyfile(source, folder / name)
 

@@ -129,7 +129,9 @@ def trial_config(config: Config, values: dict[str, Any]) -> Config:
     return configs.from_data(data, config.path)
 
 
-def open_study(config: Config, prepared: artifacts.Artifact, folder: Path, fresh: bool, force: bool = False) -> "optuna.Study":
+def open_study(
+    config: Config, prepared: artifacts.Artifact, folder: Path, fresh: bool, force: bool = False
+) -> "optuna.Study":
     """The study on disk, new or gone on with; trials that a crash left running are put back in the queue.
 
     Raises InputError with the differences when the study there was made for other settings or data.
@@ -144,7 +146,7 @@ def open_study(config: Config, prepared: artifacts.Artifact, folder: Path, fresh
         del searched[key]  # a longer search goes on from a shorter one
     identity = model_settings(config) | {"tune": searched, "seed": config.settings.seed, "prepared": prepared.hash}
     about = folder / "study.json"
-    found = artifacts.read_json(about) if about.exists() else {"identity": identity, "finished": False}
+    found: dict[str, Any] = artifacts.read_json(about) if about.exists() else {"identity": identity, "finished": False}
     changed = artifacts.differences(found["identity"], identity)
     if changed and not found["finished"] and not fresh:
         raise InputError(

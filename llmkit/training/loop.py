@@ -19,6 +19,7 @@ from llmkit.training import checkpoint, interruption, metrics
 from llmkit.training.settings import Training
 
 VALIDATION_SHARE = 0.1  # of the time that training takes, where `validation_steps` does not say otherwise
+RESERVE = 1.15  # times the last validation's seconds, kept of a budget in minutes for the validation at its end
 LOG_SECONDS = 0.5  # between progress reports
 SMOOTHING = 0.98  # of the running training loss that is reported
 
@@ -117,7 +118,8 @@ def run(
         checkpoint.write(folder, asdict(progress), learner, best, fingerprint, settings.keep_checkpoints)
 
     def spent_share() -> float:
-        return _spent(settings, progress.step, learner.epochs, clock.seconds, validation_seconds)
+        kept = validation_seconds or _expected_validation_seconds(learner, clock.seconds)
+        return _spent(settings, progress.step, learner.epochs, clock.seconds, RESERVE * kept)
 
     def validate() -> None:
         nonlocal best, validation_seconds
@@ -202,6 +204,11 @@ def _spent(settings: Training, step: int, epochs: float, seconds: float, reserve
     if kind == "epochs":
         return epochs / amount
     return seconds / max(60 * amount - reserve_seconds, 1e-3)
+
+
+def _expected_validation_seconds(learner: Learner, seconds: float) -> float:
+    """Before the first one: a pass without gradients costs a third of one with."""
+    return learner.validation_count / 3 * seconds / max(learner.count, 1)
 
 
 def validation_interval(settings: Training, learner: Learner) -> int:

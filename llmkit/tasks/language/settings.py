@@ -123,7 +123,7 @@ class Config(Section):
     """What is learned."""
     run_dir: str = "runs/default"
     """Folder of everything this experiment writes; by default runs/<name of the config file>."""
-    seed: int = 1
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 1
     """Seed of everything random."""
     prepare: Prepare = Prepare()
     model: Model = Model()

@@ -1,0 +1,160 @@
+"""Shared by all tests: one thread for each process, a model small enough to be trained at once, the command line."""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: pytest-xdist already takes every processor
+
+import io
+import json
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "and", "it", "sleeps", "until", "noon"]
+
+
+@dataclass(frozen=True)
+class TinyRun:
+    """A finished run of `task: language`: prepared, model and compressed/int8, with absolute paths."""
+
+    config: Path
+    run_dir: Path
+    text: Path
+
+    @property
+    def model(self) -> Path:
+        """The folder of the trained model."""
+        return self.run_dir / "model"
+
+    @property
+    def int8(self) -> Path:
+        """The folder of its compressed form."""
+        return self.run_dir / "compressed" / "int8"
+
+
+def tiny_text(characters: int = 4000, seed: int = 0) -> str:
+    """Lines of words of lower-case letters: 27 different characters and the line end."""
+    words = np.random.default_rng(seed).choice(WORDS, characters)
+    lines = [" ".join(words[start : start + 8]) for start in range(0, len(words), 8)]
+    return "\n".join(lines)[: characters - 1] + "\n"
+
+
+def write_tiny_config(path: Path, text: Path, run_dir: Path) -> None:
+    """A config that is trained in a fraction of a second."""
+    path.write_text(
+        f"""\
+task: language
+run_dir: {run_dir}
+seed: 1
+prepare: {{files: {text}, split: {{val: 0.1, test: 0.1}}}}
+model: {{embedding_size: 8, hidden_size: 16, dropout: 0.0}}
+train: {{steps: 5, batch_size: 4, sequence_length: 16, number_type: float32}}
+compress:
+  int8: {{method: quantize, bits: 8}}
+generate: {{max_tokens: 20}}
+evaluate: {{split: test}}
+""",
+        encoding="utf-8",
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
+    """A finished run to read from; tests that write to one take `tiny_copy`."""
+    from llmkit import config
+    from llmkit.stages.compress import compress
+    from llmkit.stages.prepare import prepare
+    from llmkit.stages.train import train
+
+    folder = tmp_path_factory.mktemp("tiny")
+    run = TinyRun(folder / "tiny.yaml", folder / "run", folder / "text.txt")
+    run.text.write_text(tiny_text(), encoding="utf-8")
+    write_tiny_config(run.config, run.text, run.run_dir)
+    loaded = config.load(run.config)
+    prepare(loaded)
+    train(loaded)
+    compress(loaded)
+    return run
+
+
+@pytest.fixture
+def tiny_copy(tiny_run: TinyRun, tmp_path: Path) -> TinyRun:
+    """The finished run again, to change: its own config and folders, up to date; the text is shared."""
+    run = TinyRun(tmp_path / "tiny.yaml", tmp_path / "run", tiny_run.text)
+    shutil.copytree(tiny_run.run_dir, run.run_dir)
+    write_tiny_config(run.config, run.text, run.run_dir)
+    return run
+
+
+@pytest.fixture
+def tiny_fresh(tmp_path: Path) -> TinyRun:
+    """A run of which nothing has been made, with a text of its own."""
+    run = TinyRun(tmp_path / "tiny.yaml", tmp_path / "run", tmp_path / "text.txt")
+    run.text.write_text(tiny_text(), encoding="utf-8")
+    write_tiny_config(run.config, run.text, run.run_dir)
+    return run
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command line that has ended: its exit code, standard output and standard error."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output, which must be exactly one JSON object."""
+        found = json.loads(self.out)
+        assert isinstance(found, dict)
+        return found
+
+    @property
+    def error(self) -> str:
+        """The message of a command that failed, its last words on standard error."""
+        _, *messages = re.split(r"^error: ", self.err, flags=re.MULTILINE)
+        [message] = messages
+        assert "Traceback" not in self.err
+        return message.removesuffix("\n")
+
+
+class NotToBeRead(io.RawIOBase):
+    """Standard input of commands that must not read it."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        raise AssertionError("the command read standard input")
+
+
+@pytest.fixture
+def llmkit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Runs `llmkit ARGUMENTS` in this process. `stdin`: the bytes of standard input, which is else not to be read."""
+    from llmkit import cli
+
+    def run(*arguments: object, stdin: bytes | None = None) -> Ran:
+        raw = NotToBeRead() if stdin is None else io.BytesIO(stdin)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(raw)))  # type: ignore[type-var]
+        monkeypatch.setattr(sys, "argv", ["llmkit", *map(str, arguments)])
+        capsys.readouterr()
+        handler = signal.getsignal(signal.SIGTERM)
+        try:
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+        code = ended.value.code
+        assert isinstance(code, int)
+        return Ran(code, *capsys.readouterr())
+
+    return run
