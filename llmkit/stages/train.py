@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from llmkit import artifacts, model_folder, tasks
+from llmkit import artifacts, model_folder, pictures, tasks
 from llmkit.config import Config, to_data
 from llmkit.console import Console
 from llmkit.errors import ConfigError
@@ -74,6 +74,8 @@ def train(
             artifact = write_model(folder, config, fitted, wanted, prepared)
         freshness.store_timings(artifact, work, fitted.timings)
         checkpoint.drop(checkpoints)  # what is found there is always an interrupted run
+        if pictures.loss_curve(fitted.metrics, checkpoints / "loss.png"):
+            ui.info(f"loss curve: {checkpoints / 'loss.png'}")
     return {"stage": "train", "folder": str(place), **fitted.result, **fitted.timings}
 
 
@@ -101,8 +103,6 @@ def fit(
         "number_type": str(number_type),
         "torch": torch.__version__,
     }
-    for key in ("checkpoint_steps", "checkpoint_minutes", "keep_checkpoints"):
-        del fingerprint["train"][key]  # how often work is saved does not change the work
     outcome = loop.run(learner, settings, checkpoints, fingerprint, ui.training, ui.warn, prune)
     ui.close()
     learner.load_weights(outcome.weights)
@@ -207,8 +207,11 @@ def probe(config: Config, prepared: artifacts.Artifact, device: str, ui: Console
 
 
 def model_settings(config: Config) -> dict[str, Any]:
-    """The sections that decide what a trained model is."""
-    return {"model": to_data(config.settings.model), "train": to_data(config.settings.train)}
+    """The keys that decide what a trained model is; how often the work is saved does not."""
+    train = to_data(config.settings.train)
+    for key in ("checkpoint_steps", "checkpoint_minutes", "keep_checkpoints"):
+        del train[key]
+    return {"model": to_data(config.settings.model), "train": train}
 
 
 def _parents(prepared: artifacts.Artifact, start: model_folder.ModelFolder | None) -> dict[str, str]:

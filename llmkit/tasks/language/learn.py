@@ -14,6 +14,7 @@ from msgspec import structs
 from torch import Tensor
 from torch.nn import functional as F
 
+from llmkit.config import to_data
 from llmkit.errors import InputError
 from llmkit.model_folder import ModelFolder
 from llmkit.tasks.language import graph
@@ -133,7 +134,10 @@ class LanguageLearner:
         try:
             graph.from_arrays(self.network, folder.weights())
         except (KeyError, RuntimeError) as error:
-            raise InputError(f"train.start_from: the weights of {folder.path} do not fit model: {error}") from error
+            raise InputError(
+                f"train.start_from: {folder.path} has other sizes than the section model; take its sizes: "
+                f"{to_data(folder.config.settings.model)}"
+            ) from error
 
     def export(self) -> tuple[Any, dict[str, np.ndarray], dict[str, Path]]:
         """What a model folder holds: graph, weights by name and the tokenizer's file."""
