@@ -1,7 +1,7 @@
 """llmkit: from raw files to a small model that ships.
 
-    model = llmkit.load("runs/shakespeare/compressed/int8")
-    model.generate("To be", max_tokens=100)
+model = llmkit.load("runs/shakespeare/compressed/int8")
+model.generate("To be", max_tokens=100)
 """
 
 from typing import TYPE_CHECKING, Any

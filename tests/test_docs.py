@@ -15,7 +15,12 @@ from llmkit.stages.train import train
 
 ROOT = Path(__file__).parents[1]
 SHRUNK = {
-    "language": ["train.steps=3", "model.hidden_size=8", "model.embedding_size=4", "prepare.split={val: 0.2, test: 0.2}"]
+    "language": [
+        "train.steps=3",
+        "model.hidden_size=8",
+        "model.embedding_size=4",
+        "prepare.split={val: 0.2, test: 0.2}",
+    ]
 }
 
 

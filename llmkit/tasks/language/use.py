@@ -13,7 +13,7 @@ import numpy as np
 from llmkit.errors import ConfigError
 from llmkit.model_folder import ModelFolder
 from llmkit.runtime import sampling
-from llmkit.runtime.session import Session, log_softmax, open_session
+from llmkit.runtime.session import Session, Stepper, log_softmax, open_session
 from llmkit.tasks.language import tokenizer as tokenizers
 from llmkit.tasks.language.batches import scoring_windows
 from llmkit.tasks.language.settings import Generate
@@ -22,6 +22,7 @@ PROMPT_WINDOW = 256  # tokens of a prompt read in one call
 # Fixed, so that an int8 model scores the same whatever else is scored: its activation scale sees the whole window.
 SCORING_STREAMS, SCORING_LENGTH = 16, 64
 Warn = Callable[[str], None]
+State = dict[str, np.ndarray]
 
 
 @dataclass
@@ -86,8 +87,7 @@ class LanguageModel:
         self._threads = threads
         self._session = open_session(folder, threads or 1)  # a single stream is fastest on one thread
         self._scoring: Session | None = None
-        self.state_names = [name for name in self._session.inputs if name != "tokens"]
-        self.state_shapes = {name: self._session.inputs[name][-1] for name in self.state_names}
+        self.state_sizes = {name: shape[-1] for name, shape in self._session.inputs.items() if name != "tokens"}
 
     # --- writing -----------------------------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class LanguageModel:
 
     def _begin(
         self, prompts: Sequence[str], chosen: Generate, seed: int, warn: Warn | None
-    ) -> tuple[list[Text], np.ndarray, list[np.ndarray]]:
+    ) -> tuple[list[Text], np.ndarray, State]:
         """Read the prompts; returns the texts, the logits (N, V) of their first tokens and their states (1, N, H)."""
         texts: list[Text] = []
         logits, states = [], []
@@ -141,18 +141,23 @@ class LanguageModel:
                 texts.append(Text(prompt, generator, tokenizers.StreamDecoder(self.table), tuple(filter(None, stops))))
                 logits.append(row)
                 states.append(state)
-        return texts, np.concatenate(logits), [np.concatenate(part, axis=1) for part in zip(*states, strict=True)]
+        state = {name: np.concatenate([one[name] for one in states], axis=1) for name in self.state_sizes}
+        return texts, np.concatenate(logits), state
 
-    def _read(self, ids: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    def _read(self, ids: np.ndarray) -> tuple[np.ndarray, State]:
         """Logits (1, V) after the last of the ids (T,), and the state there."""
         state = self._zero_state(1)
         for start in range(0, len(ids), PROMPT_WINDOW):
-            feeds = dict(zip(self.state_names, state, strict=True))
-            logits, *state = self._session.run(None, {"tokens": ids[start : start + PROMPT_WINDOW, None], **feeds})
+            logits, state = self._window(self._session, ids[start : start + PROMPT_WINDOW, None], state)
         return logits[-1], state
 
-    def _zero_state(self, streams: int) -> list[np.ndarray]:
-        return [np.zeros((1, streams, size), np.float32) for size in self.state_shapes.values()]
+    def _window(self, session: Session, tokens: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+        """Logits (T, B, V) after each of the tokens (T, B), and the state after the last."""
+        logits, *ends = session.run(None, {"tokens": tokens, **state})
+        return logits, dict(zip(self.state_sizes, ends, strict=True))
+
+    def _zero_state(self, streams: int) -> State:
+        return {name: np.zeros((1, streams, size), np.float32) for name, size in self.state_sizes.items()}
 
     def _warn_of_unknown(self, prompt: str, ids: np.ndarray, warn: Warn | None) -> None:
         if warn and self.encoder.unknown_id is not None and self.encoder.count_unknown(ids):
@@ -176,7 +181,7 @@ class LanguageModel:
                 )
 
     def _advance(
-        self, texts: list[Text], logits: np.ndarray, state: list[np.ndarray], chosen: Generate
+        self, texts: list[Text], logits: np.ndarray, state: State, chosen: Generate
     ) -> Iterator[tuple[int, str]]:
         """Write all texts to their ends, a token of each in turn; yields (index of the text, new text).
 
@@ -189,33 +194,31 @@ class LanguageModel:
             chosen.min_p,
             chosen.repetition_penalty,
         )
-        run, names = self._session.run, ["tokens", *self.state_names]
-        boundary, unknown = self.encoder.boundary_id, self.encoder.unknown_id
+        boundary, unknown, vocab_size = self.encoder.boundary_id, self.encoder.unknown_id, logits.shape[1]
         active = list(range(len(texts)))
+        stepper = Stepper(self._session, state, vocab_size)
         for count in range(1, chosen.max_tokens + 1):
             if unknown is not None:
                 logits[:, unknown] = -np.inf  # the model never writes "unknown"
             if not chosen.stop_at_document_end:
                 logits[:, boundary] = -np.inf
-            tokens = []
+            tokens, ended = [], False
             for row, index in enumerate(active):
                 text = texts[index]
-                uniform = 0.0 if how.greedy else text.generator.random()
-                token = sampling.draw(logits[row], how, uniform, text.ids)
+                token = sampling.draw(logits[row], how, text.generator, text.ids)
                 tokens.append(token)
                 piece = text.end("document end") if token == boundary else text.push(token)
                 if count == chosen.max_tokens:
                     piece += text.end("length")
+                ended = ended or text.finish_reason is not None
                 yield index, piece
-            ended = [row for row, index in enumerate(active) if texts[index].finish_reason]
             if ended:
-                rows = [row for row in range(len(active)) if row not in ended]
+                rows = [row for row, index in enumerate(active) if texts[index].finish_reason is None]
+                if not rows:
+                    return
                 active, tokens = [active[row] for row in rows], [tokens[row] for row in rows]
-                state = [part[:, rows] for part in state]
-            if not active or count == chosen.max_tokens:
-                return
-            logits, *state = run(None, dict(zip(names, [np.array([tokens]), *state], strict=True)))
-            logits = logits[0]  # (1, N, V) -> (N, V)
+                stepper = Stepper(self._session, stepper.state(rows), vocab_size)
+            logits = stepper.step(tokens)
 
     # --- scoring -----------------------------------------------------------------------------------------------
 
@@ -243,8 +246,7 @@ class LanguageModel:
         done = 0
         for window in scoring_windows(tokens, SCORING_STREAMS, SCORING_LENGTH):
             state = state or self._zero_state(window.inputs.shape[1])
-            feeds = dict(zip(self.state_names, state, strict=True))
-            logits, *state = self._scoring.run(None, {"tokens": window.inputs, **feeds})  # (T, B, V)
+            logits, state = self._window(self._scoring, window.inputs, state)  # (T, B, V)
             logits, targets = logits[window.counted], window.targets[window.counted]  # (n, V), (n,)
             target_logits = np.take_along_axis(logits, targets[:, None], axis=1)
             better = np.count_nonzero(logits > target_logits, axis=1)

@@ -29,7 +29,9 @@ def folder(tmp_path_factory):
     with artifacts.building(place / "model") as building:
         files = {"tokenizer.json": place / "tokenizer.json"}
         model_folder.write(building.path, exported, weights, Config(), files)
-        building.finish(stage="train", task="language", settings={}, seed=0, result={"parameters": 1, "trainable": True})
+        building.finish(
+            stage="train", task="language", settings={}, seed=0, result={"parameters": 1, "trainable": True}
+        )
     return place / "model", network
 
 
