@@ -733,7 +733,7 @@ def test_a_swap_that_fails_half_way_is_undone_at_once(run: Path, monkeypatch: py
 @needs_fork
 def test_a_half_deleted_folder_has_no_manifest(run: Path) -> None:
     for number in range(1, 100):
-        write(run / "model", {name: b"" for name in "abcdefgh"})
+        write(run / "model", dict.fromkeys("abcdefgh", b""))
 
         def killed(number: int = number) -> None:
             Faults(number, kill)

@@ -21,7 +21,6 @@ class Session:
         options.intra_op_num_threads = threads or usable_processors()
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        options.add_session_config_entry("session.set_denormal_as_zero", "1")  # denormals slow an LSTM many times
         self.weights = {name: ort.OrtValue.ortvalue_from_numpy(array) for name, array in weights.items()}
         self._arrays = weights
         options.add_external_initializers(list(self.weights), list(self.weights.values()))

@@ -103,7 +103,8 @@ def fit(
         "number_type": str(number_type),
         "torch": torch.__version__,
     }
-    outcome = loop.run(learner, settings, checkpoints, fingerprint, ui.training, ui.warn, prune)
+    with devices.flushed_denormals():
+        outcome = loop.run(learner, settings, checkpoints, fingerprint, ui.training, ui.warn, prune)
     ui.close()
     learner.load_weights(outcome.weights)
     graph, weights, files = learner.export()
@@ -182,16 +183,17 @@ def probe(config: Config, prepared: artifacts.Artifact, device: str, ui: Console
     chosen = devices.choose(device)
     number_type = devices.number_type(config.settings.train.number_type, chosen)
     learner = make_learner(config, prepared, chosen, number_type, ui)
-    learner.step(config.settings.train.learning_rate)
-    start, epochs, steps = time.monotonic(), learner.epochs, 0
-    while steps < 3 or time.monotonic() - start < PROBE_SECONDS:
+    with devices.flushed_denormals():
         learner.step(config.settings.train.learning_rate)
-        steps += 1
-    seconds = (time.monotonic() - start) / steps
-    epoch = (learner.epochs - epochs) / steps
-    start = time.monotonic()
-    learner.validate()
-    validation = time.monotonic() - start
+        start, epochs, steps = time.monotonic(), learner.epochs, 0
+        while steps < 3 or time.monotonic() - start < PROBE_SECONDS:
+            learner.step(config.settings.train.learning_rate)
+            steps += 1
+        seconds = (time.monotonic() - start) / steps
+        epoch = (learner.epochs - epochs) / steps
+        start = time.monotonic()
+        learner.validate()
+        validation = time.monotonic() - start
     per_step = seconds + validation / loop.validation_interval(config.settings.train, learner)
     kind, amount = config.settings.train.budget
     total = {"steps": amount, "epochs": amount / epoch, "max_minutes": max(60 * amount - validation, 0) / per_step}[

@@ -1,6 +1,8 @@
 """Which device trains, in which number type. Decided from flags, never from a timing."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,10 +15,20 @@ def choose(name: str) -> torch.device:
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise ConfigError("--device cuda: no CUDA device is available to torch; use --device cpu")
-    device = torch.device("cuda" if name == "cuda" or (name == "auto" and available) else "cpu")
-    if device.type == "cpu":
-        torch.set_flush_denormal(True)  # denormals can slow an LSTM many times
-    return device
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and available) else "cpu")
+
+
+@contextmanager
+def flushed_denormals() -> Iterator[None]:
+    """Denormal numbers count as zero within the block: they can slow an LSTM many times.
+
+    Only there, since it holds for the whole thread: checks such as "greater than 0" of other libraries break on it.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def number_type(name: str, device: torch.device) -> torch.dtype:

@@ -18,7 +18,7 @@ from llmkit.errors import Diverged, InputError, Interrupted
 from llmkit.tasks.language.learn import LanguageLearner
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.settings import Train
-from llmkit.training import checkpoint, loop
+from llmkit.training import checkpoint, devices, loop
 
 TOKENS = np.random.default_rng(0).integers(1, 9, 600).astype(np.uint8)
 SETTINGS = Train(
@@ -197,3 +197,10 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == before
     for name in before:
         artifacts.read(tmp_path / name, stage="checkpoint")
+
+
+def test_denormals_are_flushed_only_within_the_block():
+    tiny = torch.tensor(1e-40)
+    with devices.flushed_denormals():
+        assert (tiny * 1.0).item() == 0
+    assert (tiny * 1.0).item() > 0
