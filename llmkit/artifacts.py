@@ -25,6 +25,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import llmkit
+from llmkit import file_locks
 from llmkit.errors import InputError, LlmkitError
 
 SCHEMA_VERSION = 1
@@ -113,7 +114,7 @@ def building(path: Path) -> Iterator[Folder]:
                 with suppress(OSError):
                     _restore(place)
                 shutil.rmtree(folder, ignore_errors=True)
-                _release(held)
+                file_locks.release(held)
 
 
 def read(
@@ -405,10 +406,10 @@ def _new_folder(place: Path) -> tuple[Path, int | None]:
         folder = place.with_name(f".{place.name}.building-{os.getpid()}-{secrets.token_hex(4)}")
         folder.mkdir()
         with suppress(BlockingIOError, FileNotFoundError):  # a sweeping writer came between the two calls
-            held = _hold_folder(folder)
+            held = file_locks.hold_folder(folder)
             if folder.exists():
                 return folder, held
-            _release(held)
+            file_locks.release(held)
 
 
 def _sweep(parent: Path) -> None:
@@ -416,9 +417,9 @@ def _sweep(parent: Path) -> None:
     for name in os.listdir(parent):
         if re.fullmatch(r"\..+\.building-\d+-[0-9a-f]{8}", name):
             with suppress(OSError):
-                held = _hold_folder(parent / name)
+                held = file_locks.hold_folder(parent / name)
                 shutil.rmtree(parent / name, ignore_errors=True)
-                _release(held)
+                file_locks.release(held)
 
 
 # --- locks --------------------------------------------------------------------------------------------------
@@ -435,7 +436,7 @@ def lock(run_dir: Path, purpose: str) -> Iterator[None]:
     with writing(file, everything=True):
         _make_folder(Path(os.path.realpath(run_dir)))
         try:
-            held = _hold(file, os.O_RDWR | os.O_CREAT)
+            held = file_locks.hold(file, os.O_RDWR | os.O_CREAT)
         except BlockingIOError:
             raise InputError(f"{run_dir} is in use by {_holder(file)}; wait until it ends, or stop it") from None
     try:
@@ -444,7 +445,7 @@ def lock(run_dir: Path, purpose: str) -> Iterator[None]:
             os.write(held, _json_bytes(holder))
         yield
     finally:
-        _release(held)
+        file_locks.release(held)
 
 
 def _holder(file: Path) -> str:
@@ -453,61 +454,3 @@ def _holder(file: Path) -> str:
         return f"process {who['pid']} on {who['host']} ({who['purpose']}, since {who['started']})"
     except (OSError, ValueError, TypeError, KeyError):  # it has the lock and is about to write its name
         return "another process"
-
-
-_held: set[int] = set()  # descriptors of the locks of this process
-
-
-def _hold(path: Path, flags: int) -> int:
-    """Open and lock; the descriptor closes on exec. Raises BlockingIOError while another holder has it."""
-    fd = os.open(path, flags, 0o666)
-    try:
-        _lock_descriptor(fd)
-        _held.add(fd)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _hold_folder(folder: Path) -> int | None:
-    """`_hold` of a folder; None where the system cannot lock one: the lock on the run directory must do."""
-    if sys.platform == "win32":
-        return None
-    try:
-        return _hold(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except (BlockingIOError, FileNotFoundError):
-        raise
-    except OSError:
-        return None
-
-
-def _release(fd: int | None) -> None:
-    if fd in _held:
-        _held.discard(fd)
-        os.close(fd)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock_descriptor(fd: int) -> None:
-        os.lseek(fd, 1 << 30, os.SEEK_SET)  # a byte far beyond the content, which stays readable
-        try:
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        except OSError as error:
-            raise BlockingIOError(error.errno, "locked by another process") from error
-        os.lseek(fd, 0, os.SEEK_SET)
-
-else:
-    import fcntl
-
-    def _lock_descriptor(fd: int) -> None:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def _forget_locks() -> None:
-        """A forked child shares the locks of its parent until it closes them."""
-        while _held:
-            os.close(_held.pop())
-
-    os.register_at_fork(after_in_child=_forget_locks)

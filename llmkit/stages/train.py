@@ -226,4 +226,6 @@ def require_torch() -> None:
 
     missing = [name for name in ("torch", "onnx", "optuna") if find_spec(name) is None]
     if missing:
-        raise ConfigError(f"this stage needs {', '.join(missing)}; install them with: pip install 'llmkit[train]'")
+        raise ConfigError(
+            f"this stage needs {', '.join(missing)}; install them with: pip install '.[train]' in llmkit's own folder"
+        )

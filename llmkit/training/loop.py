@@ -100,93 +100,134 @@ def run(
     checkpoint, on Ctrl-C or SIGTERM.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    record_file = folder / "metrics.jsonl"
-    progress, best = Progress(), {}
-    found = checkpoint.newest(folder, fingerprint, warn)
-    if found:
-        progress = Progress(**found.plain["progress"])
-        best = checkpoint.restore(found, learner)
-        report({"event": "resumed", "step": progress.step, "seconds": progress.seconds})
-    metrics.cut(record_file, progress.step)
-    clock = _Clock(progress.seconds)
-    last_saved, last_report = clock.seconds, 0.0
-    validation_seconds = 0.0
+    going = _Run(learner, settings, folder, fingerprint, report)
+    going.resume(warn)
     interval = validation_interval(settings, learner)
+    with interruption.watch() as stop:
+        while (spent := going.spent()) < 1 and not going.out_of_patience():
+            if stop.requested:
+                going.save()
+                raise Interrupted(f"interrupted at step {going.progress.step}; the same command goes on from there")
+            going.step(learning_rate(settings, going.progress.step, spent), spent)
+            if going.progress.step % interval == 0:
+                going.validate(prune)
+            if going.checkpoint_is_due():
+                going.save()
+        if going.progress.validated_step != going.progress.step:
+            going.validate(prune)
+        going.save()  # so that a crash while the model folder is written costs nothing
+    return going.outcome()
 
-    def save() -> None:
-        progress.seconds = clock.seconds
-        checkpoint.write(folder, asdict(progress), learner, best, fingerprint, settings.keep_checkpoints)
 
-    def spent_share() -> float:
-        kept = validation_seconds or _expected_validation_seconds(learner, clock.seconds)
-        return _spent(settings, progress.step, learner.epochs, clock.seconds, RESERVE * kept)
+class _Run:
+    """A training under way: where it is, its best weights, its clock."""
 
-    def validate() -> None:
-        nonlocal best, validation_seconds
-        start = clock.seconds
-        figures = learner.validate()
-        validation_seconds = clock.seconds - start
+    def __init__(
+        self,
+        learner: Learner,
+        settings: Training,
+        folder: Path,
+        fingerprint: dict[str, Any],
+        report: Callable[[dict[str, Any]], None],
+    ):
+        self.learner, self.settings, self.folder = learner, settings, folder
+        self.fingerprint, self.report = fingerprint, report
+        self.progress, self.best = Progress(), dict[str, Tensor]()
+        self.metrics = folder / "metrics.jsonl"
+        self.validation_seconds = 0.0
+        self.clock = _Clock(0.0)
+        self.saved_at, self.reported_at = 0.0, 0.0  # seconds on the clock
+
+    def resume(self, warn: Callable[[str], None]) -> None:
+        """Go on from the newest sound checkpoint, if there is one."""
+        found = checkpoint.newest(self.folder, self.fingerprint, warn)
+        if found:
+            self.progress = Progress(**found.plain["progress"])
+            self.best = checkpoint.restore(found, self.learner)
+            self.report({"event": "resumed", "step": self.progress.step, "seconds": self.progress.seconds})
+        metrics.cut(self.metrics, self.progress.step)
+        self.clock = _Clock(self.progress.seconds)
+        self.saved_at = self.clock.seconds
+
+    def spent(self) -> float:
+        """Share of the budget that is spent; one in minutes keeps time for the validation at its end."""
+        kind, amount = self.settings.budget
+        if kind == "steps":
+            return self.progress.step / amount
+        if kind == "epochs":
+            return self.learner.epochs / amount
+        kept = self.validation_seconds or self._expected_validation_seconds()
+        return self.clock.seconds / max(60 * amount - RESERVE * kept, 1e-3)
+
+    def _expected_validation_seconds(self) -> float:
+        """Before the first one: a pass without gradients costs a third of one with."""
+        return self.learner.validation_count / 3 * self.clock.seconds / max(self.learner.count, 1)
+
+    def out_of_patience(self) -> bool:
+        """Whether `patience` validations in a row were no better than the best."""
+        return 0 < self.settings.patience <= self.progress.validations_since_best
+
+    def checkpoint_is_due(self) -> bool:
+        """By steps where `checkpoint_steps` is set, and by the clock."""
+        every = self.settings.checkpoint_steps
+        late = self.clock.seconds - self.saved_at >= 60 * self.settings.checkpoint_minutes
+        return late or (every is not None and self.progress.step % every == 0)
+
+    def step(self, rate: float, spent: float) -> None:
+        """One update, and a report now and then. Raises Diverged."""
+        progress = self.progress
+        loss = self.learner.step(rate).item()
+        progress.step += 1
+        if not math.isfinite(loss):
+            raise Diverged(_diverged(progress.step, loss, self.settings))
+        smooth = progress.smooth_loss
+        progress.smooth_loss = loss if smooth is None else SMOOTHING * smooth + (1 - SMOOTHING) * loss
+        now = self.clock.seconds
+        if now - self.reported_at >= LOG_SECONDS:
+            self.reported_at = now
+            figures = {"step": progress.step, "loss": progress.smooth_loss, "learning_rate": rate, "spent": spent}
+            self.report({"event": "step", **figures, "seconds": now, self.learner.unit: self.learner.count})
+
+    def validate(self, prune: Callable[[float, float], None] | None) -> None:
+        """Measure the weights on the validation split and keep them if they are the best so far."""
+        progress = self.progress
+        start = self.clock.seconds
+        figures = self.learner.validate()
+        self.validation_seconds = self.clock.seconds - start
         loss = figures["val_loss"]
         progress.validated_step = progress.step
         progress.validations_since_best += 1
         if progress.best_loss is None or loss < progress.best_loss:
             progress.best_loss, progress.best_step, progress.validations_since_best = loss, progress.step, 0
-            best = {name: tensor.detach().to("cpu", copy=True) for name, tensor in learner.weights().items()}
-        record = {
-            "step": progress.step,
-            learner.unit: learner.count,
-            "seconds": round(clock.seconds, 3),
-            "train_loss": progress.smooth_loss,
-            **figures,
-        }
-        metrics.append(record_file, record)
-        report({"event": "validated", "best": progress.best_step == progress.step, **record})
+            weights = self.learner.weights().items()
+            self.best = {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights}
+        record: dict[str, Any] = {"step": progress.step, self.learner.unit: self.learner.count}
+        record |= {"seconds": round(self.clock.seconds, 3), "train_loss": progress.smooth_loss, **figures}
+        metrics.append(self.metrics, record)
+        self.report({"event": "validated", "best": progress.best_step == progress.step, **record})
         if prune:
-            prune(spent_share(), loss)
+            prune(self.spent(), loss)
 
-    with interruption.watch() as stop:
-        while True:
-            spent = spent_share()
-            stopped_early = bool(settings.patience) and progress.validations_since_best >= settings.patience
-            if spent >= 1 or stopped_early:
-                break
-            if stop.requested:
-                save()
-                raise Interrupted(f"interrupted at step {progress.step}; the same command goes on from there")
-            rate = learning_rate(settings, progress.step, spent)
-            loss_tensor = learner.step(rate)
-            progress.step += 1
-            loss = loss_tensor.item()
-            if not math.isfinite(loss):
-                raise Diverged(_diverged(progress, loss, settings))
-            smooth = progress.smooth_loss
-            progress.smooth_loss = loss if smooth is None else SMOOTHING * smooth + (1 - SMOOTHING) * loss
-            if progress.step % interval == 0:
-                validate()
-            due = settings.checkpoint_steps and progress.step % settings.checkpoint_steps == 0
-            if due or clock.seconds - last_saved >= 60 * settings.checkpoint_minutes:
-                save()
-                last_saved = clock.seconds
-            if clock.seconds - last_report >= LOG_SECONDS:
-                last_report = clock.seconds
-                report(
-                    {
-                        "event": "step",
-                        "step": progress.step,
-                        "loss": progress.smooth_loss,
-                        "learning_rate": rate,
-                        "spent": spent,
-                        "seconds": last_report,
-                        learner.unit: learner.count,
-                    }
-                )
-        if progress.validated_step != progress.step:
-            validate()
-        save()  # so that a crash while the model folder is written costs nothing
-    assert progress.best_loss is not None  # validated above
-    return Outcome(
-        progress.step, clock.seconds, learner.count, progress.best_loss, progress.best_step, stopped_early, best
-    )
+    def save(self) -> None:
+        """Write a checkpoint."""
+        self.progress.seconds = self.clock.seconds
+        keep = self.settings.keep_checkpoints
+        checkpoint.write(self.folder, asdict(self.progress), self.learner, self.best, self.fingerprint, keep)
+        self.saved_at = self.clock.seconds
+
+    def outcome(self) -> Outcome:
+        """How the run ended."""
+        progress = self.progress
+        assert progress.best_loss is not None  # validated at the end
+        return Outcome(
+            step=progress.step,
+            seconds=self.clock.seconds,
+            count=self.learner.count,
+            val_loss=progress.best_loss,
+            best_step=progress.best_step,
+            stopped_early=self.spent() < 1 and self.out_of_patience(),
+            weights=self.best,
+        )
 
 
 def learning_rate(settings: Training, step: int, spent: float) -> float:
@@ -196,21 +237,6 @@ def learning_rate(settings: Training, step: int, spent: float) -> float:
     return settings.learning_rate * scale * min(1.0, (step + 1) / max(settings.warmup_steps, 1))
 
 
-def _spent(settings: Training, step: int, epochs: float, seconds: float, reserve_seconds: float) -> float:
-    """Share of the budget that is spent; a budget in minutes keeps time for the validation at the end."""
-    kind, amount = settings.budget
-    if kind == "steps":
-        return step / amount
-    if kind == "epochs":
-        return epochs / amount
-    return seconds / max(60 * amount - reserve_seconds, 1e-3)
-
-
-def _expected_validation_seconds(learner: Learner, seconds: float) -> float:
-    """Before the first one: a pass without gradients costs a third of one with."""
-    return learner.validation_count / 3 * seconds / max(learner.count, 1)
-
-
 def validation_interval(settings: Training, learner: Learner) -> int:
     """Steps between validations: as set, or from counts (never a timing): a pass without gradients costs a third."""
     if settings.validation_steps:
@@ -218,9 +244,9 @@ def validation_interval(settings: Training, learner: Learner) -> int:
     return max(10, math.ceil(learner.validation_count / (3 * VALIDATION_SHARE) / learner.step_count))
 
 
-def _diverged(progress: Progress, loss: float, settings: Training) -> str:
+def _diverged(step: int, loss: float, settings: Training) -> str:
     return (
-        f"training diverged: the loss of step {progress.step} is {loss}; lower train.learning_rate "
+        f"training diverged: the loss of step {step} is {loss}; lower train.learning_rate "
         f"(now {settings.learning_rate:g}) or train.gradient_clip (now {settings.gradient_clip:g}), then start "
         "again with --fresh"
     )
