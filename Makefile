@@ -36,7 +36,7 @@ types: $(VENV)/installed
 
 check: lint types test
 
-bench: $(VENV)/installed
+bench: $(VENV)/installed data/union/SOURCE.yaml
 	$(BIN)/python benchmarks/generate.py
 	$(BIN)/python benchmarks/prepare.py
 

@@ -8,14 +8,30 @@ import json
 import os
 import signal
 import sys
-import typing
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import llmkit
-from llmkit import config as configs, tasks
+from llmkit import arguments, config as configs, tasks
+from llmkit.arguments import (
+    ConfigArgument,
+    Device,
+    DryRun,
+    Force,
+    Fresh,
+    Json,
+    JsonLines,
+    Model,
+    ModelsArgument,
+    On,
+    Quiet,
+    RestArgument,
+    Seed,
+    VariantsArgument,
+    Verbose,
+)
 from llmkit.console import Console
 from llmkit.errors import ConfigError, InputError, Interrupted, LlmkitError, RequirementError
 
@@ -29,58 +45,23 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="The experiment's YAML file.")]
-RestArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[section.key=value]...", help="Settings that override the file's.")
-]
-VariantsArgument = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[NAME]... [section.key=value]...", help="Variants to make (default: all), and overrides."),
-]
-ModelsArgument = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="CONFIG|MODEL_FOLDER...", help="The YAML file, or model folders; then overrides (section.key=value)."
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No messages but warnings and errors.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="More messages; tracebacks.")]
-Force = Annotated[bool, typer.Option("--force", help="Do it again although it is up to date.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run and why; write nothing.")]
-Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where to train.")]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random, in place of the config's.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Drop the checkpoints of an interrupted run.")]
-Model = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--model",
-        metavar="NAME",
-        help="With a config: model (the default), tuned, or a variant's name. Repeatable with evaluate.",
-    ),
-]
-On = Annotated[
-    list[str] | None, typer.Option("--on", metavar="FILE", help="Score other data; - reads standard input. Repeatable.")
-]
-JsonLines = Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per text on standard output.")]
-
 
 def main() -> None:
     """Run the command line and exit with its code."""
     signal.signal(signal.SIGTERM, _interrupt)
-    arguments = sys.argv[1:]
-    as_json, verbose = "--json" in arguments, "--verbose" in arguments or "-v" in arguments
+    words = sys.argv[1:]
+    as_json, verbose = "--json" in words, "--verbose" in words or "-v" in words
     command = typer.main.get_command(app)
     code = 0
     try:  # not command(): that has its own answers to Ctrl-C and to a closed pipe
-        with command.make_context("llmkit", arguments or ["--help"]) as context:
+        with command.make_context("llmkit", words or ["--help"]) as context:
             command.invoke(context)
         sys.stdout.flush()
     except typer.Exit as ended:
         code = ended.exit_code
     except typer.TyperException as error:
         problem = error.format_message().rstrip(".")
-        code = _fail(ConfigError(f"{problem}; see llmkit {_stage(arguments)}--help"), as_json)
+        code = _fail(ConfigError(f"{problem}; see llmkit {_stage(words)}--help"), as_json)
     except LlmkitError as error:
         if verbose:
             _traceback()
@@ -152,7 +133,7 @@ def prepare(
     """Raw files to arrays: read, clean, tokenize, split."""
     from llmkit.stages import prepare as stage
 
-    loaded, ui = _load(config, rest, seed, device), _console(quiet, verbose, json)
+    loaded, ui = arguments.load(config, rest, seed, device), _console(quiet, verbose, json)
     _show(stage.prepare(loaded, force=force, dry_run=dry_run, ui=ui), json)
 
 
@@ -172,7 +153,7 @@ def train(
     """Train the model; goes on by itself from an interrupted run."""
     from llmkit.stages import train as stage
 
-    loaded, ui = _load(config, rest, seed, device), _console(quiet, verbose, json)
+    loaded, ui = arguments.load(config, rest, seed, device), _console(quiet, verbose, json)
     _show(stage.train(loaded, force=force, fresh=fresh, dry_run=dry_run, device=device, ui=ui), json)
 
 
@@ -193,7 +174,7 @@ def tune(
     from llmkit import show
     from llmkit.stages import tune as stage
 
-    loaded, ui = _load(config, rest, seed, device), _console(quiet, verbose, json)
+    loaded, ui = arguments.load(config, rest, seed, device), _console(quiet, verbose, json)
     result = stage.tune(loaded, force=force, fresh=fresh, dry_run=dry_run, device=device, ui=ui)
     _show(result, json, show.dry_run if dry_run else show.trials)
 
@@ -215,9 +196,9 @@ def compress(
     from llmkit import show
     from llmkit.stages import compress as stage
 
-    names, overrides = _names(rest)
-    loaded, ui = _load(config, overrides, seed, device), _console(quiet, verbose, json)
-    result = stage.compress(loaded, names, model=_one(model), force=force, dry_run=dry_run, ui=ui)
+    names, overrides = arguments.names_and_overrides(rest)
+    loaded, ui = arguments.load(config, overrides, seed, device), _console(quiet, verbose, json)
+    result = stage.compress(loaded, names, model=arguments.one_name(model), force=force, dry_run=dry_run, ui=ui)
     _show(_flat(result), json, lambda _: show.compressed(result))
 
 
@@ -239,7 +220,7 @@ def generate(
 
     ui = _console(quiet, verbose, json or jsonl)
     given = {key: value for key, value in options.items() if value not in (None, [], ())}
-    folders, loaded, keep = _models(models, model, seed, device, given, ui)
+    folders, loaded, keep = arguments.read_models(models, model, seed, device, given, ui)
     if dry_run:
         return _show(
             {
@@ -250,6 +231,7 @@ def generate(
             json,
         )
     results = []
+    writer = tasks.module(loaded.task, "write")
     for folder in folders:
         emit = None
         if not (json or jsonl) and len(folders) == 1:
@@ -263,41 +245,21 @@ def generate(
             ui=ui,
         )
         results.append(result)
-        _show_generated(result, ui, json, jsonl, emit is not None, len(folders) > 1)
+        if jsonl:
+            for item in writer.items(result):
+                _print_json(item)
+        elif not json:
+            writer.show(result, emitted=emit is not None, named=len(folders) > 1)
+        ui.info(writer.summary(result))
     if json:
         _print_json(_flat({"stage": "generate", "models": results}))
-
-
-def _option_parameters() -> list[inspect.Parameter]:
-    """An option for every key of every task's section `generate`, in the order of the tasks."""
-    parameters: dict[str, inspect.Parameter] = {}
-    for task in tasks.TASKS:
-        section = configs.section(configs.root_section(task, {}), "generate")
-        defaults = section()
-        for name, doc in configs.descriptions(section).items():
-            if name in parameters or not hasattr(defaults, name):
-                continue
-            kind, default = configs.field_type(section, name), getattr(defaults, name)
-            shown = "" if default in (None, [], False) or kind is bool else f" (default: {default})"
-            names = [f"--{name.replace('_', '-')}"]
-            if kind is bool:
-                names = [f"{names[0]}/--no-{names[0][2:]}"]
-            option = typer.Option(
-                *names, help=f"{doc}{shown}", rich_help_panel=f"Writing (task {task})", show_default=False
-            )
-            many = any(typing.get_origin(part) is list for part in typing.get_args(kind))
-            plain = list[str] if many else {bool: bool, int: int, float: float}.get(configs.plain_type(kind), str)
-            parameters[name] = inspect.Parameter(
-                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[plain | None, option]
-            )
-    return list(parameters.values())
 
 
 def _add_generate() -> None:
     """Register `generate` with the options of the tasks' settings, so that a new task brings its own."""
 
-    def run(**arguments: Any) -> None:
-        generate(**arguments)
+    def run(**given: Any) -> None:
+        generate(**given)
 
     command: Any = run  # a function whose signature typer reads
 
@@ -307,7 +269,7 @@ def _add_generate() -> None:
         for parameter in signature.parameters.values()
         if parameter.kind is not inspect.Parameter.VAR_KEYWORD
     ]
-    command.__signature__ = signature.replace(parameters=[*kept, *_option_parameters()])
+    command.__signature__ = signature.replace(parameters=[*kept, *arguments.option_parameters()])
     command.__annotations__ = {
         parameter.name: parameter.annotation for parameter in command.__signature__.parameters.values()
     }
@@ -338,17 +300,19 @@ def evaluate(
     from llmkit.stages import evaluate as stage
 
     ui = _console(quiet, verbose, json)
-    folders, loaded, keep = _models(models, model, seed, device, {}, ui)
+    folders, loaded, keep = arguments.read_models(models, model, seed, device, {}, ui)
     with tempfile.TemporaryDirectory(prefix="llmkit-") as work:
-        files = [_file_of_input(Path(work)) if name == "-" else Path(name) for name in on or []]
+        files = [arguments.file_of_input(Path(work)) if name == "-" else Path(name) for name in on or []]
         result = stage.evaluate(folders, loaded, on=files, keep=keep, force=force, dry_run=dry_run, ui=ui)
-    _show(_flat(result), json, show.dry_run if dry_run else lambda _: show.evaluated(result, loaded.task))
     unmet = [f"{row['name']}: {line}" for row in result["models"] for line in row.get("unmet", [])]
-    if unmet:
-        if json:
-            Console().error("; ".join(unmet))
-            raise typer.Exit(RequirementError.exit_code)
-        raise RequirementError("a requirement is not met: " + "; ".join(unmet))
+    error = RequirementError("a requirement is not met: " + "; ".join(unmet)) if unmet else None
+    shown = _flat(result)
+    if error:
+        shown["error"] = {"code": error.exit_code, "message": str(error)}
+    _show(shown, json, show.dry_run if dry_run else lambda _: show.evaluated(result, loaded.task))
+    if error:
+        Console().error(str(error))
+        raise typer.Exit(error.exit_code)
 
 
 @app.command(rich_help_panel="Start")
@@ -373,70 +337,6 @@ def init(
     if json:
         return _print_json({"stage": "init", "file": str(file), "task": task})
     print(f"wrote {file}; next: name your files in it, then llmkit prepare {file}")
-
-
-# --- parsing ----------------------------------------------------------------------------------------------------
-
-
-def _load(path: str, overrides: list[str] | None, seed: int | None, device: str) -> configs.Config:
-    if device not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"--device {device}: choose from auto, cpu, cuda")
-    values: dict[tuple[str, ...], Any] = {} if seed is None else {("seed",): seed}
-    return configs.load(path, overrides or (), values)
-
-
-def _names(rest: list[str] | None) -> tuple[list[str], list[str]]:
-    """Names (of folders, too, that are called a=b) and overrides."""
-    names = [part for part in rest or [] if "=" not in part or Path(part).exists()]
-    return names, [part for part in rest or [] if part not in names]
-
-
-def _one(model: list[str] | None) -> str:
-    if model and len(model) > 1:
-        raise ConfigError("--model: name one model")
-    return model[0] if model else "model"
-
-
-def _models(
-    places: list[str], names: list[str] | None, seed: int | None, device: str, options: dict[str, Any], ui: Console
-) -> tuple[list[Any], configs.Config, bool]:
-    """(model folders, the config that says how to use them, whether results are kept in its RUN_DIR).
-
-    Given a config file, the folders are those of `--model`; given folders, the first one's own config is used.
-    """
-    from llmkit import model_folder
-    from llmkit.stages import models
-
-    places, overrides = _names(places)
-    if not places:
-        raise ConfigError("name a config file or a model folder")
-    values: dict[tuple[str, ...], Any] = {("generate", key): value for key, value in options.items()}
-    if seed is not None:
-        values[("seed",)] = seed
-    if device not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"--device {device}: choose from auto, cpu, cuda")
-    is_folder = Path(places[0]).is_dir() or Path(places[0] + ".old").is_dir()
-    if not is_folder and (places[0].endswith((".yaml", ".yml")) or Path(places[0]).is_file()):
-        if len(places) > 1:
-            raise ConfigError(f"{places[1]}: name either one config (and --model NAME) or model folders")
-        loaded = configs.load(places[0], overrides, values)
-        return [models.read(loaded, name, ui.warn) for name in names or ["model"]], loaded, True
-    if names:
-        raise ConfigError("--model goes with a config; with model folders, name the folders")
-    folders = [model_folder.read(place) for place in places]
-    other = [folder for folder in folders if folder.task != folders[0].task]
-    if other:
-        raise InputError(
-            f"{other[0].path} is a model of task {other[0].task}, {folders[0].path} of {folders[0].task}; "
-            "compare models of one task"
-        )
-    return folders, configs.load(folders[0].path / model_folder.CONFIG, overrides, values), False
-
-
-def _file_of_input(work: Path) -> Path:
-    file = work / "standard-input.txt"
-    file.write_bytes(sys.stdin.buffer.read())
-    return file
 
 
 # --- showing ----------------------------------------------------------------------------------------------------
@@ -472,22 +372,3 @@ def _show(result: dict[str, Any], as_json: bool, show_it: Any = None) -> None:
 def _write(piece: str) -> None:
     sys.stdout.write(piece)
     sys.stdout.flush()
-
-
-def _show_generated(
-    result: dict[str, Any], ui: Console, as_json: bool, as_lines: bool, emitted: bool, named: bool
-) -> None:
-    if as_json:
-        return
-    items = result["texts"]
-    if as_lines:
-        for item in items:
-            print(json.dumps(item, ensure_ascii=False))
-    elif emitted and len(items) == 1:
-        print()
-    else:
-        for number, item in enumerate(items, 1):
-            if len(items) > 1 or named:
-                print(f"--- {result['model']}, text {number}" if named else f"--- text {number}")
-            print(item["prompt"] + item["text"])
-    ui.info(f"{result['tokens']} tokens, {result['tokens_per_second']:,.0f} tokens/s")

@@ -44,6 +44,28 @@ def generate(
     }
 
 
+def items(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """One dict per text: the lines of `--jsonl`."""
+    return result["texts"]
+
+
+def show(result: dict[str, Any], emitted: bool, named: bool) -> None:
+    """Print the texts, each after its prompt; `emitted`: a single one was printed as it came; `named`: say whose."""
+    texts = result["texts"]
+    if emitted and len(texts) == 1:
+        print()
+        return
+    for number, item in enumerate(texts, 1):
+        if len(texts) > 1 or named:
+            print(f"--- {result['model']}, text {number}" if named else f"--- text {number}")
+        print(item["prompt"] + item["text"])
+
+
+def summary(result: dict[str, Any]) -> str:
+    """The closing message."""
+    return f"{result['tokens']} tokens, {result['tokens_per_second']:,.0f} tokens/s"
+
+
 def read_prompts(settings: Generate) -> list[str]:
     """The prompts of `prompt` and `prompt_file`; one empty prompt where there is neither."""
     given = settings.prompt
