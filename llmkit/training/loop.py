@@ -20,6 +20,7 @@ from llmkit.training.settings import Training
 
 VALIDATION_SHARE = 0.1  # of the time that training takes, where `validation_steps` does not say otherwise
 RESERVE = 1.15  # times the last validation's seconds, kept of a budget in minutes for the validation at its end
+WARMUP_SHARE = 0.1  # of the budget, at most: a short trial must not spend its time on warming up
 LOG_SECONDS = 0.5  # between progress reports
 SMOOTHING = 0.98  # of the running training loss that is reported
 
@@ -231,10 +232,14 @@ class _Run:
 
 
 def learning_rate(settings: Training, step: int, spent: float) -> float:
-    """Linear warm-up over `warmup_steps`, then a half cosine over the budget (`spent` runs from 0 to 1)."""
+    """Linear warm-up over `warmup_steps` or, if that is shorter, a tenth of the budget; a half cosine over the budget.
+
+    `spent` is the share of the budget that is spent, from 0 to 1.
+    """
     low = settings.final_learning_rate
     scale = low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(spent, 1.0)))
-    return settings.learning_rate * scale * min(1.0, (step + 1) / max(settings.warmup_steps, 1))
+    warm = max((step + 1) / max(settings.warmup_steps, 1), spent / WARMUP_SHARE)
+    return settings.learning_rate * scale * min(1.0, warm)
 
 
 def validation_interval(settings: Training, learner: Learner) -> int:

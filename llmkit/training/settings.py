@@ -28,7 +28,8 @@ class Training(Section):
     learning_rate: Positive = 1e-2
     """Peak learning rate of AdamW."""
     warmup_steps: Annotated[int, Meta(ge=0)] = 50
-    """Steps over which the learning rate rises from 0 to its peak; after that it falls along a half cosine."""
+    """Steps over which the learning rate rises from 0 to its peak (a tenth of the budget at most); then it falls along
+    a half cosine."""
     final_learning_rate: Annotated[float, Meta(ge=0, le=1)] = 0.01
     """Learning rate at the end of the budget, as a share of the peak."""
     weight_decay: Annotated[float, Meta(ge=0)] = 0.01

@@ -67,6 +67,7 @@ def test_learning_rate_rises_then_falls_along_a_half_cosine():
     settings = Train(learning_rate=1.0, warmup_steps=4, final_learning_rate=0.1)
     assert loop.learning_rate(settings, 0, 0.0) == pytest.approx(0.25)
     assert loop.learning_rate(settings, 3, 0.0) == pytest.approx(1.0)
+    assert loop.learning_rate(settings, 0, 0.05) == pytest.approx(0.5, abs=0.01)  # half of a tenth of the budget
     assert loop.learning_rate(settings, 100, 0.5) == pytest.approx(0.55)
     assert loop.learning_rate(settings, 100, 1.0) == pytest.approx(0.1)
 
