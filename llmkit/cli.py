@@ -6,6 +6,7 @@ llmkit STAGE CONFIG [NAME ...] [section.key=value ...] [options]
 import inspect
 import json
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -218,6 +219,8 @@ def generate(
     """Use a model: write texts. Needs no torch."""
     from llmkit.stages import generate as stage
 
+    if json and jsonl:
+        raise ConfigError("--json and --jsonl: choose one")
     ui = _console(quiet, verbose, json or jsonl)
     given = {key: value for key, value in options.items() if value not in (None, [], ())}
     folders, loaded, keep = arguments.read_models(models, model, seed, device, given, ui)
@@ -336,7 +339,7 @@ def init(
         file.write_text(starter.read_text(encoding="utf-8").replace("CONFIG", str(file)), encoding="utf-8")
     if json:
         return _print_json({"stage": "init", "file": str(file), "task": task})
-    print(f"wrote {file}; next: name your files in it, then llmkit prepare {file}")
+    print(f"wrote {file}; next: name your files in it, then llmkit prepare {shlex.quote(str(file))}")
 
 
 # --- showing ----------------------------------------------------------------------------------------------------

@@ -69,6 +69,8 @@ class ModelFolder:
 def read(path: str | Path, made_by: str | None = None, task: str | None = None) -> ModelFolder:
     """Open and verify a model folder. Raises InputError when it is missing, damaged, no model or of another task."""
     path = Path(path)
+    if made_by is None and not (path / artifacts.MANIFEST).exists() and (path / "model").is_dir():
+        raise InputError(f"{path} is no model folder; did you mean {path / 'model'}?")
     artifact = artifacts.read(path, made_by=made_by, stage=STAGES)
     data = yaml.load((path / CONFIG).read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     try:

@@ -9,7 +9,7 @@ Columns = list[tuple[str, str, bool | None]]
 
 
 def dry_run(result: dict[str, Any]) -> None:
-    """What would run, and why."""
+    """What would run, and why; what a short probe expects it to take."""
     for row in result.get("models", [result]):
         name = f" {row['name']}" if "name" in row else ""
         if row.get("up_to_date"):
@@ -19,7 +19,16 @@ def dry_run(result: dict[str, Any]) -> None:
     _pairs(
         {
             key: result[key]
-            for key in ("steps", "epochs", "minutes", "memory_bytes", "parameters", "trials", "trial_minutes")
+            for key in (
+                "goes_on_from_step",
+                "steps",
+                "epochs",
+                "minutes",
+                "memory_bytes",
+                "parameters",
+                "trials",
+                "trial_minutes",
+            )
             if key in result
         }
     )
@@ -72,8 +81,9 @@ def evaluated(result: dict[str, Any], task: str) -> None:
         return figures({"stage": "evaluate", "folder": rows[0]["model"], **row})
     columns: Columns = tasks.module(task, "evaluate").TABLE
     lines = []
+    unique = len({row["name"] for row in rows}) == len(rows)
     for row in rows:
-        line = [row["name"]]
+        line = [row["name"] if unique else row["model"]]
         for key, _, less_is_better in columns:
             shown = size(row[key]) if key == "size_bytes" else number(row[key])
             if row is not rows[0] and rows[0][key]:

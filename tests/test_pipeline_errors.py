@@ -974,3 +974,47 @@ def test_a_model_folder_moved_aside_by_a_crash_is_put_back(llmkit, tiny_copy):
     assert llmkit("generate", tiny_copy.model, *LONG).code == 0
     assert llmkit("evaluate", tiny_copy.config).code == 0
     assert not list(tiny_copy.run_dir.glob("*.old"))
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["generate", "CONFIG", "--prompt", "a\udcff"], 2, "is not UTF-8 text"),
+        (["generate", "CONFIG", "--temperature", "1e300"], 2, "generate.temperature"),
+        (["generate", "CONFIG", "--json", "--jsonl"], 2, "choose one"),
+        (["train", "CONFIG", "--force", "model.hidden_size=65536"], 2, "not enough memory"),
+        (["compress", "CONFIG", "compress={../x: {method: quantize}}"], 2, "a variant's name is a folder's"),
+        (["compress", "CONFIG", "compress={tuned: {method: quantize}}"], 2, "the name is taken"),
+        (["compress", "CONFIG", "--model", "int8"], 2, "is compressed already; compress model or tuned"),
+        (["evaluate", "CONFIG", "--on", "."], 3, "is a folder"),
+        (["evaluate", "RUN_DIR"], 3, "did you mean"),
+        (["prepare", "CONFIG", "run_dir="], 2, "run_dir"),
+    ],
+)
+def test_what_new_users_did_wrong(llmkit, tiny_copy, words, code, message):
+    places = {"CONFIG": tiny_copy.config, "RUN_DIR": tiny_copy.run_dir}
+    ran = llmkit(*(places.get(word, word) for word in words))
+    assert ran.code == code
+    assert message in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+
+
+def test_an_empty_prompt_file_is_named(llmkit, tiny_copy, tmp_path):
+    (tmp_path / "empty.txt").write_text("\n")
+    ran = llmkit("generate", tiny_copy.config, "--prompt-file", tmp_path / "empty.txt")
+    assert ran.code == 3
+    assert "holds no prompts" in ran.err
+
+
+def test_other_files_are_read_with_the_field_named_now(llmkit, tiny_copy, tmp_path):
+    (tmp_path / "rows.csv").write_text("id,text\n1,the quick brown fox\n")
+    ran = llmkit("evaluate", tiny_copy.config, "--on", tmp_path / "rows.csv", "prepare.field=text", "--json")
+    assert ran.code == 0
+    assert ran.json["tokens"] == len("the quick brown fox")
+
+
+def test_a_dry_run_says_that_an_interrupted_run_goes_on(llmkit, tiny_copy):
+    folder = tiny_copy.run_dir / "work" / "train" / "checkpoint-00000003"
+    folder.mkdir(parents=True)
+    ran = llmkit("train", tiny_copy.config, "train.steps=9", "--dry-run", "--json")
+    assert ran.json["goes_on_from_step"] == 3

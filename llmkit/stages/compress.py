@@ -38,6 +38,8 @@ def compress(
         raise ConfigError(f"{config.path} has no variants; add compress: {{int8: {{method: quantize, bits: 8}}}}")
     prepared = freshness.read_prepared(config)
     original = models.read(config, model, ui.warn)
+    if original.artifact.manifest["stage"] == "compress":
+        raise ConfigError(f"{original.path} is compressed already; compress model or tuned")
     if original.artifact.manifest["parents"].get("prepared") != prepared.hash:
         raise InputError(
             f"{original.path} is stale: it was trained on other prepared data; run: {config.command('train')}"

@@ -31,7 +31,9 @@ def evaluate(
     ui = ui or Console(0)
     for file in on or []:
         if not file.is_file():
-            raise InputError(f"--on {file}: there is no such file; name a file of text")
+            raise InputError(
+                f"--on {file}: {'is a folder' if file.is_dir() else 'there is no such file'}; name a file of text"
+            )
     prepared = None if on else read_data(folders, config)
     rows = [_row(folder, config, prepared, on or [], keep, force, dry_run, ui) for folder in folders]
     ui.close()
@@ -66,7 +68,7 @@ def _row(
     task = tasks.module(folder.task, "evaluate")
     with tempfile.TemporaryDirectory(prefix="llmkit-") as work:
         figures = task.evaluate(
-            folder, prepared.path if prepared else None, config.settings.evaluate, on, Path(work), ui.progress, ui.warn
+            folder, prepared.path if prepared else None, config.settings, on, Path(work), ui.progress, ui.warn
         )
     if keep and not on:
         with artifacts.building(place) as building:
@@ -88,7 +90,7 @@ def read_data(folders: list[ModelFolder], config: Config) -> artifacts.Artifact:
         if trained_on is not None and trained_on != prepared.hash:
             raise InputError(
                 f"{folder.path} was trained on other data than {place} holds now (its test text may have been "
-                f"trained on); run: {config.command('train')}, or score with --on FILE"
+                f"trained on); score with --on FILE, or run: {config.command('train')}"
             )
     return prepared
 

@@ -55,16 +55,17 @@ def train(
     if found and not why and not force and not fresh:
         return {"stage": "train", "folder": str(place), "up_to_date": True, **freshness.stored(found, work)}
     require_torch()
+    from llmkit.training import checkpoint
+
     if dry_run:
         return {
             "stage": "train",
             "folder": str(place),
             "dry_run": True,
             "would_run": why or ["--fresh" if fresh else "--force"],
+            "goes_on_from_step": 0 if fresh else checkpoint.newest_step(work / "train"),
             **probe(config, prepared, device, ui),
         }
-    from llmkit.training import checkpoint
-
     with artifacts.lock(config.run_dir, config.command("train")):
         checkpoints = work / "train"
         if fresh:
@@ -103,7 +104,8 @@ def fit(
         "number_type": str(number_type),
         "torch": torch.__version__,
     }
-    with devices.flushed_denormals():
+    memory = devices.explained_memory(settings.batch_size, to_data(config.settings.model))
+    with devices.flushed_denormals(), memory:
         outcome = loop.run(learner, settings, checkpoints, fingerprint, ui.training, ui.warn, prune)
     ui.close()
     learner.load_weights(outcome.weights)
@@ -125,8 +127,11 @@ def fit(
 
 def make_learner(config: Config, prepared: artifacts.Artifact, device: Any, number_type: Any, ui: Console) -> Any:
     """The task's learner (`training.loop.Learner`), its weights random or those of `train.start_from`."""
+    from llmkit.training import devices
+
     task = tasks.module(config.task, "learn")
-    learner = task.learner(prepared.path, config.settings, device, number_type, ui.warn)
+    with devices.explained_memory(config.settings.train.batch_size, to_data(config.settings.model)):
+        learner = task.learner(prepared.path, config.settings, device, number_type, ui.warn)
     start = start_folder(config)
     if start:
         learner.start_from(start)
@@ -183,7 +188,8 @@ def probe(config: Config, prepared: artifacts.Artifact, device: str, ui: Console
     chosen = devices.choose(device)
     number_type = devices.number_type(config.settings.train.number_type, chosen)
     learner = make_learner(config, prepared, chosen, number_type, ui)
-    with devices.flushed_denormals():
+    memory = devices.explained_memory(config.settings.train.batch_size, to_data(config.settings.model))
+    with devices.flushed_denormals(), memory:
         learner.step(config.settings.train.learning_rate)
         start, epochs, steps = time.monotonic(), learner.epochs, 0
         while steps < 3 or time.monotonic() - start < PROBE_SECONDS:

@@ -66,6 +66,11 @@ def newest(folder: Path, fingerprint: dict[str, Any], warn: Callable[[str], None
     return None
 
 
+def newest_step(folder: Path) -> int:
+    """The step of the newest checkpoint, 0 where there is none."""
+    return max((int(path.name.split("-")[1]) for path in _folders(folder)), default=0)
+
+
 def restore(found: Found, learner: "Learner") -> dict[str, Tensor]:
     """Put learner and random states back; returns the best weights so far."""
     learner.load_weights(load_file(found.path / "weights.safetensors"))

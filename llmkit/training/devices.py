@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,6 +17,18 @@ def choose(name: str) -> torch.device:
     if name == "cuda" and not available:
         raise ConfigError("--device cuda: no CUDA device is available to torch; use --device cpu")
     return torch.device("cuda" if name == "cuda" or (name == "auto" and available) else "cpu")
+
+
+@contextmanager
+def explained_memory(batch_size: int, model: dict[str, Any]) -> Iterator[None]:
+    """Turns torch's out-of-memory error into a ConfigError that says what to lower."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        sizes = ", ".join(f"model.{key} {value}" for key, value in model.items() if isinstance(value, int))
+        raise ConfigError(f"not enough memory for train.batch_size {batch_size} and {sizes}; lower them") from error
 
 
 @contextmanager

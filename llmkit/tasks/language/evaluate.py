@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from llmkit import artifacts
 from llmkit.errors import InputError
 from llmkit.model_folder import ModelFolder
 from llmkit.tasks.language import prepare, use
-from llmkit.tasks.language.settings import Evaluate
+from llmkit.tasks.language.settings import Config
 
 # Columns of the table of several models: figure, heading, whether less is better (None: neither).
 TABLE = [
@@ -30,7 +31,7 @@ Progress = Callable[[str, int, int | None], None]
 def evaluate(
     folder: ModelFolder,
     prepared: Path | None,
-    settings: Evaluate,
+    settings: Config,
     on: list[Path],
     work: Path,
     progress: Progress,
@@ -44,13 +45,13 @@ def evaluate(
     model = use.load(folder)
     next(model.stream("", greedy=True, max_tokens=1, stop_at_document_end=False), "")
     first_token_ms = 1000 * (time.perf_counter() - opening)
-    figures: dict[str, Any] = {"split": settings.split}
+    figures: dict[str, Any] = {"split": settings.evaluate.split}
     if on:
-        tokens, text_bytes, figures["split"] = *_other(folder, on, work, progress, warn), "files"
+        tokens, text_bytes, figures["split"] = *_other(folder, settings, on, work, progress, warn), "files"
     else:
         assert prepared is not None
         _same_vocabulary(folder, prepared)
-        tokens, text_bytes, figures["split"] = _split(prepared, settings.split)
+        tokens, text_bytes, figures["split"] = _split(prepared, settings.evaluate.split)
     figures |= model.score_tokens(
         tokens, text_bytes, lambda done, total: progress(f"scoring {folder.name}", done, total)
     )
@@ -111,12 +112,13 @@ def _same_vocabulary(folder: ModelFolder, prepared: Path) -> None:
 
 
 def _other(
-    folder: ModelFolder, on: list[Path], work: Path, progress: Progress, warn: Callable[[str], None]
+    folder: ModelFolder, settings: Config, on: list[Path], work: Path, progress: Progress, warn: Callable[[str], None]
 ) -> tuple[np.ndarray, int]:
+    """(tokens, bytes of their text) of other files: cleaned as the model's own were, read as the config says now."""
+    how = settings.prepare
+    reading = structs.replace(folder.config.settings.prepare, format=how.format, field=how.field, encoding=how.encoding)
     out = work / "scored.npy"
-    figures = prepare.encode_files(
-        on, folder.config.settings.prepare, folder.path / "tokenizer.json", out, work, progress, warn
-    )
+    figures = prepare.encode_files(on, reading, folder.path / "tokenizer.json", out, work, progress, warn)
     if figures["tokens"] < 2:
         raise InputError(f"{on[0]}: {figures['tokens']} tokens found, at least 2 are needed")
     return np.load(out), figures["bytes"]

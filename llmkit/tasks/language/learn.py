@@ -191,8 +191,11 @@ def fit_to_data(settings: Train, tokens: int, warn: Callable[[str], None]) -> Tr
     length = min(settings.sequence_length, max(1, tokens // batch_size - 1))
     if (batch_size, length) == (settings.batch_size, settings.sequence_length):
         return settings
+    changes = {"batch_size": batch_size, "sequence_length": length}
+    shown = [
+        f"train.{key} {getattr(settings, key)} → {now}" for key, now in changes.items() if now != getattr(settings, key)
+    ]
     warn(
-        f"the training split has only {tokens:,} tokens: train.batch_size {settings.batch_size} → {batch_size}, "
-        f"train.sequence_length {settings.sequence_length} → {length}; expect little of a model of so little text"
+        f"the training split has only {tokens:,} tokens: {', '.join(shown)}; expect little of a model of so little text"
     )
     return structs.replace(settings, batch_size=batch_size, sequence_length=length)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
-from llmkit.compression.settings import Quantize, Variant
+from llmkit.compression.settings import Quantize, Variant, check_names
 from llmkit.config import Section
 from llmkit.evaluation import Evaluate as EvaluateBase
 from llmkit.training.settings import Training, Tune
@@ -94,7 +94,7 @@ class Generate(Section):
     """Tokens to write after each prompt."""
     samples: Annotated[int, Meta(ge=1, le=1024)] = 1
     """Texts to write for each prompt."""
-    temperature: Annotated[float, Meta(ge=0)] = 0.8
+    temperature: Annotated[float, Meta(ge=0, le=100)] = 0.8
     """Divides the logits before sampling: lower is safer, 0 is greedy."""
     top_k: Annotated[int, Meta(ge=0)] = 0
     """Sample from the k likeliest tokens; 0 from all."""
@@ -121,7 +121,7 @@ class Config(Section):
 
     task: Literal["language"] = "language"
     """What is learned."""
-    run_dir: str = "runs/default"
+    run_dir: Annotated[str, Meta(min_length=1)] = "runs/default"
     """Folder of everything this experiment writes; by default runs/<name of the config file>."""
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 1
     """Seed of everything random."""
@@ -133,3 +133,6 @@ class Config(Section):
     """Named variants: the name is yours, `method` says how."""
     generate: Generate = Generate()
     evaluate: Evaluate = Evaluate()
+
+    def __post_init__(self) -> None:
+        check_names(self.compress)

@@ -3,6 +3,7 @@
 In: a model folder. State goes in and out of the graph, so each token costs one step whatever came before it.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -89,6 +90,9 @@ class LanguageModel:
         self._scoring: Session | None = None
         self.state_sizes = {name: shape[-1] for name, shape in self._session.inputs.items() if name != "tokens"}
 
+    def __repr__(self) -> str:
+        return f"LanguageModel({str(self.folder.path)!r}, {self.encoder.kind} vocabulary of {self.encoder.vocab_size})"
+
     # --- writing -----------------------------------------------------------------------------------------------
 
     def generate(
@@ -132,7 +136,11 @@ class LanguageModel:
         texts: list[Text] = []
         logits, states = [], []
         stops = tuple([chosen.stop] if isinstance(chosen.stop, str) else chosen.stop)
+        if seed < 0:
+            raise ConfigError(f"seed {seed} is below 0; give a whole number from 0 on")
         for prompt in prompts:
+            if not isinstance(prompt, str):
+                raise ConfigError(f"a prompt is text, not {type(prompt).__name__}")
             ids = self.encoder.encode(prompt).astype(np.int64)
             self._warn_of_unknown(prompt, ids, warn)
             row, state = self._read(np.concatenate([[self.encoder.boundary_id], ids]))
@@ -258,7 +266,7 @@ class LanguageModel:
         seconds = time.perf_counter() - start
         return {
             "loss": loss / total,
-            "bits_per_byte": loss / np.log(2) / text_bytes,
+            "bits_per_byte": loss / math.log(2) / text_bytes,
             "perplexity": float(np.exp(min(loss / total, 700))),
             "accuracy": first / total,
             "top5_accuracy": five / total,

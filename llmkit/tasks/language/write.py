@@ -25,8 +25,13 @@ def generate(
     model = use.load(folder)
     start = time.perf_counter()
     if emit and len(prompts) * settings.samples == 1:
-        emit(prompts[0])
-        texts = model.write(prompts, settings, seed, warn, lambda index, piece: emit(piece))
+        parts = [prompts[0]]  # shown with the first piece, after any warning
+
+        def show_piece(index: int, piece: str) -> None:
+            emit("".join([*parts, piece]))
+            parts.clear()
+
+        texts = model.write(prompts, settings, seed, warn, show_piece)
     else:
         texts = model.write(prompts, settings, seed, warn)
     seconds = time.perf_counter() - start
@@ -73,6 +78,9 @@ def read_prompts(settings: Generate) -> list[str]:
     prompts = [_standard_input() if prompt == "-" else prompt for prompt in prompts]
     if settings.prompt_file:
         prompts += _prompt_lines(Path(settings.prompt_file))
+    for prompt in prompts:
+        if not prompt.isascii() and any("\ud800" <= character <= "\udfff" for character in prompt):
+            raise ConfigError(f"the prompt {prompt!r} is not UTF-8 text; give it in UTF-8")
     return prompts or [""]
 
 
@@ -88,8 +96,12 @@ def _standard_input() -> str:
 def _prompt_lines(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the prompts of {path}: {error}") from error
+    except OSError as error:
+        raise InputError(f"cannot read the prompts of {path}: {error.strerror}; check --prompt-file") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    if not any(line.strip() for line in lines):
+        raise InputError(f"{path} holds no prompts; write one per line")
     if path.suffix not in (".jsonl", ".ndjson"):
         return [line for line in lines if line.strip()]
     prompts = []
@@ -98,6 +110,4 @@ def _prompt_lines(path: Path) -> list[str]:
             prompts.append(str(json.loads(line)["prompt"]))
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f'{path}:{number}: not a JSON object with a field "prompt"') from error
-    if not prompts:
-        raise ConfigError(f"{path} holds no prompts")
     return prompts
