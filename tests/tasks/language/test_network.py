@@ -73,3 +73,16 @@ def test_carried_state_continues_the_sequence():
     first, state = network(tokens[:4], network.initial_state(3))
     second, _ = network(tokens[4:], state)
     torch.testing.assert_close(torch.cat([first, second]), whole)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_bfloat16_stays_near_float32_and_gradients_are_float32(training):
+    torch.manual_seed(0)
+    network = LanguageModel(20, 8, 16, 2).train(training)
+    tokens = torch.randint(0, 20, (7, 3))
+    exact, _ = network(tokens, network.initial_state(3))
+    rounded, (h, _) = network(tokens, network.initial_state(3), torch.bfloat16)
+    assert rounded.dtype == h.dtype == torch.float32
+    assert 0 < (exact - rounded).abs().max() < 0.1 * exact.std()
+    rounded.sum().backward()
+    assert network.weight_hh[0].grad.dtype == torch.float32
