@@ -10,8 +10,8 @@ peak memory is printed.
 
 import argparse
 import json
+import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -82,14 +82,14 @@ def peak_memory(files: str, size_bytes: int, kind: str) -> dict[str, float]:
         tokenizer = f"{{kind: {kind}, vocab_size: {VOCAB_SIZE}}}"
         config.write_text(f"run_dir: {folder}/run\nprepare: {{files: {text}, tokenizer: {tokenizer}}}\n")
         start = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "llmkit", "prepare", str(config), "--quiet", "--json"],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        command = [sys.executable, "-m", "llmkit", "prepare", str(config), "--quiet", "--json"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit(f"preparing {text} failed")
         seconds = time.perf_counter() - start
         size = text.stat().st_size
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {"gigabytes": size / 1e9, "seconds": seconds, "peak_memory_mb": peak / 1e6}
 
 
@@ -100,13 +100,12 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=0.0)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    result = encode_speed(arguments.files)
-    if arguments.gigabytes:
+    result = {}
+    if arguments.gigabytes:  # first, while this process is small: a child's peak counts what it was forked from
         for kind in ("char", "bpe"):
-            result |= {
-                f"big_{kind}_{key}": value
-                for key, value in peak_memory(arguments.files, int(arguments.gigabytes * 1e9), kind).items()
-            }
+            figures = peak_memory(arguments.files, int(arguments.gigabytes * 1e9), kind)
+            result |= {f"big_{kind}_{key}": value for key, value in figures.items()}
+    result |= encode_speed(arguments.files)
     if arguments.json:
         print(json.dumps(result))
         return
