@@ -1,5 +1,6 @@
 """card.md: what a model folder is, for whoever finds it: data, settings, figures, how to use it."""
 
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -23,7 +24,7 @@ def trained(config: Config, prepared: dict[str, Any], figures: dict[str, Any]) -
             "",
             *_sources(prepared["inputs"]),
             "",
-            "Licences are those of these sources; llmkit does not know them.",
+            *_licences(prepared["inputs"]),
             "",
             "## Settings",
             "",
@@ -54,6 +55,7 @@ def _figures(figures: dict[str, Any]) -> list[str]:
     rows = [
         f"| {key} | {value:.6g} |" if isinstance(value, float) else f"| {key} | {value} |"
         for key, value in figures.items()
+        if not isinstance(value, dict | list)
     ]
     return ["| figure | value |", "| --- | --- |", *rows, ""]
 
@@ -61,6 +63,19 @@ def _figures(figures: dict[str, Any]) -> list[str]:
 def _sources(inputs: list[dict[str, Any]]) -> list[str]:
     rows = [f"| {item['path']} | {item['bytes']} | {item['sha256']} |" for item in inputs]
     return ["| file | bytes | SHA-256 |", "| --- | --- | --- |", *rows]
+
+
+def _licences(inputs: list[dict[str, Any]]) -> list[str]:
+    """A line for each folder of raw files whose SOURCE.yaml (data/fetch.py writes one) names its licence."""
+    lines = []
+    for folder in dict.fromkeys(Path(item["path"]).parent for item in inputs):
+        source = folder / "SOURCE.yaml"
+        try:
+            about = yaml.safe_load(source.read_text(encoding="utf-8"))
+            lines.append(f"- {folder}: from {about['package']} {about['version']}, licence: {about['licence']}")
+        except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+            continue  # none there, or a file of the user's own that happens to have the name
+    return lines or ["Licences: those of these files; their folders hold no SOURCE.yaml that names one."]
 
 
 USE = [

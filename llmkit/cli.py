@@ -134,7 +134,7 @@ def prepare(
     """Raw files to arrays: read, clean, tokenize, split."""
     from llmkit.stages import prepare as stage
 
-    loaded, ui = arguments.load(config, rest, seed, device), _console(quiet, verbose, json)
+    loaded, ui = arguments.load(config, rest, seed, device), _console(quiet, verbose)
     _show(stage.prepare(loaded, force=force, dry_run=dry_run, ui=ui), json)
 
 
@@ -154,7 +154,7 @@ def train(
     """Train the model; goes on by itself from an interrupted run."""
     from llmkit.stages import train as stage
 
-    loaded, ui = arguments.load(config, rest, seed, device), _console(quiet, verbose, json)
+    loaded, ui = arguments.load(config, rest, seed, device), _console(quiet, verbose)
     _show(stage.train(loaded, force=force, fresh=fresh, dry_run=dry_run, device=device, ui=ui), json)
 
 
@@ -175,7 +175,7 @@ def tune(
     from llmkit import show
     from llmkit.stages import tune as stage
 
-    loaded, ui = arguments.load(config, rest, seed, device), _console(quiet, verbose, json)
+    loaded, ui = arguments.load(config, rest, seed, device), _console(quiet, verbose)
     result = stage.tune(loaded, force=force, fresh=fresh, dry_run=dry_run, device=device, ui=ui)
     _show(result, json, show.dry_run if dry_run else show.trials)
 
@@ -198,7 +198,7 @@ def compress(
     from llmkit.stages import compress as stage
 
     names, overrides = arguments.names_and_overrides(rest)
-    loaded, ui = arguments.load(config, overrides, seed, device), _console(quiet, verbose, json)
+    loaded, ui = arguments.load(config, overrides, seed, device), _console(quiet, verbose)
     result = stage.compress(loaded, names, model=arguments.one_name(model), force=force, dry_run=dry_run, ui=ui)
     _show(_flat(result), json, lambda _: show.compressed(result))
 
@@ -221,7 +221,7 @@ def generate(
 
     if json and jsonl:
         raise ConfigError("--json and --jsonl: choose one")
-    ui = _console(quiet, verbose, json or jsonl)
+    ui = _console(quiet, verbose)
     given = {key: value for key, value in options.items() if value not in (None, [], ())}
     folders, loaded, keep = arguments.read_models(models, model, seed, device, given, ui)
     if dry_run:
@@ -302,7 +302,7 @@ def evaluate(
     from llmkit import show
     from llmkit.stages import evaluate as stage
 
-    ui = _console(quiet, verbose, json)
+    ui = _console(quiet, verbose)
     folders, loaded, keep = arguments.read_models(models, model, seed, device, {}, ui)
     with tempfile.TemporaryDirectory(prefix="llmkit-") as work:
         files = [arguments.file_of_input(Path(work)) if name == "-" else Path(name) for name in on or []]
@@ -345,7 +345,7 @@ def init(
 # --- showing ----------------------------------------------------------------------------------------------------
 
 
-def _console(quiet: bool, verbose: bool, as_json: bool) -> Console:
+def _console(quiet: bool, verbose: bool) -> Console:
     return Console(0 if quiet else 2 if verbose else 1)
 
 

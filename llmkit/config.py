@@ -299,7 +299,7 @@ def section(root: type[Section], name: str) -> type[Section]:
 
 
 def field_type(section: type[Section], name: str) -> Any:
-    """The type of a key, constraints and `| None` stripped where that leaves one type."""
+    """The type of a key, without its constraints."""
     kind = next(field.type for field in msgspec.structs.fields(section) if field.name == name)
     if typing.get_origin(kind) is Annotated:
         kind = typing.get_args(kind)[0]

@@ -103,6 +103,7 @@ class _Reader:
         return ConfigError(f"{self.name}:{line}: {message}" if self.numbered else f"{self.name}: {message}")
 
     def value(self, node: yaml.Node, path: Path) -> Any:
+        """Plain data of any node; the lines of what is in it are noted under `path`."""
         self.nodes += 1
         if self.nodes > MAX_NODES:
             raise self.fail(node, f"more than {MAX_NODES:,} values; is an alias repeated again and again?")
@@ -119,6 +120,7 @@ class _Reader:
         return self.scalar(node)
 
     def mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+        """A dict whose keys are plain text and stand once."""
         result: dict[str, Any] = {}
         for key_node, child in node.value:
             key = key_node.value
@@ -134,6 +136,7 @@ class _Reader:
         return result
 
     def scalar(self, node: yaml.Node) -> Any:
+        """Text, a finite number, true, false or null."""
         kind = node.tag.rsplit(":", 1)[-1]
         text = node.value
         if kind == "null":

@@ -27,6 +27,7 @@ def prepare(config: Config, *, force: bool = False, dry_run: bool = False, ui: C
         return {"stage": "prepare", "folder": str(place), "up_to_date": True, **freshness.stored(found, work)}
     if dry_run:
         return {"stage": "prepare", "folder": str(place), "dry_run": True, "would_run": why or ["--force"]}
+    ui.detail(f"making {place}: {'; '.join(why) or '--force'}")
     with artifacts.lock(config.run_dir, config.command("prepare")), artifacts.building(place) as folder:
         start = time.monotonic()
         result = task.prepare(settings, config.settings.seed, folder.path, work, ui.progress, ui.warn)

@@ -66,6 +66,7 @@ def train(
             "goes_on_from_step": 0 if fresh else checkpoint.newest_step(work / "train"),
             **probe(config, prepared, device, ui),
         }
+    ui.detail(f"making {place}: {'; '.join(why) or '--force or --fresh'}")
     with artifacts.lock(config.run_dir, config.command("train")):
         checkpoints = work / "train"
         if fresh:
