@@ -16,17 +16,23 @@ class TrainingStreams:
     """`batch_size` readers spaced evenly over one circular stream of tokens; each goes on where it stopped.
 
     The length of each window varies by a fifth around `length`, so that its borders fall elsewhere in every pass
-    (Merity et al., arXiv 1708.02182, section 5).
+    (Merity et al., arXiv 1708.02182, section 5). With probability `resets` a stream enters a window with a zero
+    state in place of the carried one, so that the model learns to start cold too.
     """
 
-    def __init__(self, tokens: np.ndarray, batch_size: int, length: int, boundary_id: int, seed: int):
-        self.tokens, self.length, self.boundary_id = tokens, length, boundary_id
+    def __init__(
+        self, tokens: np.ndarray, batch_size: int, length: int, boundary_id: int, seed: int, resets: float = 0.0
+    ):
+        self.tokens, self.length, self.boundary_id, self.resets = tokens, length, boundary_id, resets
         self.starts = np.arange(batch_size, dtype=np.int64) * (len(tokens) // batch_size)
         self.position = 0
         self.generator = np.random.default_rng(seed)
 
-    def next(self) -> np.ndarray:
-        """The next window (T + 1, B) int64: token ids; the last row is the first of the following window."""
+    def next(self) -> tuple[np.ndarray, np.ndarray]:
+        """The next window (T + 1, B) int64 and which streams carry their state into it (B,) bool.
+
+        The last row of a window is the first of the following one.
+        """
         low, high = max(1, round(0.8 * self.length)), max(1, round(1.2 * self.length))
         length = int(self.generator.integers(low, high + 1))
         rows = self.position + np.arange(length + 1)[:, None]
@@ -34,7 +40,7 @@ class TrainingStreams:
         if self.position == 0:
             window[0] = self.boundary_id  # the state is zero here, as it is before a prompt
         self.position += length
-        return window
+        return window, self.generator.random(len(self.starts)) >= self.resets
 
     @property
     def epochs(self) -> float:

@@ -61,7 +61,9 @@ class LanguageLearner:
     ):
         self.tokenizer = tokenizer
         self.network, self.val, self.device, self.number_type = network.to(device), val, device, number_type
-        self.streams = TrainingStreams(train, settings.batch_size, settings.sequence_length, boundary_id, seed)
+        self.streams = TrainingStreams(
+            train, settings.batch_size, settings.sequence_length, boundary_id, seed, settings.state_resets
+        )
         self.optimizer = torch.optim.AdamW(
             network.parameters(),
             settings.learning_rate,
@@ -84,8 +86,10 @@ class LanguageLearner:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.network.train()
-        window = torch.from_numpy(self.streams.next()).to(self.device)  # (T + 1, B)
-        logits, state = self.network(window[:-1], self.carried, self.number_type)
+        tokens, carries = self.streams.next()
+        window = torch.from_numpy(tokens).to(self.device)  # (T + 1, B)
+        kept = torch.from_numpy(carries).to(self.device)[:, None]  # (B, 1)
+        logits, state = self.network(window[:-1], (self.carried[0] * kept, self.carried[1] * kept), self.number_type)
         loss = F.cross_entropy(logits.flatten(0, 1), window[1:].flatten())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
