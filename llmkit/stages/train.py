@@ -55,8 +55,9 @@ def train(
     if found and not why and not force and not fresh:
         return {"stage": "train", "folder": str(place), "up_to_date": True, **freshness.stored(found, work)}
     require_torch()
-    from llmkit.training import checkpoint
+    from llmkit.training import checkpoint, tensorboard
 
+    tensorboard.require(config.settings.train.tensorboard)
     if dry_run:
         return {
             "stage": "train",
@@ -71,6 +72,8 @@ def train(
         checkpoints = work / "train"
         if fresh:
             checkpoint.drop(checkpoints)
+        if config.settings.train.tensorboard:
+            ui.info(f"curves: tensorboard --logdir {checkpoints / 'tensorboard'}")
         fitted = fit(config, prepared, checkpoints, device, ui)
         with artifacts.building(place) as folder:
             artifact = write_model(folder, config, fitted, wanted, prepared)
@@ -92,7 +95,7 @@ def fit(
     """Train a config on a prepared folder, checkpoints in `checkpoints`. Raises what `training.loop.run` raises."""
     import torch
 
-    from llmkit.training import devices, loop
+    from llmkit.training import devices, loop, tensorboard
 
     settings = config.settings.train
     chosen = devices.choose(device)
@@ -106,8 +109,9 @@ def fit(
         "torch": torch.__version__,
     }
     memory = devices.explained_memory(settings.batch_size, to_data(config.settings.model))
-    with devices.flushed_denormals(), memory:
-        outcome = loop.run(learner, settings, checkpoints, fingerprint, ui.training, ui.warn, prune)
+    curves = tensorboard.recording(settings.tensorboard, checkpoints / "tensorboard", learner.unit, ui.training)
+    with devices.flushed_denormals(), memory, curves as report:
+        outcome = loop.run(learner, settings, checkpoints, fingerprint, report, ui.warn, prune)
     ui.close()
     learner.load_weights(outcome.weights)
     graph, weights, files = learner.export()
@@ -216,9 +220,9 @@ def probe(config: Config, prepared: artifacts.Artifact, device: str, ui: Console
 
 
 def model_settings(config: Config) -> dict[str, Any]:
-    """The keys that decide what a trained model is; how often the work is saved does not."""
+    """The keys that decide what a trained model is; how often the work is saved and shown does not."""
     train = to_data(config.settings.train)
-    for key in ("checkpoint_steps", "checkpoint_minutes", "keep_checkpoints"):
+    for key in ("checkpoint_steps", "checkpoint_minutes", "keep_checkpoints", "tensorboard"):
         del train[key]
     return {"model": to_data(config.settings.model), "train": train}
 

@@ -48,6 +48,9 @@ def tune(
     if found and not why and not force and not fresh:
         return {"stage": "tune", "folder": str(place), "up_to_date": True, **freshness.stored(found, work)}
     require_torch()
+    from llmkit.training import tensorboard
+
+    tensorboard.require(config.settings.train.tensorboard)
     if dry_run:
         figures = probe(trial_config(config, {}), prepared, device, ui)
         return {
@@ -124,6 +127,7 @@ def trial_config(config: Config, values: dict[str, Any]) -> Config:
         "max_minutes": None,
         "steps": None,
         "epochs": None,
+        "tensorboard": False,  # a trial's folder is gone when it ends
         kind: max(1, round(part)) if kind == "steps" else part,
     }
     return configs.from_data(data, config.path)
