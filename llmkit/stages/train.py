@@ -30,6 +30,7 @@ class Fitted:
     result: dict[str, Any]
     timings: dict[str, Any]
     metrics: Path
+    warnings: list[str]
 
 
 def train(
@@ -77,6 +78,8 @@ def train(
         fitted = fit(config, prepared, checkpoints, device, ui)
         with artifacts.building(place) as folder:
             artifact = write_model(folder, config, fitted, wanted, prepared)
+        for line in fitted.warnings:
+            ui.warn(line)
         freshness.store_timings(artifact, work, fitted.timings)
         checkpoint.drop(checkpoints)  # what is found there is always an interrupted run
         if pictures.loss_curve(fitted.metrics, checkpoints / "loss.png"):
@@ -115,6 +118,8 @@ def fit(
     ui.close()
     learner.load_weights(outcome.weights)
     graph, weights, files = learner.export()
+    more_files, figures, warnings = learner.finish(outcome.val_loss, checkpoints, ui.progress)
+    ui.close()
     result = {
         "steps": outcome.step,
         learner.unit: outcome.count,
@@ -126,8 +131,10 @@ def fit(
         "device": chosen.type,
         "number_type": str(number_type).removeprefix("torch."),
     }
+    result |= figures
     timings = {"seconds": outcome.seconds, f"{learner.unit}_per_second": outcome.count / max(outcome.seconds, 1e-9)}
-    return Fitted(graph, weights, files, result, timings, checkpoints / "metrics.jsonl")
+    metrics = checkpoints / "metrics.jsonl"
+    return Fitted(graph, weights, files | more_files, result, timings, metrics, warnings)
 
 
 def make_learner(config: Config, prepared: artifacts.Artifact, device: Any, number_type: Any, ui: Console) -> Any:

@@ -84,6 +84,8 @@ def tune(
         }
         with artifacts.building(place) as folder:
             artifact = write_model(folder, chosen, fitted, wanted, prepared, beside)
+        for line in fitted.warnings:
+            ui.warn(line)
         mark_finished(work / "tune")
         timings = fitted.timings | {"search_seconds": time.monotonic() - start}
         freshness.store_timings(artifact, work, timings)

@@ -11,7 +11,7 @@ from msgspec import structs
 from llmkit import artifacts
 from llmkit.errors import InputError
 from llmkit.model_folder import ModelFolder
-from llmkit.tasks.language import prepare, use
+from llmkit.tasks.language import baseline, prepare, use
 from llmkit.tasks.language.settings import Config
 
 # Columns of the table of several models: figure, heading, whether less is better (None: neither).
@@ -57,6 +57,9 @@ def evaluate(
     )
     if prepared is not None and not on:
         figures |= _gap(model, prepared, figures["loss"])
+    figures |= _ngram(
+        folder, None if on else prepared, settings, tokens, figures["split"], progress, warn, figures["loss"]
+    )
     if figures["unknown_tokens"]:
         warn(
             f"{figures['unknown_tokens']:,} of {figures['tokens']:,} tokens are outside the vocabulary; "
@@ -92,6 +95,34 @@ def _gap(model: use.LanguageModel, prepared: Path, loss: float) -> dict[str, flo
     start = max(0, (len(tokens) - TRAIN_TOKENS) // 2)
     train_loss = model.score_tokens(tokens[start : start + TRAIN_TOKENS], 1)["loss"]
     return {"train_loss": train_loss, "generalization_gap": loss - train_loss}
+
+
+def _ngram(
+    folder: ModelFolder,
+    prepared: Path | None,
+    settings: Config,
+    tokens: np.ndarray,
+    split: str,
+    progress: Progress,
+    warn: Callable[[str], None],
+    loss: float,
+) -> dict[str, Any]:
+    """The loss of the run's n-gram model on the same tokens, with a warning where the model's is not better.
+
+    None on the training split, which it was counted on, and on other files where the run has kept no such model.
+    """
+    if split == "train":
+        return {}
+    if prepared is None:
+        found = baseline.kept(Path(settings.run_dir), folder.path / "tokenizer.json")
+    else:
+        found = baseline.of_run(prepared, progress)
+    if found is None:
+        return {}
+    figures = found.figures(found.val_loss if split == "val" else found.model.loss(tokens))
+    for line in baseline.warning(loss, figures):
+        warn(f"{folder.path}: {line}")
+    return figures
 
 
 def _split(prepared: Path, name: str) -> tuple[np.ndarray, int, str]:

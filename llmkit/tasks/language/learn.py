@@ -4,7 +4,7 @@ In: the prepared folder (train.npy, val.npy, meta.json) and the settings. Out: t
 which `graph.py` writes as a model folder.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from llmkit.config import to_data
 from llmkit.errors import InputError
 from llmkit.model_folder import ModelFolder
-from llmkit.tasks.language import graph
-from llmkit.tasks.language.batches import TrainingStreams, scoring_windows
+from llmkit.tasks.language import baseline, graph, mixing
+from llmkit.tasks.language.batches import TrainingStreams, Window, scoring_windows
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.prepare import read_meta
 from llmkit.tasks.language.settings import Config, Model, Train
@@ -59,7 +59,7 @@ class LanguageLearner:
         number_type: torch.dtype,
         tokenizer: Path,
     ):
-        self.tokenizer = tokenizer
+        self.tokenizer, self.settings = tokenizer, settings
         self.network, self.val, self.device, self.number_type = network.to(device), val, device, number_type
         self.streams = TrainingStreams(
             train, settings.batch_size, settings.sequence_length, boundary_id, seed, settings.state_resets
@@ -148,20 +148,57 @@ class LanguageLearner:
         exported, weights = graph.export(self.network)
         return exported, weights, {"tokenizer.json": self.tokenizer}
 
+    @torch.no_grad()
+    def finish(
+        self, val_loss: float, folder: Path, progress: baseline.Progress
+    ) -> tuple[dict[str, Path], dict[str, Any], list[str]]:
+        """What goes with the trained weights: files (written to `folder`), figures, warnings.
+
+        The run's n-gram model is what `val_loss` is compared with and, with `train.ngram`, mixed into the model.
+        """
+        found = baseline.of_run(self.tokenizer.parent, progress)
+        figures = found.figures()
+        if not self.settings.ngram:
+            return {}, figures, baseline.warning(val_loss, figures)
+        self.network.eval()
+        progress("fitting the mixture", 0, 2)
+        numbers = len(self.val) * self.network.vocab_size
+        mixture = mixing.fit_windows(found.model, self._scored_windows(), numbers)
+        progress("fitting the mixture", 1, 2)
+        loss = mixing.loss(mixture, self._scored_windows())
+        progress("fitting the mixture", 2, 2)
+        mixing.save(mixture, folder / mixing.FILE)
+        figures |= {"val_loss": loss, "lstm_val_loss": val_loss}
+        return {mixing.FILE: folder / mixing.FILE}, figures, baseline.warning(loss, figures)
+
+    def _scored_windows(self) -> Iterator[tuple[Window, np.ndarray]]:
+        """The validation split in windows, with the network's logits (T, B, V) on each."""
+        for window, logits in scored_windows(self.network, self.val, self.device, self.number_type):
+            yield window, logits.float().cpu().numpy()
+
 
 def score(network: LanguageModel, tokens: np.ndarray, device: torch.device, number_type: torch.dtype) -> float:
     """Mean loss in nats per token of a stream, each token but the first predicted once, state carried along."""
-    length = max(1, min(VALIDATION_LENGTH, MAX_LOGITS // (VALIDATION_STREAMS * network.vocab_size)))
-    total, count, state = 0.0, 0, None
-    for window in scoring_windows(tokens, VALIDATION_STREAMS, length):
-        state = state or network.initial_state(window.inputs.shape[1])
-        logits, state = network(torch.from_numpy(window.inputs).to(device), state, number_type)  # (T, B, V)
+    total, count = 0.0, 0
+    for window, logits in scored_windows(network, tokens, device, number_type):
         losses = F.cross_entropy(
             logits.flatten(0, 1), torch.from_numpy(window.targets).to(device).flatten(), reduction="none"
         )
         total += losses[torch.from_numpy(window.counted).to(device).flatten()].double().sum().item()
         count += int(window.counted.sum())
     return total / count
+
+
+def scored_windows(
+    network: LanguageModel, tokens: np.ndarray, device: torch.device, number_type: torch.dtype
+) -> Iterator[tuple[Window, Tensor]]:
+    """A scoring pass over a stream, state carried along: each window with its logits (T, B, V)."""
+    length = max(1, min(VALIDATION_LENGTH, MAX_LOGITS // (VALIDATION_STREAMS * network.vocab_size)))
+    state = None
+    for window in scoring_windows(tokens, VALIDATION_STREAMS, length):
+        state = state or network.initial_state(window.inputs.shape[1])
+        logits, state = network(torch.from_numpy(window.inputs).to(device), state, number_type)
+        yield window, logits
 
 
 def learner(

@@ -21,8 +21,11 @@ import numpy as np
 
 MAX_ORDER = 10
 MAX_TOKENS = 8_000_000  # trained on at most: sorting them takes about a gigabyte
+LONGER = 2  # orders that are looked at beyond the best one
+MOST_BYTES = 2_000_000  # of a packed model
 LEAST_GAIN = 0.1  # nats on the whole training text that an n-gram must save to be kept
 MOST = 1 - 1e-4  # of a context's probability may belong to its own children
+SCORED = 1 << 20  # tokens scored at once
 KEPT = 1 << 22  # numbers of distributions that are kept for contexts to come
 DENSE_BIGRAMS = 512  # tokens in a vocabulary up to which the distributions after one token are kept as a table
 Report = Callable[[int, int], None]
@@ -106,41 +109,58 @@ def choose(
     vocab_size: int,
     max_order: int = MAX_ORDER,
     report: Report = lambda done, total: None,
-) -> tuple[Shares, list[float]]:
-    """Count a training text and take the order with the lowest loss on `val`; (model, loss of order 1, 2, …).
+) -> tuple[list[Shares], list[float]]:
+    """Count a training text; (models of the best order and of up to `LONGER` more, loss of order 1, 2, …).
 
-    The loss (nats per token, of every token of `val` but the first) is tried order by order until it rises. Each
-    order's highest level is made of counts, those below of the number of different tokens that come before.
+    The loss (nats per token, of every token of `val` but the first) is tried order by order until it has risen for
+    `LONGER` orders. Each order's highest level is made of counts, those below of the number of different tokens that
+    come before.
     """
     train, val = limited(train, MAX_TOKENS), np.asarray(val)
     levels = [first_level(train, vocab_size)]
-    lower: list[np.ndarray] = []  # a of the levels that have one above them
-    nodes = val.astype(np.int64)  # the k-gram that ends at each token of val, -1 where it is unknown
-    backed_off = np.full(len(val) - 1, 1 / vocab_size)  # p of each token of val but the first, given k - 2 before it
-    contexts = np.zeros(len(val) - 1, np.int64)  # the level below's node that each of them follows
+    tops: list[np.ndarray] = []  # a of each level as the highest
+    lower: list[np.ndarray] = []  # a of each level that has one above it
+    nodes: np.ndarray = val.astype(np.int64)  # the k-gram that ends at each token of val, -1 where it is unknown
+    backed_off = np.full(len(val) - 1, 1 / vocab_size)  # p of each token of val but the first, one order lower
+    contexts = np.zeros(len(val) - 1, np.int64)  # the node of the level below that each of them follows
     losses: list[float] = []
     while True:
         report(len(levels), max_order)
         level = levels[-1]
         parents = len(levels[-2]) if len(levels) > 1 else 1
-        top = shares(level.raw, level.parent, parents)
-        probabilities = interpolate(top, level.parent, parents, nodes[1:], contexts, backed_off)
+        tops.append(shares(level.raw, level.parent, parents))
+        probabilities = interpolate(tops[-1], level.parent, parents, nodes[1:], contexts, backed_off)
         losses.append(float(-np.log(probabilities).mean()))
-        if len(losses) > 1 and losses[-1] >= losses[-2]:
-            levels.pop()
-            break
-        best = top
-        if len(levels) == max_order or len(level.at) < 2:
+        best = int(np.argmin(losses)) + 1
+        if len(levels) == max_order or len(level.at) < 2 or len(levels) >= best + LONGER:
             break
         above = next_level(train, vocab_size, level)
-        below = shares(continuations(above, len(level)), level.parent, parents)
-        backed_off = interpolate(below, level.parent, parents, nodes[1:], contexts, backed_off)
-        lower.append(below)
+        lower.append(shares(continuations(above, len(level)), level.parent, parents))
+        backed_off = interpolate(lower[-1], level.parent, parents, nodes[1:], contexts, backed_off)
         contexts = nodes[:-1]
         nodes = np.concatenate([[-1], find(above, vocab_size, contexts, val[1:])])
         levels.append(above)
     report(max_order, max_order)
-    return Shares(levels, [*lower[: len(levels) - 1], best], vocab_size), losses
+    orders = range(best, len(levels) + 1)
+    return [Shares(levels[:n], [*lower[: n - 1], tops[n - 1]], vocab_size) for n in orders], losses
+
+
+def build(
+    train: np.ndarray,
+    val: np.ndarray,
+    vocab_size: int,
+    most_bytes: int = MOST_BYTES,
+    report: Report = lambda done, total: None,
+) -> tuple["NGram", float]:
+    """The packed model of a training text with the lowest loss on `val`, and that loss in nats per token.
+
+    Pruned, a model gains from somewhat longer n-grams than it does whole: the best order is looked for again.
+    """
+    candidates, _ = choose(train, val, vocab_size, report=report)
+    models = [NGram(pruned(candidate, most_bytes)) for candidate in candidates]
+    losses = [model.loss(val) for model in models]
+    best = int(np.argmin(losses))
+    return models[best], losses[best]
 
 
 def limited(tokens: np.ndarray, most: int) -> np.ndarray:
@@ -212,9 +232,10 @@ def pruned(model: Shares, most_bytes: int) -> dict[str, np.ndarray]:
     threshold = LEAST_GAIN / len(model.levels[0].at)
     while True:
         arrays = pack(prune(model, threshold))
-        if sum(array.nbytes for array in arrays.values()) <= most_bytes or "tokens.2" not in arrays:
+        size = sum(array.nbytes for array in arrays.values())
+        if size <= most_bytes or "tokens.2" not in arrays:
             return arrays
-        threshold *= 1.5
+        threshold *= max(1.2, (size / most_bytes) ** 1.4)
 
 
 def _without(model: Shares, full: list[np.ndarray], keeps: list[np.ndarray]) -> Shares:
@@ -272,7 +293,7 @@ class NGram:
             below = len(token)
         self._views = [(first.data, tokens.data) for first, tokens in zip(self.first, self.tokens, strict=True)]
         self._kept: dict[tuple[int, int], np.ndarray] = {}
-        self._logs: dict[tuple[int, int], np.ndarray] = {}
+        self._looked_up: dict[tuple[int, int], tuple[int, np.ndarray]] = {}
         self.bigrams = self._bigrams() if self.order > 1 and self.vocab_size <= DENSE_BIGRAMS else None
 
     @property
@@ -311,6 +332,14 @@ class NGram:
             p = own + np.where(contexts >= 0, self.rest[k - 1][contexts], 1) * p
             nodes = np.concatenate([[-1], found])
         return np.log(p).astype(np.float32)
+
+    def loss(self, tokens: np.ndarray) -> float:
+        """Nats per token of a stream's tokens (N,) but the first; a long one is read piece by piece."""
+        total, before = 0.0, self.contexts
+        for start in range(1, len(tokens), SCORED):
+            first = max(0, start - max(1, before))
+            total -= float(self.score(tokens[first : start + SCORED])[start - first - 1 :].sum(dtype=np.float64))
+        return total / (len(tokens) - 1)
 
     def matched(self, nodes: np.ndarray) -> np.ndarray:
         """How many tokens of the contexts with these nodes (order - 1, N) are known as the beginning of n-grams."""
@@ -371,23 +400,24 @@ class NGram:
         """The nodes of an empty context."""
         return [-1] * self.contexts
 
-    def log_distribution(self, nodes: list[int]) -> np.ndarray:
-        """Log-probabilities (V,) float32 of the tokens after one context; kept for the next time, so not to change."""
+    def look_up(self, nodes: list[int]) -> tuple[int, np.ndarray]:
+        """(known tokens of one context, log-probabilities (V,) float32 of the tokens after it, not to be changed).
+
+        Kept for the next time: the longest node of a context decides it all.
+        """
         known = [k for k, node in enumerate(nodes) if node >= 0]
         key = (known[-1], nodes[known[-1]]) if known else (-1, -1)
-        found = self._logs.get(key)
+        found = self._looked_up.get(key)
         if found is None:
-            if (len(self._logs) + len(self._kept)) * self.vocab_size > KEPT:
-                self._logs.clear()
+            if (len(self._looked_up) + len(self._kept)) * self.vocab_size > KEPT:
+                self._looked_up.clear()
                 self._kept.clear()
-            found = self._logs[key] = np.log(self._interpolated(nodes, known))
+            length = next((k + 1 for k in reversed(known) if np.diff(self.first[k][nodes[k] : nodes[k] + 2])[0]), 0)
+            found = self._looked_up[key] = length, np.log(self._interpolated(nodes, known))
         return found
 
     def _interpolated(self, nodes: list[int], known: list[int]) -> np.ndarray:
-        """Probabilities (V,) after a context of which the levels `known` have nodes.
-
-        Kept for each node: its tokens decide what all shorter contexts are.
-        """
+        """Probabilities (V,) after a context of which the levels `known` have nodes."""
         if not known:
             return self.unigrams
         *shorter, k = known

@@ -83,6 +83,8 @@ class Train(Training):
     """Tokens per window of back-propagation; each window's own length varies by a fifth around it."""
     state_resets: Share = 0.02
     """Share of windows that a stream enters with a zero state, not the carried one: the model learns to start cold."""
+    ngram: bool = False
+    """Mix an n-gram model of the training split (2 MB at most) with the LSTM."""
 
 
 class Generate(Section):

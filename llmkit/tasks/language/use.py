@@ -1,4 +1,4 @@
-"""A language model in use: write text, score text. ONNX Runtime and numpy; never imports torch.
+"""A language model in use, an LSTM or one mixed with n-grams: writes and scores. Never imports torch.
 
 In: a model folder. State goes in and out of the graph, so each token costs one step whatever came before it.
 """
@@ -15,7 +15,7 @@ from llmkit.errors import ConfigError
 from llmkit.model_folder import ModelFolder
 from llmkit.runtime import sampling
 from llmkit.runtime.session import Session, Stepper, log_softmax, open_session
-from llmkit.tasks.language import tokenizer as tokenizers
+from llmkit.tasks.language import mixing, tokenizer as tokenizers
 from llmkit.tasks.language.batches import scoring_windows
 from llmkit.tasks.language.settings import Generate
 
@@ -38,6 +38,8 @@ class Text:
     text: str = ""
     held: str = ""
     finish_reason: str | None = None
+    nodes: list[int] = field(default_factory=list)
+    """Of the n-gram model, for the context so far."""
 
     def push(self, token_id: int) -> str:
         """Take a token; returns the text that is now certain."""
@@ -88,6 +90,7 @@ class LanguageModel:
         self._threads = threads
         self._session = open_session(folder, threads or 1)  # a single stream is fastest on one thread
         self._scoring: Session | None = None
+        self.mixture = mixing.load(folder.path)
         self.state_sizes = {name: shape[-1] for name, shape in self._session.inputs.items() if name != "tokens"}
 
     def __repr__(self) -> str:
@@ -143,10 +146,13 @@ class LanguageModel:
                 raise ConfigError(f"a prompt is text, not {type(prompt).__name__}")
             ids = self.encoder.encode(prompt).astype(np.int64)
             self._warn_of_unknown(prompt, ids, warn)
-            row, state = self._read(np.concatenate([[self.encoder.boundary_id], ids]))
+            ids = np.concatenate([[self.encoder.boundary_id], ids])
+            row, state = self._read(ids)
+            nodes = self._nodes(ids)
             for _ in range(chosen.samples):
                 generator = np.random.default_rng([seed, len(texts)])
-                texts.append(Text(prompt, generator, tokenizers.StreamDecoder(self.table), tuple(filter(None, stops))))
+                decoder = tokenizers.StreamDecoder(self.table)
+                texts.append(Text(prompt, generator, decoder, tuple(filter(None, stops)), nodes=nodes))
                 logits.append(row)
                 states.append(state)
         state = {name: np.concatenate([one[name] for one in states], axis=1) for name in self.state_sizes}
@@ -158,6 +164,15 @@ class LanguageModel:
         for start in range(0, len(ids), PROMPT_WINDOW):
             logits, state = self._window(self._session, ids[start : start + PROMPT_WINDOW, None], state)
         return logits[-1], state
+
+    def _nodes(self, ids: np.ndarray) -> list[int]:
+        """The n-gram model's nodes after the last of the ids (T,); none where there is no such model."""
+        nodes: list[int] = []
+        if self.mixture:
+            nodes = self.mixture.model.start
+            for token in ids[-self.mixture.model.order :].tolist():
+                nodes = self.mixture.model.follow(nodes, token)
+        return nodes
 
     def _window(self, session: Session, tokens: np.ndarray, state: State) -> tuple[np.ndarray, State]:
         """Logits (T, B, V) after each of the tokens (T, B), and the state after the last."""
@@ -206,6 +221,8 @@ class LanguageModel:
         active = list(range(len(texts)))
         stepper = Stepper(self._session, state, vocab_size)
         for count in range(1, chosen.max_tokens + 1):
+            if self.mixture:
+                logits = self.mixture.next_logits(logits, [texts[index].nodes for index in active])
             if unknown is not None:
                 logits[:, unknown] = -np.inf  # the model never writes "unknown"
             if not chosen.stop_at_document_end:
@@ -227,6 +244,9 @@ class LanguageModel:
                 active, tokens = [active[row] for row in rows], [tokens[row] for row in rows]
                 stepper = Stepper(self._session, stepper.state(rows), vocab_size)
             logits = stepper.step(tokens)
+            if self.mixture:
+                for index, token in zip(active, tokens, strict=True):
+                    texts[index].nodes = self.mixture.model.follow(texts[index].nodes, token)
 
     # --- scoring -----------------------------------------------------------------------------------------------
 
@@ -249,13 +269,16 @@ class LanguageModel:
         """
         self._scoring = self._scoring or open_session(self.folder, self._threads)
         start = time.perf_counter()
-        loss, first, five, state = 0.0, 0, 0, None
+        loss, first, five, state, reader = 0.0, 0, 0, None, None
         total = len(tokens) - 1
         done = 0
         for window in scoring_windows(tokens, SCORING_STREAMS, SCORING_LENGTH):
             state = state or self._zero_state(window.inputs.shape[1])
             logits, state = self._window(self._scoring, window.inputs, state)  # (T, B, V)
             logits, targets = logits[window.counted], window.targets[window.counted]  # (n, V), (n,)
+            if self.mixture:
+                reader = reader or mixing.Reader(self.mixture.model, window.inputs.shape[1])
+                logits = self.mixture.logits(logits, reader.read(window.inputs)[:, window.counted])
             target_logits = np.take_along_axis(logits, targets[:, None], axis=1)
             better = np.count_nonzero(logits > target_logits, axis=1)
             loss -= float(np.take_along_axis(log_softmax(logits), targets[:, None], axis=1).sum(dtype=np.float64))

@@ -49,7 +49,7 @@ class Slow:
 
 
 def counted(tokens: list[int], vocab_size: int, order: int) -> ngram.Shares:
-    return ngram.choose(np.array(tokens), np.array(tokens), vocab_size, order)[0]
+    return ngram.choose(np.array(tokens), np.array(tokens), vocab_size, order)[0][0]
 
 
 def unpacked(model: ngram.Shares) -> ngram.NGram:
@@ -92,7 +92,8 @@ def test_every_way_to_a_probability_gives_the_same_and_they_sum_to_one(stream, o
         for i, token in enumerate(scored.tolist()):
             context = model.follow(context, token)
             assert context == nodes[:, i].tolist()
-            assert np.exp(model.log_distribution(context)) == pytest.approx(dense[i], abs=1e-6)
+            assert model.look_up(context)[0] == model.matched(nodes)[i]
+            assert np.exp(model.look_up(context)[1]) == pytest.approx(dense[i], abs=1e-6)
 
 
 def test_what_stays_after_pruning_keeps_its_probability():
@@ -136,10 +137,10 @@ def test_the_order_is_the_one_that_predicts_the_validation_text_best():
     tokens = [0, 1]
     for _ in range(4000):
         tokens.append((tokens[-1] + tokens[-2]) % 5 if generator.random() < 0.9 else int(generator.integers(5)))
-    model, losses = ngram.choose(np.array(tokens[:3500]), np.array(tokens[3500:]), 5)
-    assert len(model.levels) == 3
+    models, losses = ngram.choose(np.array(tokens[:3500]), np.array(tokens[3500:]), 5)
+    assert [len(model.levels) for model in models] == [3, 4, 5]
     assert losses[2] == min(losses)
-    assert len(losses) == 4
+    assert len(losses) == 5
 
 
 def test_the_matched_length_is_that_of_the_longest_known_context():
