@@ -1,11 +1,13 @@
 """Results for people: what a stage returned, as lines and tables on standard output (`--json` prints the dict)."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from llmkit import tasks
 
 Columns = list[tuple[str, str, bool | None]]
+BEST_TRIALS = 5  # shown of a search
 
 
 def dry_run(result: dict[str, Any]) -> None:
@@ -42,14 +44,22 @@ def figures(result: dict[str, Any]) -> None:
 
 
 def trials(result: dict[str, Any]) -> None:
-    """The search's trials, best first, then the figures of the model trained with the winner's settings."""
+    """The search's best trials and the config's own settings, then the figures of the model trained with the best."""
     rows = sorted(result["trials"], key=lambda row: (row["state"] != "complete", row["val_loss"] or 0))
+    shown = [row for place, row in enumerate(rows) if place < BEST_TRIALS or row.get("own")]
     keys = list(rows[0]["settings"])
     lines = [
-        [str(row["trial"]), row["state"], number(row["val_loss"]), *(number(row["settings"].get(key)) for key in keys)]
-        for row in rows
+        [
+            f"{row['trial']} (own)" if row.get("own") else str(row["trial"]),
+            row["state"],
+            number(row["val_loss"]),
+            *(number(row["settings"].get(key)) for key in keys),
+        ]
+        for row in shown
     ]
     table(["trial", "state", "val_loss", *keys], lines)
+    if len(shown) < len(rows):
+        print(f"and {len(rows) - len(shown)} more in {Path(result['folder'], 'trials.jsonl')}")
     figures({key: value for key, value in result.items() if key != "trials"})
 
 

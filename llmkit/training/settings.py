@@ -10,6 +10,7 @@ Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 
 DEFAULT_MINUTES = 3.0
+DEFAULT_TRIAL_BUDGET = 0.25
 
 
 class Training(Section):
@@ -92,6 +93,8 @@ class Range(Section):
 class Tune(Section):
     """The search for better settings. Each trial is a short training with its own schedule."""
 
+    one_of = ("trial_budget", "trial_steps")
+
     search: dict[str, Range] = field(
         default_factory=lambda: {"train.learning_rate": Range(low=2e-3, high=3e-2, log=True)}
     )
@@ -100,7 +103,14 @@ class Tune(Section):
     """Trials to run, the config's own settings first."""
     max_minutes: Positive | None = None
     """Start no further trial after this many minutes."""
-    trial_budget: Annotated[float, Meta(gt=0, le=1)] = 0.25
-    """Share of the training budget that one trial gets."""
+    trial_budget: Annotated[float, Meta(gt=0, le=1)] | None = None
+    """Share of the training budget that one trial gets (0.25 where trial_steps is not named either)."""
+    trial_steps: Count | None = None
+    """Optimizer steps that one trial gets, in place of a share. Trials compare alike however busy the machine is; keys
+    that change what a step costs (batch_size, hidden_size) are fairer with a share of a budget in minutes."""
     prune: bool = True
-    """Give a trial up when its validation loss is worse than the median of those before it at the same step."""
+    """Give a trial up when its validation loss is worse than the median of the others at the same point (a quarter,
+    half and three quarters of its budget). The config's own settings are never given up."""
+    workers: Count = 1
+    """Processes that run trials at the same time, each with its share of the processors: 2 of them on 8 processors
+    train with 4 threads each. Each holds a model and its data in memory."""

@@ -1,0 +1,146 @@
+"""One trial, and the process that runs trials for the search: messages in on standard input, out on standard output.
+
+In, one JSON object per line: what all trials share (`Shared`), then {"config", "folder"} of each trial, answers
+{"prune": bool} and at last {"stop": true}. Out: {"event": ...} of step, warn, look, ended and error.
+A stop lets the trial write a checkpoint first. The end of standard input means that the search's own process died:
+the worker is gone at once, whatever it is doing.
+"""
+
+import _thread
+import json
+import math
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from llmkit import artifacts, config as configs
+from llmkit.config import Config
+from llmkit.console import Console
+from llmkit.errors import Diverged, Interrupted, LlmkitError
+from llmkit.search.values import LOOKS
+
+Event = dict[str, Any]
+
+
+class _Pruned(Exception):
+    """The search gives the trial up."""
+
+
+def run_trial(
+    config: Config,
+    prepared: artifacts.Artifact,
+    folder: Path,
+    device: str,
+    report: Callable[[Event], None],
+    look: Callable[[int, float], bool],
+) -> dict[str, Any]:
+    """Train a trial's config, checkpoints in `folder`; how it ended: {"state", "val_loss", …} or {"state", "message"}.
+
+    `report` gets the loop's steps and warnings; `look(point, val_loss)`, at each LOOKS-th of the budget but the last,
+    is whether to give the trial up. Raises what `stages.train.fit` raises, but Diverged.
+    """
+    from llmkit.stages.train import fit
+
+    looked = set()
+
+    def prune(spent: float, loss: float) -> None:
+        point = int(LOOKS * spent + 1e-9)
+        if 0 < point < LOOKS and point not in looked:
+            looked.add(point)
+            if look(point, loss):
+                raise _Pruned(f"pruned at {100 * spent:.0f} % with val_loss {loss:.4f}")
+
+    try:
+        with artifacts.writing(folder):
+            fitted = fit(config, prepared, folder, device, _Reporter(report), prune)
+    except _Pruned as pruned:
+        return {"state": "pruned", "message": str(pruned)}
+    except Diverged as error:
+        return {"state": "diverged", "message": str(error).split(";")[0]}
+    loss = fitted.result["val_loss"]
+    if not math.isfinite(loss):
+        return {"state": "diverged", "message": f"training diverged: val_loss is {loss}"}
+    figures = {"val_loss": loss, "steps": fitted.result["steps"], "seconds": fitted.timings["seconds"]}
+    return {"state": "complete", **figures}
+
+
+class _Reporter(Console):
+    """Passes steps and warnings on; says nothing itself."""
+
+    def __init__(self, report: Callable[[Event], None]):
+        super().__init__(0)
+        self.report = report
+
+    def training(self, event: Event) -> None:
+        if event["event"] == "step":
+            self.report({"event": "step", "spent": event["spent"], "loss": event["loss"]})
+
+    def warn(self, message: str) -> None:
+        self.report({"event": "warn", "message": message})
+
+
+# --- the process ------------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Run the trials that come in until told to stop."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a library prints is no message
+    inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(inbox,), daemon=True).start()
+
+    def send(event: Event) -> None:
+        out.write(json.dumps(event) + "\n")
+        out.flush()
+
+    try:
+        _serve(inbox.get, send)
+    except (KeyboardInterrupt, Interrupted):
+        pass
+    except BrokenPipeError:
+        os._exit(1)
+    except Exception as error:
+        import traceback
+
+        kind = type(error).__name__ if isinstance(error, LlmkitError) else None
+        send({"event": "error", "kind": kind, "message": str(error), "traceback": traceback.format_exc()})
+    os._exit(0)  # at once: the listening thread would hold an ordinary exit up
+
+
+def _serve(receive: Callable[[], Event], send: Callable[[Event], None]) -> None:
+    shared = receive()
+    if "stop" in shared:
+        return
+    import torch
+
+    torch.set_num_threads(min(torch.get_num_threads(), shared["threads"]))
+    prepared = artifacts.read(shared["prepared"], stage="prepare", verify=False)  # the search has verified it
+
+    def look(point: int, loss: float) -> bool:
+        send({"event": "look", "point": point, "loss": loss})
+        return receive().get("prune", False)  # a stop is none: the loop answers it after a checkpoint
+
+    while "stop" not in (job := receive()):
+        config = configs.from_data(job["config"], shared["config_path"])
+        outcome = run_trial(config, prepared, Path(job["folder"]), shared["device"], send, look)
+        send({"event": "ended", **outcome})
+
+
+def _listen(inbox: "queue.SimpleQueue[Event]") -> None:
+    """Pass messages on, from a thread of its own."""
+    for line in sys.stdin:
+        message = json.loads(line)
+        inbox.put(message)
+        if "stop" in message:
+            _thread.interrupt_main(signal.SIGTERM)  # the training loop takes it for the signal
+    os._exit(1)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
