@@ -26,7 +26,8 @@ MOST_BYTES = 2_000_000  # of a packed model
 LEAST_GAIN = 0.1  # nats on the whole training text that an n-gram must save to be kept
 MOST = 1 - 1e-4  # of a context's probability may belong to its own children
 SCORED = 1 << 20  # tokens scored at once
-KEPT = 1 << 22  # numbers of distributions that are kept for contexts to come
+KEPT = 1 << 21  # numbers of distributions that are kept for contexts to come
+SHORT = 4  # tokens of context up to which every distribution is kept
 DENSE_BIGRAMS = 512  # tokens in a vocabulary up to which the distributions after one token are kept as a table
 Report = Callable[[int, int], None]
 
@@ -292,8 +293,7 @@ class NGram:
             self.keys.append(parent * self.vocab_size + token)
             below = len(token)
         self._views = [(first.data, tokens.data) for first, tokens in zip(self.first, self.tokens, strict=True)]
-        self._kept: dict[tuple[int, int], np.ndarray] = {}
-        self._looked_up: dict[tuple[int, int], tuple[int, np.ndarray]] = {}
+        self._kept: dict[tuple[int, int], tuple[int, np.ndarray, np.ndarray]] = {}
         self.bigrams = self._bigrams() if self.order > 1 and self.vocab_size <= DENSE_BIGRAMS else None
 
     @property
@@ -403,36 +403,37 @@ class NGram:
     def look_up(self, nodes: list[int]) -> tuple[int, np.ndarray]:
         """(known tokens of one context, log-probabilities (V,) float32 of the tokens after it, not to be changed).
 
-        Kept for the next time: the longest node of a context decides it all.
+        What is found is kept for the next time, by the longest node that begins n-grams: it decides all shorter ones.
         """
-        known = [k for k, node in enumerate(nodes) if node >= 0]
-        key = (known[-1], nodes[known[-1]]) if known else (-1, -1)
-        found = self._looked_up.get(key)
-        if found is None:
-            if (len(self._looked_up) + len(self._kept)) * self.vocab_size > KEPT:
-                self._looked_up.clear()
-                self._kept.clear()
-            length = next((k + 1 for k in reversed(known) if np.diff(self.first[k][nodes[k] : nodes[k] + 2])[0]), 0)
-            found = self._looked_up[key] = length, np.log(self._interpolated(nodes, known))
-        return found
-
-    def _interpolated(self, nodes: list[int], known: list[int]) -> np.ndarray:
-        """Probabilities (V,) after a context of which the levels `known` have nodes."""
-        if not known:
-            return self.unigrams
-        *shorter, k = known
-        node = nodes[k]
-        found = self._kept.get((k, node))
-        if found is None:
-            low = self._interpolated(nodes, shorter)
-            start, end = self.first[k][node : node + 2]
+        p, missing = self.unigrams, []
+        for k in range(self.contexts - 1, -1, -1):
+            node = nodes[k]
+            if node < 0:
+                continue
+            first, _ = self._views[k]
+            start, end = first[node], first[node + 1]
             if start == end:
-                found = low
-            else:
-                found = low * self.rest[k][node]
-                found[self.tokens[k][start:end]] += self.shares[k][start:end]
-            self._kept[k, node] = found
-        return found
+                continue
+            kept = self._kept.get((k, node))
+            if kept is not None:
+                if not missing:
+                    return kept[0], kept[2]
+                p = kept[1]
+                break
+            missing.append((k, node, start, end))
+        if not missing:
+            return 0, np.log(p)
+        if len(self._kept) * self.vocab_size > KEPT:
+            self._kept.clear()
+        p = p.copy()
+        for k, node, start, end in reversed(missing):
+            p *= self.rest[k][node]
+            p[self.tokens[k][start:end]] += self.shares[k][start:end]
+            if k < SHORT:
+                self._kept[k, node] = k + 1, p.copy(), np.log(p)
+        length, logs = missing[0][0] + 1, np.log(p)
+        self._kept[missing[0][:2]] = length, p, logs
+        return length, logs
 
 
 def pack(model: Shares) -> dict[str, np.ndarray]:
