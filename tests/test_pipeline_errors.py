@@ -671,7 +671,7 @@ def test_a_full_disk_while_the_weights_are_written(llmkit, tiny_copy, monkeypatc
     assert llmkit("train", tiny_copy.config, "--json").json["up_to_date"] is True
 
 
-@pytest.mark.parametrize("stage", ["prepare", "train", "compress", "generate", "evaluate"])
+@pytest.mark.parametrize("stage", ["prepare", "train", "tune", "compress", "generate", "evaluate"])
 def test_a_disk_that_is_full_when_the_manifest_is_flushed(llmkit, tiny_copy, monkeypatch, stage):
     def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

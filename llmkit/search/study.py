@@ -172,26 +172,27 @@ def open_study(
             + "\n  ".join(changed)
             + "\nset them back to go on, or start anew with --fresh"
         )
-    if fresh or (found["finished"] and (changed or force)):
-        shutil.rmtree(folder, ignore_errors=True)  # a finished search has its result in RUN_DIR/tuned
-    folder.mkdir(parents=True, exist_ok=True)
-    journal = folder / "journal.log"
-    _cut_torn_line(journal)
-    lock: Any = _JournalLock(folder / "journal.lock")
-    study = optuna.create_study(
-        study_name="tune",
-        storage=JournalStorage(JournalFileBackend(str(journal), lock_obj=lock)),
-        sampler=_sampler(config.settings.seed),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=FIRST_TRIALS, n_warmup_steps=1)
-        if config.settings.tune.prune
-        else optuna.pruners.NopPruner(),
-        load_if_exists=True,
-    )
-    artifacts.write_json(about, {"identity": identity, "finished": False})
-    if not study.trials:
-        study.enqueue_trial(values.own_values(config), user_attrs={"own": True})
-    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-        put_back(study, trial, deaths=0)
+    with artifacts.writing(folder):
+        if fresh or (found["finished"] and (changed or force)):
+            shutil.rmtree(folder, ignore_errors=True)  # a finished search has its result in RUN_DIR/tuned
+        folder.mkdir(parents=True, exist_ok=True)
+        journal = folder / "journal.log"
+        _cut_torn_line(journal)
+        lock: Any = _JournalLock(folder / "journal.lock")
+        study = optuna.create_study(
+            study_name="tune",
+            storage=JournalStorage(JournalFileBackend(str(journal), lock_obj=lock)),
+            sampler=_sampler(config.settings.seed),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=FIRST_TRIALS, n_warmup_steps=1)
+            if config.settings.tune.prune
+            else optuna.pruners.NopPruner(),
+            load_if_exists=True,
+        )
+        artifacts.write_json(about, {"identity": identity, "finished": False})
+        if not study.trials:
+            study.enqueue_trial(values.own_values(config), user_attrs={"own": True})
+        for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+            put_back(study, trial, deaths=0)
     return study
 
 

@@ -113,4 +113,5 @@ class Tune(Section):
     half and three quarters of its budget). The config's own settings are never given up."""
     workers: Count = 1
     """Processes that run trials at the same time, each with its share of the processors: 2 of them on 8 processors
-    train with 4 threads each. Each holds a model and its data in memory."""
+    train with 4 threads each. Each holds a model and its data in memory. With several, what is tried next depends on
+    which trial ends first."""

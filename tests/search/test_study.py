@@ -1,6 +1,8 @@
 """The study on disk: what crashes leave is put back, the journal is repaired, trials are counted and compared."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import time
@@ -11,7 +13,7 @@ import pytest
 from llmkit import config as configs
 from llmkit.console import Console
 from llmkit.errors import ConfigError, InputError
-from llmkit.search import study as studies
+from llmkit.search import pool, study as studies
 
 ROOT = Path(__file__).parents[2]
 SEARCH = [
@@ -158,6 +160,23 @@ def test_a_study_of_other_settings_is_refused_with_the_difference(tiny_run, fold
     assert json.loads((folder / "study.json").read_text())["identity"]["batch_size"] == 2
     studies.mark_finished(folder)
     assert states(open_search(tiny_run, folder)) == ["WAITING"]  # a finished one gives way
+
+
+def test_a_full_disk_is_named_and_the_search_goes_on_once_there_is_room(tiny_run, folder, monkeypatch):
+    from optuna.storages.journal import JournalFileBackend
+
+    def full(backend, logs):
+        with (folder / "journal.log").open("a") as file:
+            file.write('{"op_code": 4, "half a li')
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    search = open_search(tiny_run, folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(JournalFileBackend, "append_logs", full)
+        with pytest.raises(InputError, match=f"{folder} was not written: No space left on device; free some space"):
+            pool.run(search, search.config, None, "cpu", Console(0))
+    search = open_search(tiny_run, folder)
+    assert complete(search, 1.0) == {"train.learning_rate": 0.01, "model.hidden_size": 16}
 
 
 def test_a_damaged_line_within_the_journal_is_named(tiny_run, folder):
