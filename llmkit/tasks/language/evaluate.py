@@ -1,7 +1,9 @@
 """Figures of a language model folder, through ONNX Runtime: quality on a stream of tokens, size and speed."""
 
+import math
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 from msgspec import structs
 
 from llmkit import artifacts
-from llmkit.errors import InputError
+from llmkit.errors import ConfigError, InputError
 from llmkit.model_folder import ModelFolder
 from llmkit.tasks.language import baseline, prepare, use
 from llmkit.tasks.language.settings import Config
@@ -57,6 +59,8 @@ def evaluate(
     )
     if prepared is not None and not on:
         figures |= _gap(model, prepared, figures["loss"])
+    if settings.evaluate.dynamic:
+        figures |= _dynamic(folder, model, tokens, text_bytes, progress)
     figures |= _ngram(
         folder, None if on else prepared, settings, tokens, figures["split"], progress, warn, figures["loss"]
     )
@@ -95,6 +99,28 @@ def _gap(model: use.LanguageModel, prepared: Path, loss: float) -> dict[str, flo
     start = max(0, (len(tokens) - TRAIN_TOKENS) // 2)
     train_loss = model.score_tokens(tokens[start : start + TRAIN_TOKENS], 1)["loss"]
     return {"train_loss": train_loss, "generalization_gap": loss - train_loss}
+
+
+def _dynamic(
+    folder: ModelFolder, model: use.LanguageModel, tokens: np.ndarray, text_bytes: int, progress: Progress
+) -> dict[str, float]:
+    """`dynamic_loss` and its bits per byte. Raises ConfigError without torch and without float weights."""
+    if not folder.trainable:
+        raise ConfigError(
+            f"evaluate.dynamic: {folder.path} has no float weights to learn with; name the model it was compressed "
+            "from, or set it to false"
+        )
+    if find_spec("torch") is None:
+        raise ConfigError(
+            "evaluate.dynamic needs torch; install it with: pip install '.[train]' in llmkit's own folder"
+        )
+    from llmkit.tasks.language import dynamic
+
+    network = dynamic.load(folder, model.encoder.vocab_size)
+    loss = dynamic.loss(
+        network, tokens, model.mixture, lambda done, total: progress(f"dynamic scoring of {folder.name}", done, total)
+    )
+    return {"dynamic_loss": loss, "dynamic_bits_per_byte": loss * (len(tokens) - 1) / math.log(2) / text_bytes}
 
 
 def _ngram(

@@ -119,6 +119,10 @@ class Generate(Section):
 class Evaluate(EvaluateBase):
     """What is measured and what is required."""
 
+    dynamic: bool = False
+    """Measure dynamic_loss too: the weights learn from the text as it is scored (Krause et al., arXiv 1709.07432).
+    Needs the extra `train` and a model with float weights."""
+
 
 class Config(Section):
     """A language model experiment."""
