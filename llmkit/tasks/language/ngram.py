@@ -405,7 +405,8 @@ class NGram:
 
         What is found is kept for the next time, by the longest node that begins n-grams: it decides all shorter ones.
         """
-        p, missing = self.unigrams, []
+        p = self.unigrams
+        missing: list[tuple[int, int, int, int]] = []  # (level, node, its first child, its end)
         for k in range(self.contexts - 1, -1, -1):
             node = nodes[k]
             if node < 0:
