@@ -32,7 +32,7 @@ def build(model: Model, vocab_size: int) -> LanguageModel:
     """The network that the settings describe."""
     return LanguageModel(
         vocab_size,
-        model.embedding_size,
+        model.embedding_size or usual_embedding_size(vocab_size),
         model.hidden_size,
         model.layers,
         tie_weights=vocab_size >= TIE_FROM if model.tie_weights is None else model.tie_weights,
@@ -40,6 +40,14 @@ def build(model: Model, vocab_size: int) -> LanguageModel:
         input_dropout=model.input_dropout,
         recurrent_dropout=model.recurrent_dropout,
     )
+
+
+def usual_embedding_size(vocab_size: int) -> int:
+    """8 times the cube root of the vocabulary's size, in steps of 16: 32 for 65 tokens, 160 for 8,000.
+
+    For characters 32 are as good as 128 and leave the time to the recurrent weights (benchmarks/ablations.md).
+    """
+    return max(16, 16 * round(vocab_size ** (1 / 3) / 2))
 
 
 class LanguageLearner:

@@ -60,17 +60,18 @@ class Prepare(Section):
 class Model(Section):
     """The LSTM's sizes and its regularisation."""
 
-    embedding_size: Size = 128
-    """Numbers per token in the embedding."""
-    hidden_size: Size = 384
+    embedding_size: Size | None = None
+    """Numbers per token in the embedding; by default about 8 times the cube root of the vocabulary's size: 32 for
+    the characters of a European language, 160 for 8,000 tokens."""
+    hidden_size: Size = 448
     """Units per LSTM layer."""
     layers: Annotated[int, Meta(ge=1, le=8)] = 1
     """LSTM layers."""
-    dropout: Dropout = 0.1
+    dropout: Dropout = 0.15
     """Dropout between layers and before the output, one mask for all time steps."""
-    input_dropout: Dropout = 0.0
+    input_dropout: Dropout = 0.05
     """Dropout of the embedded inputs, one mask for all time steps."""
-    recurrent_dropout: Dropout = 0.0
+    recurrent_dropout: Dropout = 0.05
     """Dropout of the recurrent weights (weight drop), one mask per window."""
     tie_weights: bool | None = None
     """Share the embedding's weights with the output layer; by default where the vocabulary has 1,000 tokens or more."""
