@@ -99,7 +99,9 @@ class Search:
             return False
         running.seen.add(look)
         running.trial.report(loss, look)
-        return not running.trial.user_attrs.get("own") and running.trial.should_prune()
+        return not running.trial.user_attrs.get("own") and bool(
+            running.trial.should_prune()
+        )  # not numpy's: it is sent as JSON
 
     def progress(self, running: Running, share: float, loss: float) -> None:
         """Show how far the trials are."""
