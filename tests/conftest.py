@@ -56,7 +56,7 @@ run_dir: {run_dir}
 seed: 1
 prepare: {{files: {text}, split: {{val: 0.1, test: 0.1}}}}
 model: {{embedding_size: 8, hidden_size: 16, dropout: 0.0}}
-train: {{steps: 5, batch_size: 4, sequence_length: 16, number_type: float32}}
+train: {{steps: 5, batch_size: 4, sequence_length: 16, learning_rate: 0.01, number_type: float32}}
 compress:
   int8: {{method: quantize, bits: 8}}
 generate: {{max_tokens: 20}}

@@ -61,7 +61,7 @@ def test_values_of_the_file_and_defaults_beside_them(load):
     assert loaded.settings.seed == 7
     assert loaded.settings.train.learning_rate == 0.0001
     assert loaded.settings.train.budget == ("epochs", 2)
-    assert (loaded.settings.model.layers, loaded.settings.model.hidden_size) == (2, 384)
+    assert (loaded.settings.model.layers, loaded.settings.model.hidden_size) == (2, 448)
 
 
 def test_named_variants(load):
