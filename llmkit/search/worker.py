@@ -14,7 +14,9 @@ import queue
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,17 +101,14 @@ def main() -> None:
         out.write(json.dumps(event) + "\n")
         out.flush()
 
-    try:
-        _serve(inbox.get, send)
-    except (KeyboardInterrupt, Interrupted):
-        pass
-    except BrokenPipeError:
-        os._exit(1)
-    except Exception as error:
-        import traceback
-
-        kind = type(error).__name__ if isinstance(error, LlmkitError) else None
-        send({"event": "error", "kind": kind, "message": str(error), "traceback": traceback.format_exc()})
+    with suppress(KeyboardInterrupt, Interrupted, BrokenPipeError):
+        try:
+            _serve(inbox.get, send)
+        except Interrupted:
+            raise
+        except Exception as error:
+            kind = type(error).__name__ if isinstance(error, LlmkitError) else None
+            send({"event": "error", "kind": kind, "message": str(error), "traceback": traceback.format_exc()})
     os._exit(0)  # at once: the listening thread would hold an ordinary exit up
 
 
