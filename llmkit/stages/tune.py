@@ -61,6 +61,7 @@ def tune(
         start = time.monotonic()
         study = open_study(config, prepared, work / "tune", fresh, force)
         pool.run(studies.Search(study, config, work / "tune", ui), config, prepared, device, ui)
+        search_seconds = time.monotonic() - start
         rows = studies.rows(study)
         done = [row for row in rows if row["state"] == "complete"]
         if not done:
@@ -89,7 +90,7 @@ def tune(
         for line in fitted.warnings:
             ui.warn(line)
         studies.mark_finished(work / "tune")
-        timings = fitted.timings | {"search_seconds": time.monotonic() - start}
+        timings = fitted.timings | {"search_seconds": search_seconds}
         freshness.store_timings(artifact, work, timings)
     return {"stage": "tune", "folder": str(place), **fitted.result, **timings}
 

@@ -109,6 +109,7 @@ def start(run, trials, *overrides):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     lines, workers = [], []
     while len(workers) < 2:
@@ -137,7 +138,7 @@ def test_workers_end_with_a_search_that_is_killed_and_the_next_goes_on(tiny_copy
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_search_and_workers_after_a_checkpoint(tiny_copy, number):
     process, workers = start(tiny_copy, [0, 1], "train.max_minutes=9")
-    process.send_signal(number)
+    os.killpg(process.pid, number)  # as a terminal and `timeout` do: to the workers, too
     _, said = process.communicate()
     assert process.returncode == 130
     assert "error: interrupted after 0 of 3 trials; the same command goes on" in said
