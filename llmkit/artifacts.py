@@ -26,10 +26,11 @@ from typing import Any
 
 import llmkit
 from llmkit import file_locks
-from llmkit.errors import InputError, LlmkitError
+from llmkit.errors import InputError, LaterVersion, LlmkitError
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+CHECKSUM = "manifest_sha256"
 LLMKIT_VERSION: str = getattr(llmkit, "__version__", "0")
 
 _MANIFEST_KEYS = [
@@ -87,7 +88,8 @@ class Folder:
             manifest |= {"task": task, "settings": settings, "seed": seed, "versions": versions}
             manifest |= {"parents": parents or {}, "inputs": list(inputs), "result": result or {}}
             manifest["files"] = {name: fingerprint(self.path / name) for name in _flush(self.path)}
-            data = _json_bytes(plain(manifest))
+            manifest = plain(manifest)
+            data = _json_bytes(manifest | {CHECKSUM: _checksum(manifest)})
             _write_atomically(self.path / MANIFEST, data)
             _put_in_place(self.path, self.place)
         return Artifact(self.name, json.loads(data), hashlib.sha256(data).hexdigest())
@@ -150,9 +152,11 @@ def _read_once(path: Path, remedy: str, stages: tuple[str, ...] | None, verify: 
     manifest = _parse(data, path / MANIFEST, remedy)
     if not isinstance(manifest, dict):
         raise InputError(f"{path / MANIFEST} is damaged: not a JSON object; {remedy}")
+    if CHECKSUM in manifest and data != _json_bytes(manifest | {CHECKSUM: _checksum(manifest)}):
+        raise InputError(f"{path / MANIFEST} is damaged: its content does not fit its {CHECKSUM}; {remedy}")
     schema, version = manifest.get("schema_version"), manifest.get("llmkit_version", "of a later version")
     if isinstance(schema, int) and schema > SCHEMA_VERSION:
-        raise InputError(
+        raise LaterVersion(
             f"{path} was written by llmkit {version} in format {schema}; llmkit {LLMKIT_VERSION} reads format"
             f" {SCHEMA_VERSION}: install llmkit {version} or later"
         )
@@ -162,14 +166,17 @@ def _read_once(path: Path, remedy: str, stages: tuple[str, ...] | None, verify: 
         for key in keys.split()
         if key not in manifest or not isinstance(manifest[key], kind)
     ]
+    if CHECKSUM not in manifest:  # the first manifests had none; where its own name is damaged it is an unknown key
+        known = {key for _, keys in _MANIFEST_KEYS for key in keys.split()}
+        wrong += sorted(manifest.keys() - known)
     if wrong or schema != SCHEMA_VERSION:
         keys = ", ".join(wrong or ["schema_version"])
         raise InputError(f"{path / MANIFEST} is damaged: missing or wrong: {keys}; {remedy}")
     if stages and manifest["stage"] not in stages:
         raise InputError(f"{path} was made by {manifest['stage']}, not by {' or '.join(stages)}; {remedy}")
     for name, entry in manifest["files"].items():
-        known = isinstance(entry, dict) and isinstance(entry.get("bytes"), int) and "sha256" in entry
-        if not known or not _stays_inside(name):
+        whole = isinstance(entry, dict) and isinstance(entry.get("bytes"), int) and "sha256" in entry
+        if not whole or not _stays_inside(name):
             raise InputError(f"{path / MANIFEST} is damaged: {name!r} is no file of this folder; {remedy}")
         _check_file(path / name, entry["bytes"], entry["sha256"] if verify else None, remedy)
     return Artifact(path, manifest, hashlib.sha256(data).hexdigest())
@@ -219,8 +226,13 @@ def _flat(value: Any, key: str = "") -> dict[str, str]:
 
 def write_json(path: Path, data: Any) -> None:
     """Replace a JSON file atomically and durably, one writer at a time. ValueError for NaN and infinity."""
+    write_bytes(path, _json_bytes(data))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace a file atomically and durably, one writer at a time."""
     with writing(path):
-        _write_atomically(Path(path), _json_bytes(data))
+        _write_atomically(Path(path), data)
 
 
 def read_json(path: Path) -> Any:
@@ -237,6 +249,11 @@ def _parse(data: bytes, path: Path, remedy: str) -> Any:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged: not JSON ({error}); {remedy}") from error
+
+
+def _checksum(manifest: dict[str, Any]) -> str:
+    """SHA-256 (hex) of a manifest's own content but for the checksum: it has no parent that vouches for it."""
+    return hashlib.sha256(_json_bytes({k: v for k, v in manifest.items() if k != CHECKSUM})).hexdigest()
 
 
 def _json_bytes(data: Any) -> bytes:
@@ -380,6 +397,19 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def discard(place: Path) -> None:
+    """Delete a finished folder: it is there whole or not at all; what a crash leaves of it the next writer sweeps."""
+    for folder in (place.with_name(f"{place.name}.old"), place):
+        aside = _name_beside(place)
+        try:
+            os.rename(folder, aside)
+        except FileNotFoundError:
+            continue
+        except OSError:  # a full disk may have no room for a name
+            aside = folder
+        _remove(aside)
+
+
 def _identity(path: Path) -> tuple[int, int] | None:
     """Differs when another folder took this name."""
     try:
@@ -389,8 +419,13 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_ino, found.st_ctime_ns  # a freed number may be given out again at once
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents where they are missing, each name flushed to disk."""
+    with writing(folder, everything=True):
+        _make_folder(Path(folder))
+
+
 def _make_folder(folder: Path) -> None:
-    """Make a folder and its parents, each name flushed to disk."""
     if not folder.is_dir():
         _make_folder(folder.parent)
         try:
@@ -403,7 +438,7 @@ def _make_folder(folder: Path) -> None:
 def _new_folder(place: Path) -> tuple[Path, int | None]:
     """A new folder beside `place`, locked so that other writers tell it from what a dead one left."""
     while True:
-        folder = place.with_name(f".{place.name}.building-{os.getpid()}-{secrets.token_hex(4)}")
+        folder = _name_beside(place)
         folder.mkdir()
         with suppress(BlockingIOError, FileNotFoundError):  # a sweeping writer came between the two calls
             held = file_locks.hold_folder(folder)
@@ -412,8 +447,12 @@ def _new_folder(place: Path) -> tuple[Path, int | None]:
             file_locks.release(held)
 
 
+def _name_beside(place: Path) -> Path:
+    return place.with_name(f".{place.name}.building-{os.getpid()}-{secrets.token_hex(4)}")
+
+
 def _sweep(parent: Path) -> None:
-    """Remove the folders that dead writers were building."""
+    """Remove the folders that dead writers were building or discarding."""
     for name in os.listdir(parent):
         if re.fullmatch(r"\..+\.building-\d+-[0-9a-f]{8}", name):
             with suppress(OSError):

@@ -26,6 +26,10 @@ class InputError(LlmkitError):
     exit_code = 3
 
 
+class LaterVersion(InputError):
+    """An artifact in a format of a later version: not damaged, and not to be overwritten."""
+
+
 class RequirementError(LlmkitError):
     """A figure misses what the config requires of it (exit code 4)."""
 

@@ -34,6 +34,8 @@ def dry_run(result: dict[str, Any]) -> None:
             if key in result
         }
     )
+    for sentence in result.get("too_small", []):
+        print(f"  too small: {sentence}")
 
 
 def figures(result: dict[str, Any]) -> None:

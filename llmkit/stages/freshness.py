@@ -11,7 +11,7 @@ from typing import Any
 import llmkit
 from llmkit import artifacts, tasks
 from llmkit.config import Config, to_data
-from llmkit.errors import InputError
+from llmkit.errors import InputError, LaterVersion
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ def reasons(place: Path, wanted: Wanted) -> tuple[artifacts.Artifact | None, lis
         return None, ["it does not exist yet"]
     try:
         artifact = artifacts.read(place)
+    except LaterVersion:
+        raise
     except InputError as error:
-        if "install llmkit" in str(error):  # of a later version: not to be overwritten
-            raise
         return None, [str(error)]
     manifest = artifact.manifest
     found = [f"{line}" for line in artifacts.differences(manifest["settings"], wanted.settings)]
@@ -97,7 +97,7 @@ def stored(artifact: artifacts.Artifact, work: Path) -> dict[str, Any]:
 def store_timings(artifact: artifacts.Artifact, work: Path, timings: dict[str, Any]) -> None:
     """Keep the figures that a clock gave beside the artifact: within, the same inputs would not give the same bytes."""
     place = _timings(work, artifact.path)
-    place.parent.mkdir(parents=True, exist_ok=True)
+    artifacts.make_folder(place.parent)
     artifacts.write_json(place, {"manifest": artifact.hash, "timings": timings})
 
 

@@ -14,10 +14,19 @@ import numpy as np
 from llmkit import artifacts, model_folder, pictures, tasks
 from llmkit.config import Config, to_data
 from llmkit.console import Console
-from llmkit.errors import ConfigError
+from llmkit.errors import ConfigError, InputError
 from llmkit.stages import freshness
 
-PROBE_SECONDS = 4.0
+PROBE_SECONDS = 4.0  # of timed steps
+PROBE_WARMUP = 3  # steps before them, in which memory is taken and caches fill
+PROBE_VALIDATION = 20_000  # units validated at least: as many parallel streams as in a whole validation
+
+# Fewer units than parameters: nothing but regularisation keeps a model from storing the text. (A model trained for its
+# compute alone gets some 20 tokens per parameter: Hoffmann et al., arXiv 2203.15556, section 3.)
+UNITS_PER_PARAMETER = 1
+# Repeating data is worth almost as much as new data up to 4 passes, less and less until about 16 and then little:
+# Muennighoff et al., arXiv 2305.16264, sections 5 and 6.
+MANY_PASSES = 16
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,7 @@ def train(
     ui.detail(f"making {place}: {'; '.join(why) or '--force or --fresh'}")
     with artifacts.lock(config.run_dir, config.command("train")):
         checkpoints = work / "train"
-        if fresh:
+        if fresh or (found and why and _made(found, checkpoint.ended(checkpoints))):
             checkpoint.drop(checkpoints)
         if config.settings.train.tensorboard:
             ui.info(f"curves: tensorboard --logdir {checkpoints / 'tensorboard'}")
@@ -82,9 +91,25 @@ def train(
             ui.warn(line)
         freshness.store_timings(artifact, work, fitted.timings)
         checkpoint.drop(checkpoints)  # what is found there is always an interrupted run
-        if pictures.loss_curve(fitted.metrics, checkpoints / "loss.png"):
-            ui.info(f"loss curve: {checkpoints / 'loss.png'}")
+        _draw(fitted.metrics, checkpoints / "loss.png", ui)
     return {"stage": "train", "folder": str(place), **fitted.result, **fitted.timings}
+
+
+def _made(model: artifacts.Artifact, fingerprint: dict[str, Any]) -> bool:
+    """Whether the run that ended with `fingerprint` made this model: a crash came before its checkpoints were gone."""
+    found = model.manifest
+    made = found["settings"] | {"seed": found["seed"], "prepared": found["parents"].get("prepared")}
+    return all(fingerprint.get(key) == value for key, value in made.items())
+
+
+def _draw(metrics: Path, picture: Path, ui: Console) -> None:
+    """Draw the loss curve; the model is in its place, so that a full disk is worth a warning only."""
+    try:
+        with artifacts.writing(picture):
+            if pictures.loss_curve(metrics, picture):
+                ui.info(f"loss curve: {picture}")
+    except InputError as error:
+        ui.warn(str(error))
 
 
 def fit(
@@ -111,6 +136,8 @@ def fit(
         "number_type": str(number_type),
         "torch": torch.__version__,
     }
+    if start := start_folder(config):
+        fingerprint["start_from"] = start.artifact.hash
     memory = devices.explained_memory(settings.batch_size, to_data(config.settings.model))
     curves = tensorboard.recording(settings.tensorboard, checkpoints / "tensorboard", learner.unit, ui.training)
     with devices.flushed_denormals(), memory, curves as report:
@@ -194,36 +221,103 @@ def write_model(
 
 
 def probe(config: Config, prepared: artifacts.Artifact, device: str, ui: Console) -> dict[str, Any]:
-    """What a training would take: steps, minutes and memory, measured by running a few steps for seconds."""
-    from llmkit.training import devices, loop
+    """What a training would take (early stopping may end it sooner): steps, minutes, memory, measured in a few seconds.
 
+    `too_small`: a sentence for each way in which the data is too little for the model and the budget.
+    """
+    from llmkit.training import devices
+
+    settings = config.settings.train
     chosen = devices.choose(device)
-    number_type = devices.number_type(config.settings.train.number_type, chosen)
+    number_type = devices.number_type(settings.number_type, chosen)
     learner = make_learner(config, prepared, chosen, number_type, ui)
-    memory = devices.explained_memory(config.settings.train.batch_size, to_data(config.settings.model))
+    memory = devices.explained_memory(settings.batch_size, to_data(config.settings.model))
     with devices.flushed_denormals(), memory:
-        learner.step(config.settings.train.learning_rate)
-        start, epochs, steps = time.monotonic(), learner.epochs, 0
-        while steps < 3 or time.monotonic() - start < PROBE_SECONDS:
-            learner.step(config.settings.train.learning_rate)
-            steps += 1
-        seconds = (time.monotonic() - start) / steps
-        epoch = (learner.epochs - epochs) / steps
-        start = time.monotonic()
-        learner.validate()
-        validation = time.monotonic() - start
-    per_step = seconds + validation / loop.validation_interval(config.settings.train, learner)
-    kind, amount = config.settings.train.budget
-    total = {"steps": amount, "epochs": amount / epoch, "max_minutes": max(60 * amount - validation, 0) / per_step}[
-        kind
-    ]
+        step = _seconds_of_step(learner, settings.learning_rate)
+        units = learner.count / learner.epochs  # in the training split
+        validation = _seconds_of_validation(learner, learner.step_count / step)
+        saving = _seconds_of_checkpoint(learner)
+    steps, minutes = _whole_run(settings, learner, step, validation, saving)
+    passes = steps * learner.step_count / units
+    weights = learner.weights().values()
+    parameters = sum(weight.numel() for weight in weights)
+    best = sum(weight.numel() * weight.element_size() for weight in weights)  # are copied beside the present ones
     return {
-        "steps": round(total),
-        "epochs": total * epoch,
-        "minutes": (total * per_step + validation) / 60,
-        "memory_bytes": devices.peak_memory_bytes(chosen),
-        "parameters": sum(w.numel() for w in learner.weights().values()),
+        "steps": round(steps),
+        "epochs": passes,
+        "minutes": minutes,
+        "memory_bytes": devices.peak_memory_bytes(chosen) + (best if chosen.type == "cpu" else 0),
+        "parameters": parameters,
+        f"training_{learner.unit}": round(units),
+        "too_small": too_small(round(units), parameters, passes, learner.unit),
     }
+
+
+def _seconds_of_step(learner: Any, rate: float) -> float:
+    """Of an ordinary step: the median, so that another busy program counts little, of a few seconds' steps."""
+    for _ in range(PROBE_WARMUP):
+        learner.step(rate)
+    start, taken = time.monotonic(), list[float]()
+    while len(taken) < 5 or time.monotonic() - start < PROBE_SECONDS:
+        before, count = time.monotonic(), learner.count
+        learner.step(rate).item()  # waits for the device
+        taken.append((time.monotonic() - before) / (learner.count - count))
+    return float(np.median(taken)) * learner.step_count
+
+
+def _seconds_of_validation(learner: Any, rate: float) -> float:
+    """Of a whole pass, from the part of it that takes about a second (`rate`: units trained on in a second)."""
+    part = min(1.0, max(PROBE_VALIDATION, 3 * rate) / learner.validation_count)
+    start = time.monotonic()
+    learner.validate(part)
+    return (time.monotonic() - start) / part
+
+
+def _seconds_of_checkpoint(learner: Any) -> float:
+    """Weights, best weights and the learner's state made to bytes and hashed, and again as long for the disk."""
+    import hashlib
+
+    from safetensors.torch import save
+
+    start = time.monotonic()
+    for tensors in (learner.weights(), learner.weights(), learner.state()[0]):
+        hashlib.sha256(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
+    return 2 * (time.monotonic() - start)
+
+
+def _whole_run(
+    settings: Any, learner: Any, step: float, validation: float, saving: float
+) -> tuple[float, float]:  # steps, minutes
+    """A budget's steps and minutes from the seconds that a step, a validation and a checkpoint take."""
+    from llmkit.training import loop
+
+    saves = [1 / settings.checkpoint_steps] if settings.checkpoint_steps else []  # in a step
+    saves.append(step / (60 * settings.checkpoint_minutes))
+    per_step = step + validation / loop.validation_interval(settings, learner) + saving * max(saves)
+    kind, amount = settings.budget
+    if kind == "max_minutes":
+        steps = max(60 * amount - loop.RESERVE * validation, 0) / per_step
+    elif kind == "epochs":
+        steps = amount * learner.count / learner.epochs / learner.step_count
+    else:
+        steps = amount
+    return steps, (steps * per_step + validation + saving) / 60
+
+
+def too_small(units: int, parameters: int, passes: float, unit: str) -> list[str]:
+    """Plain sentences where the training split (`units` in `unit`) is little for the model or is read very often."""
+    found = []
+    if units < parameters * UNITS_PER_PARAMETER:
+        found.append(
+            f"the training split has {units:,} {unit} for {parameters:,} parameters: so large a model can learn it by "
+            "heart; take a smaller model, more dropout or more data"
+        )
+    if passes > MANY_PASSES:
+        found.append(
+            f"this budget reads the {units:,} training {unit} {passes:.0f} times: expect overfitting, which dropout "
+            f"only delays; after about {MANY_PASSES} passes a smaller budget or more data is worth more than time"
+        )
+    return found
 
 
 def model_settings(config: Config) -> dict[str, Any]:

@@ -1,8 +1,11 @@
 """Checkpoints of a running training: everything it needs to go on, in complete-or-absent folders.
 
-FOLDER/checkpoint-00001200/   weights.safetensors  best.safetensors  state.safetensors  state.json  manifest.json
+FOLDER/checkpoint-00001200/   weights.safetensors  best.safetensors  state.safetensors  state.json
+                              metrics.jsonl  manifest.json
 """
 
+import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from llmkit import artifacts
-from llmkit.errors import InputError
+from llmkit.errors import InputError, LaterVersion
+from llmkit.training import metrics
 
 if TYPE_CHECKING:
     from llmkit.training.loop import Learner
@@ -31,29 +35,39 @@ class Found:
 def write(
     folder: Path, progress: dict[str, Any], learner: "Learner", best: dict[str, Tensor], fingerprint: dict, keep: int
 ) -> None:
-    """Write the checkpoint of `progress["step"]` and drop all but the last `keep`."""
+    """Write the checkpoint of `progress["step"]` and drop all but the last `keep` up to it.
+
+    Those of later steps were damaged when the run went on from an earlier one. They count for nothing, or a new one
+    would be dropped in favour of one that nobody can read; each stays until the run comes to its step or ends.
+    """
     tensors, plain = learner.state()
-    with artifacts.building(folder / f"checkpoint-{progress['step']:08d}") as building:
+    with artifacts.building(_place(folder, progress["step"])) as building:
         save_file(_on_cpu(learner.weights()), building.path / "weights.safetensors")
         save_file(_on_cpu(best), building.path / "best.safetensors")
         save_file(_on_cpu(tensors | _random_state()), building.path / "state.safetensors")
         artifacts.write_json(building.path / "state.json", {"progress": progress, "learner": plain})
+        shutil.copyfile(folder / metrics.NAME, building.path / metrics.NAME)
         building.finish(stage="checkpoint", task="", settings=fingerprint, seed=0, versions={}, parents={}, result={})
-    for old in _folders(folder)[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
+    for step in [step for step in _steps(folder) if step <= progress["step"]][:-keep]:
+        artifacts.discard(_place(folder, step))
 
 
 def newest(folder: Path, fingerprint: dict[str, Any], warn: Callable[[str], None]) -> Found | None:
     """The newest checkpoint that verifies, or None; a damaged one is skipped with a warning.
 
-    Raises InputError with the differences when it was written by a run of other settings or data.
+    Where none verifies, the run starts from the beginning, with a warning of its own: a run that nobody watches
+    should come to its end, and what is there stays to be repaired. Raises InputError with the differences when it was
+    written by a run of other settings or data, LaterVersion when by an llmkit to come.
     """
-    for path in reversed(_folders(folder)):
+    for step in reversed(_steps(folder)):
+        path = _place(folder, step)
         try:
-            artifact = artifacts.read(path, made_by="the interrupted run", stage="checkpoint")
+            artifact = artifacts.read(path, stage="checkpoint")
             plain = artifacts.read_json(path / "state.json")
+        except LaterVersion:
+            raise
         except InputError as error:
-            warn(f"skipping a damaged checkpoint: {error}")
+            warn(f"skipping a damaged checkpoint: {str(error).partition('; ')[0]}")
             continue
         changed = artifacts.differences(artifact.manifest["settings"], fingerprint)
         if changed:
@@ -63,12 +77,28 @@ def newest(folder: Path, fingerprint: dict[str, Any], warn: Callable[[str], None
                 + "\nset them back to go on, or start anew with --fresh"
             )
         return Found(path, plain)
+    if _steps(folder):
+        warn(
+            f"no checkpoint in {folder} is whole: training starts from the beginning; if you have a sound copy of one, "
+            "stop now, put it back and start again"
+        )
     return None
 
 
 def newest_step(folder: Path) -> int:
     """The step of the newest checkpoint, 0 where there is none."""
-    return max((int(path.name.split("-")[1]) for path in _folders(folder)), default=0)
+    return max(_steps(folder), default=0)
+
+
+def ended(folder: Path) -> dict[str, Any]:
+    """The fingerprint of a run there that came to its end and lacked nothing but its model folder, else {}."""
+    try:
+        path = _place(folder, newest_step(folder))
+        artifact = artifacts.read(path, stage="checkpoint")
+        progress = artifacts.read_json(path / "state.json")["progress"]
+    except InputError:
+        return {}
+    return artifact.manifest["settings"] if progress.get("ended") else {}
 
 
 def restore(found: Found, learner: "Learner") -> dict[str, Tensor]:
@@ -83,14 +113,21 @@ def restore(found: Found, learner: "Learner") -> dict[str, Tensor]:
 
 
 def drop(folder: Path) -> None:
-    """Remove every checkpoint: the run has ended, or `--fresh` gives it up. What is there belongs to a run to go on."""
-    for path in folder.glob("checkpoint-*"):
+    """Remove every checkpoint, the newest last: the run has ended, or `--fresh` gives it up."""
+    for step in _steps(folder):
+        artifacts.discard(_place(folder, step))
+    for path in folder.glob("checkpoint-*"):  # damaged ones that were moved out of the way
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _folders(folder: Path) -> list[Path]:
-    names = {path.name.removesuffix(".old") for path in folder.glob("checkpoint-*")}
-    return [folder / name for name in sorted(names)]
+def _place(folder: Path, step: int) -> Path:
+    return folder / f"checkpoint-{step:08d}"
+
+
+def _steps(folder: Path) -> list[int]:
+    """The steps that have a checkpoint, be it one that a crash left as NAME.old."""
+    names = os.listdir(folder) if folder.is_dir() else []
+    return sorted({int(found[1]) for name in names if (found := re.fullmatch(r"checkpoint-(\d{8,})(\.old)?", name))})
 
 
 def _random_state() -> dict[str, Tensor]:

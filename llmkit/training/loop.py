@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from llmkit import artifacts
 from llmkit.errors import Diverged, Interrupted
 from llmkit.training import checkpoint, interruption, metrics
 from llmkit.training.settings import Training
@@ -21,6 +22,7 @@ from llmkit.training.settings import Training
 VALIDATION_SHARE = 0.1  # of the time that training takes, where `validation_steps` does not say otherwise
 RESERVE = 1.15  # times the last validation's seconds, kept of a budget in minutes for the validation at its end
 WARMUP_SHARE = 0.1  # of the budget, at most: a short trial must not spend its time on warming up
+SAVING_SHARE = 0.1  # of the time, at most, goes into checkpoints that the clock asks for
 LOG_SECONDS = 0.5  # between progress reports
 SMOOTHING = 0.98  # of the running training loss that is reported
 
@@ -42,8 +44,11 @@ class Learner(Protocol):
     def step(self, learning_rate: float) -> Tensor:
         """One update of the weights; returns its loss, a scalar that may still be on the device."""
 
-    def validate(self) -> dict[str, float]:
-        """Figures of the present weights on the whole validation split; `val_loss` decides which are best."""
+    def validate(self, share: float = 1.0) -> dict[str, float]:
+        """Figures of the present weights on the validation split; `val_loss` decides which are best.
+
+        `share` of the split is validated, from its start: less than all of it only to see how long it takes.
+        """
 
     def weights(self) -> dict[str, Tensor]:
         """The model's weights by name: what is kept when they are the best (not copies)."""
@@ -68,6 +73,10 @@ class Progress:
     best_step: int = 0
     validations_since_best: int = 0
     validated_step: int = -1
+    validation_seconds: float = 0.0
+    """That the last validation took: a budget in minutes keeps them for the one at its end."""
+    ended: bool = False
+    """Training has come to its end; only the model folder may be missing."""
     smooth_loss: float | None = None
 
 
@@ -100,12 +109,12 @@ def run(
     when checkpoints belong to other settings, Diverged when the loss is no number and Interrupted, after a
     checkpoint, on Ctrl-C or SIGTERM.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    artifacts.make_folder(folder)
     going = _Run(learner, settings, folder, fingerprint, report)
     going.resume(warn)
     interval = validation_interval(settings, learner)
     with interruption.watch() as stop:
-        while (spent := going.spent()) < 1 and not going.out_of_patience():
+        while not going.progress.ended and (spent := going.spent()) < 1 and not going.out_of_patience():
             if stop.requested:
                 going.save()
                 raise Interrupted(f"interrupted at step {going.progress.step}; the same command goes on from there")
@@ -116,7 +125,9 @@ def run(
                 going.save()
         if going.progress.validated_step != going.progress.step:
             going.validate(prune)
-        going.save()  # so that a crash while the model folder is written costs nothing
+        if not going.progress.ended:  # so that a crash while the model folder is written costs nothing
+            going.progress.ended = True
+            going.save()
     return going.outcome()
 
 
@@ -134,8 +145,8 @@ class _Run:
         self.learner, self.settings, self.folder = learner, settings, folder
         self.fingerprint, self.report = fingerprint, report
         self.progress, self.best = Progress(), dict[str, Tensor]()
-        self.metrics = folder / "metrics.jsonl"
-        self.validation_seconds = 0.0
+        self.metrics = folder / metrics.NAME
+        self.saving_seconds = 0.0  # that the last checkpoint took
         self.clock = _Clock(0.0)
         self.saved_at, self.reported_at = 0.0, 0.0  # seconds on the clock
 
@@ -146,7 +157,7 @@ class _Run:
             self.progress = Progress(**found.plain["progress"])
             self.best = checkpoint.restore(found, self.learner)
             self.report({"event": "resumed", "step": self.progress.step, "seconds": self.progress.seconds})
-        metrics.cut(self.metrics, self.progress.step)
+        metrics.restore(self.metrics, found.path if found else None)
         self.clock = _Clock(self.progress.seconds)
         self.saved_at = self.clock.seconds
 
@@ -157,7 +168,7 @@ class _Run:
             return self.progress.step / amount
         if kind == "epochs":
             return self.learner.epochs / amount
-        kept = self.validation_seconds or self._expected_validation_seconds()
+        kept = self.progress.validation_seconds or self._expected_validation_seconds()
         return self.clock.seconds / max(60 * amount - RESERVE * kept, 1e-3)
 
     def _expected_validation_seconds(self) -> float:
@@ -169,9 +180,10 @@ class _Run:
         return 0 < self.settings.patience <= self.progress.validations_since_best
 
     def checkpoint_is_due(self) -> bool:
-        """By steps where `checkpoint_steps` is set, and by the clock."""
+        """By steps where `checkpoint_steps` is set, and by the clock; not so often that saving eats up the time."""
         every = self.settings.checkpoint_steps
-        late = self.clock.seconds - self.saved_at >= 60 * self.settings.checkpoint_minutes
+        wait = max(60 * self.settings.checkpoint_minutes, self.saving_seconds / SAVING_SHARE)
+        late = self.clock.seconds - self.saved_at >= wait
         return late or (every is not None and self.progress.step % every == 0)
 
     def step(self, rate: float, spent: float) -> None:
@@ -194,8 +206,10 @@ class _Run:
         progress = self.progress
         start = self.clock.seconds
         figures = self.learner.validate()
-        self.validation_seconds = self.clock.seconds - start
+        progress.validation_seconds = self.clock.seconds - start
         loss = figures["val_loss"]
+        if not math.isfinite(loss):
+            raise Diverged(_diverged(progress.step, loss, self.settings))
         progress.validated_step = progress.step
         progress.validations_since_best += 1
         if progress.best_loss is None or loss < progress.best_loss:
@@ -211,10 +225,11 @@ class _Run:
 
     def save(self) -> None:
         """Write a checkpoint."""
-        self.progress.seconds = self.clock.seconds
+        self.progress.seconds = start = self.clock.seconds
         keep = self.settings.keep_checkpoints
         checkpoint.write(self.folder, asdict(self.progress), self.learner, self.best, self.fingerprint, keep)
         self.saved_at = self.clock.seconds
+        self.saving_seconds = self.saved_at - start
 
     def outcome(self) -> Outcome:
         """How the run ended."""

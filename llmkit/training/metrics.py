@@ -5,6 +5,8 @@ from pathlib import Path
 
 from llmkit import artifacts
 
+NAME = "metrics.jsonl"
+
 
 def append(path: Path, record: dict) -> None:
     """Add a line."""
@@ -12,11 +14,9 @@ def append(path: Path, record: dict) -> None:
         file.write(json.dumps(record) + "\n")
 
 
-def cut(path: Path, step: int) -> None:
-    """Drop the lines after `step`, which a resumed run writes again, and a torn last one."""
-    kept = [record for record in _records(path) if record["step"] <= step] if path.exists() else []
-    with artifacts.writing(path):
-        path.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
+def restore(path: Path, checkpoint: Path | None) -> None:
+    """Put the lines back that a checkpoint has a copy of, or none: the run writes the later ones again."""
+    artifacts.write_bytes(path, (checkpoint / NAME).read_bytes() if checkpoint else b"")
 
 
 def copy_without_clock(source: Path, target: Path) -> None:

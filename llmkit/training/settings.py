@@ -44,7 +44,7 @@ class Training(Section):
     checkpoint_steps: Count | None = None
     """Optimizer steps between checkpoints; by default the clock decides alone."""
     checkpoint_minutes: Positive = 2.0
-    """Minutes between checkpoints."""
+    """Minutes between checkpoints; more where writing one takes longer than a tenth of that."""
     keep_checkpoints: Count = 2
     """Checkpoints kept of a running training; a damaged one is skipped for the one before it."""
     number_type: Literal["auto", "float32", "bfloat16"] = "auto"

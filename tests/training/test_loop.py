@@ -4,8 +4,7 @@ import itertools
 import json
 import os
 import signal
-import subprocess
-import sys
+import types
 
 import msgspec
 import numpy as np
@@ -13,7 +12,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from llmkit import artifacts
 from llmkit.errors import Diverged, InputError, Interrupted
 from llmkit.tasks.language.learn import LanguageLearner
 from llmkit.tasks.language.network import LanguageModel
@@ -53,7 +51,7 @@ def final_state(folder):
     files = {name: load_file(last / f"{name}.safetensors") for name in ("weights", "best", "state")}
     tensors = {(file, name): tensor.clone() for file, found in files.items() for name, tensor in found.items()}
     plain = json.loads((last / "state.json").read_text())
-    del plain["progress"]["seconds"]
+    del plain["progress"]["seconds"], plain["progress"]["validation_seconds"]
     return tensors, plain
 
 
@@ -139,30 +137,69 @@ def test_ctrl_c_saves_and_the_run_ends_bit_for_bit_as_without_it(tmp_path, after
     assert steps == [4, 8, 12]
 
 
-KILLED = """
-import os, sys
-import test_loop
-from pathlib import Path
-learner = test_loop.make_learner()
-step, seen = learner.step, iter(range(1, 100))
-def step_then_die(rate):
-    if next(seen) == int(sys.argv[2]):
-        os.kill(os.getpid(), 9)
-    return step(rate)
-learner.step = step_then_die
-test_loop.loop.run(learner, test_loop.SETTINGS, Path(sys.argv[1]), {"a": 1}, lambda e: None, lambda m: None)
-"""
+class Clock:
+    """Time that passes only where a test says so."""
+
+    def __init__(self, monkeypatch):
+        self.now = 100.0
+        monkeypatch.setattr(loop, "time", types.SimpleNamespace(monotonic=lambda: self.now))
+
+    def takes(self, seconds, work):
+        def slow(*arguments, **others):
+            self.now += seconds
+            return work(*arguments, **others)
+
+        return slow
 
 
-@pytest.mark.parametrize("at", [1, 6])
-def test_kill_9_loses_only_the_steps_since_the_last_checkpoint(tmp_path, at):
-    path = os.pathsep.join([os.path.dirname(__file__), os.getcwd()])
-    command = [sys.executable, "-c", KILLED, str(tmp_path / "cut"), str(at)]
-    killed = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, check=False)
-    assert killed.returncode == -9
-    train(tmp_path / "whole")
-    train(tmp_path / "cut")
+@pytest.mark.parametrize("after", [3, 8, 17])
+def test_a_budget_in_minutes_counts_those_already_spent(tmp_path, monkeypatch, after):
+    """Ten minutes of steps of 30 s and validations of 45 s: every fourth step, and at the end."""
+    settings = msgspec.structs.replace(SETTINGS, steps=None, max_minutes=10)
+
+    def run(folder, interrupt_at=0):
+        clock, learner, seen = Clock(monkeypatch), make_learner(settings), itertools.count(1)
+
+        def step(rate, step=learner.step):
+            if next(seen) == interrupt_at:
+                os.kill(os.getpid(), signal.SIGINT)
+            return step(rate)
+
+        learner.step, learner.validate = clock.takes(30, step), clock.takes(45, learner.validate)
+        return loop.run(learner, settings, folder, {}, lambda event: None, lambda message: None)
+
+    whole = run(tmp_path / "whole")
+    assert whole.seconds == 14 * 30 + 4 * 45  # a step more would have left no time for the validation at the end
+    if after < 14:
+        with pytest.raises(Interrupted, match=f"step {after}"):
+            run(tmp_path / "cut", interrupt_at=after)
+    else:  # the end is reached, the model folder is not: what the final validation left of the budget is not trained on
+        run(tmp_path / "cut")
+    resumed = run(tmp_path / "cut")
+    assert (resumed.step, resumed.seconds) == (whole.step, whole.seconds)
     assert_same(final_state(tmp_path / "whole"), final_state(tmp_path / "cut"))
+
+
+def test_checkpoints_by_the_clock_take_a_tenth_of_the_time_at_most(tmp_path, monkeypatch):
+    """Every minute, as asked for; but where each takes a minute, every ten minutes. The budget counts their time."""
+    settings = msgspec.structs.replace(SETTINGS, steps=None, max_minutes=60, checkpoint_steps=None)
+    settings = msgspec.structs.replace(settings, checkpoint_minutes=1, validation_steps=1000)
+    for saving, checkpoints in ((0, 60), (60, 6)):
+        clock, learner, saved = Clock(monkeypatch), make_learner(settings), list[tuple]()
+        learner.step, learner.validate = clock.takes(30, learner.step), lambda: {"val_loss": 1.0}
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoint, "write", clock.takes(saving, lambda *now, saved=saved: saved.append(now)))
+            outcome = loop.run(learner, settings, tmp_path, {}, lambda event: None, lambda message: None)
+        assert len(saved) == pytest.approx(checkpoints, abs=1)
+        spent = 30 * outcome.step + saving * (len(saved) - 1)  # the last one comes after the budget
+        assert 3600 - 3 * 30 <= spent < 3600 + saving  # time is kept for the validation at the end
+
+
+def test_a_validation_that_is_no_number_is_divergence(tmp_path):
+    learner = make_learner()
+    learner.validate = lambda: {"val_loss": float("inf")}
+    with pytest.raises(Diverged, match="step 4 is inf"):
+        loop.run(learner, SETTINGS, tmp_path, {}, lambda event: None, lambda message: None)
 
 
 def test_a_damaged_checkpoint_is_skipped_loudly_for_the_one_before(tmp_path):
@@ -182,22 +219,6 @@ def test_other_settings_are_refused_with_the_difference(tmp_path):
     train(tmp_path)
     with pytest.raises(InputError, match=r"(?s)a: 1 → 2.*--fresh"):
         checkpoint.newest(tmp_path, {"a": 2}, lambda message: None)
-
-
-def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
-    train(tmp_path)
-    before = sorted(path.name for path in tmp_path.glob("checkpoint-*"))
-
-    def full(*arguments, **others):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(checkpoint, "save_file", full)
-    settings = msgspec.structs.replace(SETTINGS, steps=20)
-    with pytest.raises(InputError, match="free some space"):
-        train(tmp_path, settings)
-    assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == before
-    for name in before:
-        artifacts.read(tmp_path / name, stage="checkpoint")
 
 
 def test_denormals_are_flushed_only_within_the_block():

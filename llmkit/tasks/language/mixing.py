@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from llmkit import artifacts
 from llmkit.runtime.session import log_softmax
 from llmkit.tasks.language import ngram
 from llmkit.tasks.language.batches import Window
@@ -136,8 +137,9 @@ def loss(mixture: Mixture, windows: Iterable[tuple[Window, np.ndarray]]) -> floa
 
 
 def save(mixture: Mixture, path: Path) -> None:
-    """Write n-gram model and exponents as one safetensors file."""
-    ngram.save(mixture.model.arrays | {EXPONENTS: mixture.exponents}, path)
+    """Write n-gram model and exponents as one safetensors file. Raises InputError where the disk is full."""
+    with artifacts.writing(path):
+        ngram.save(mixture.model.arrays | {EXPONENTS: mixture.exponents}, path)
 
 
 def load(folder: Path) -> Mixture | None:
