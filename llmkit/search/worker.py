@@ -44,9 +44,9 @@ def run_trial(
     """Train a trial's config, checkpoints in `folder`; how it ended: {"state", "val_loss", …} or {"state", "message"}.
 
     `report` gets the loop's steps and warnings; `look(point, val_loss)`, at each LOOKS-th of the budget but the last,
-    is whether to give the trial up. Raises what `stages.train.fit` raises, but Diverged.
+    is whether to give the trial up. Raises what `stages.train.run` raises, but Diverged.
     """
-    from llmkit.stages.train import fit
+    from llmkit.stages import train
 
     looked = set()
 
@@ -59,15 +59,15 @@ def run_trial(
 
     try:
         with artifacts.writing(folder):
-            fitted = fit(config, prepared, folder, device, _Reporter(report), prune)
+            _, outcome = train.run(config, prepared, folder, device, _Reporter(report), prune)
     except _Pruned as pruned:
         return {"state": "pruned", "message": str(pruned)}
     except Diverged as error:
         return {"state": "diverged", "message": str(error).split(";")[0]}
-    loss = fitted.result["val_loss"]
+    loss = outcome.val_loss
     if not math.isfinite(loss):
         return {"state": "diverged", "message": f"training diverged: val_loss is {loss}"}
-    figures = {"val_loss": loss, "steps": fitted.result["steps"], "seconds": fitted.timings["seconds"]}
+    figures = {"val_loss": loss, "steps": outcome.step, "seconds": outcome.seconds}
     return {"state": "complete", **figures}
 
 

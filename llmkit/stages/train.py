@@ -112,15 +112,39 @@ def _draw(metrics: Path, picture: Path, ui: Console) -> None:
         ui.warn(str(error))
 
 
-def fit(
+def fit(config: Config, prepared: artifacts.Artifact, checkpoints: Path, device: str, ui: Console) -> Fitted:
+    """Train a config on a prepared folder, checkpoints in `checkpoints`. Raises what `training.loop.run` raises."""
+    learner, outcome = run(config, prepared, checkpoints, device, ui)
+    learner.load_weights(outcome.weights)
+    graph, weights, files = learner.export()
+    more_files, figures, warnings = learner.finish(outcome.val_loss, checkpoints, ui.progress)
+    ui.close()
+    result = {
+        "steps": outcome.step,
+        learner.unit: outcome.count,
+        "val_loss": outcome.val_loss,
+        "best_step": outcome.best_step,
+        "stopped_early": outcome.stopped_early,
+        "parameters": sum(parameter.numel() for parameter in learner.weights().values()),
+        "trainable": True,
+        "device": learner.device.type,
+        "number_type": str(learner.number_type).removeprefix("torch."),
+    }
+    result |= figures
+    timings = {"seconds": outcome.seconds, f"{learner.unit}_per_second": outcome.count / max(outcome.seconds, 1e-9)}
+    metrics = checkpoints / "metrics.jsonl"
+    return Fitted(graph, weights, files | more_files, result, timings, metrics, warnings)
+
+
+def run(
     config: Config,
     prepared: artifacts.Artifact,
     checkpoints: Path,
     device: str,
     ui: Console,
     prune: Callable[[float, float], None] | None = None,
-) -> Fitted:
-    """Train a config on a prepared folder, checkpoints in `checkpoints`. Raises what `training.loop.run` raises."""
+) -> tuple[Any, Any]:
+    """The training alone, all that a trial of the search needs: the learner and its `training.loop.Outcome`."""
     import torch
 
     from llmkit.training import devices, loop, tensorboard
@@ -143,25 +167,7 @@ def fit(
     with devices.flushed_denormals(), memory, curves as report:
         outcome = loop.run(learner, settings, checkpoints, fingerprint, report, ui.warn, prune)
     ui.close()
-    learner.load_weights(outcome.weights)
-    graph, weights, files = learner.export()
-    more_files, figures, warnings = learner.finish(outcome.val_loss, checkpoints, ui.progress)
-    ui.close()
-    result = {
-        "steps": outcome.step,
-        learner.unit: outcome.count,
-        "val_loss": outcome.val_loss,
-        "best_step": outcome.best_step,
-        "stopped_early": outcome.stopped_early,
-        "parameters": sum(parameter.numel() for parameter in learner.weights().values()),
-        "trainable": True,
-        "device": chosen.type,
-        "number_type": str(number_type).removeprefix("torch."),
-    }
-    result |= figures
-    timings = {"seconds": outcome.seconds, f"{learner.unit}_per_second": outcome.count / max(outcome.seconds, 1e-9)}
-    metrics = checkpoints / "metrics.jsonl"
-    return Fitted(graph, weights, files | more_files, result, timings, metrics, warnings)
+    return learner, outcome
 
 
 def make_learner(config: Config, prepared: artifacts.Artifact, device: Any, number_type: Any, ui: Console) -> Any:
