@@ -71,15 +71,6 @@ def peak_gflops(number_type: torch.dtype, seconds: float = 1.0) -> float:
     return best / 1e9
 
 
-def forward_flops(network: LanguageModel) -> int:
-    """Of the matrix products for one token: two for each weight but the embedding's, which is looked up."""
-    weights = sum(weight.numel() for weight in [*network.weight_ih, *network.weight_hh])
-    if network.projection is not None:
-        weights += network.projection.numel()
-    output = network.embedding if network.output is None else network.output
-    return 2 * (weights + output.numel())
-
-
 def trained(seconds: int, text: Path) -> dict[str, Any]:
     """One training and its figures."""
     config = config_of(str(seconds), text, {"max_minutes": seconds / 60, "ngram": True}, {})
@@ -94,7 +85,7 @@ def trained(seconds: int, text: Path) -> dict[str, Any]:
     vocab_size = len(folder.weights()["embedding"])
     network = dynamic.load(folder, vocab_size)
     validations = len((folder.path / "metrics.jsonl").read_text().splitlines())
-    flops = forward_flops(network) * (3 * result["tokens"] + validations * len(tokens))
+    flops = network.flops_per_token * (3 * result["tokens"] + validations * len(tokens))
     mixture = mixing.load(folder.path)
     assert mixture is not None
     figures: dict[str, Any] = {
@@ -139,7 +130,7 @@ def speed(hidden: int, text: Path) -> dict[str, Any]:
         "tokens_per_second": rate,
         "hidden_size": hidden,
         "number_type": str(number_type).removeprefix("torch."),
-        "gflops": 3 * forward_flops(learner.network) * rate / 1e9,
+        "gflops": 3 * learner.network.flops_per_token * rate / 1e9,
         "peak_gflops": max(peak, peak_gflops(number_type)),
     }
 

@@ -34,6 +34,8 @@ def check(config: Config) -> None:
             except ConfigError as error:
                 message = str(error).removeprefix(f"{config.path}: ")
                 raise ConfigError(f"{config.path}: tune.search: {message}") from error
+        if own[key] is None and None not in (values.choices or []):
+            raise ConfigError(f"{problem}: the config leaves it open; give it a value, with which the search begins")
         if not _has(values, own[key]):
             raise ConfigError(f"{problem}: {_described(values)} leave out the config's own {own[key]}; widen them")
 

@@ -19,7 +19,7 @@ from llmkit.errors import Diverged, Interrupted
 from llmkit.training import checkpoint, interruption, metrics
 from llmkit.training.settings import Training
 
-VALIDATION_SHARE = 0.1  # of the time that training takes, where `validation_steps` does not say otherwise
+VALIDATION_SHARE = 0.05  # of the time that training takes, where `validation_steps` does not say otherwise
 RESERVE = 1.15  # times the last validation's seconds, kept of a budget in minutes for the validation at its end
 WARMUP_SHARE = 0.1  # of the budget, at most: a short trial must not spend its time on warming up
 SAVING_SHARE = 0.1  # of the time, at most, goes into checkpoints that the clock asks for

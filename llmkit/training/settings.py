@@ -38,7 +38,7 @@ class Training(Section):
     gradient_clip: Positive = 1.0
     """Largest norm of the gradient; longer ones are scaled down to it."""
     validation_steps: Count | None = None
-    """Optimizer steps between validations; by default so many that validation takes about a tenth of the time."""
+    """Optimizer steps between validations; by default so many that validation takes about a twentieth of the time."""
     patience: Annotated[int, Meta(ge=0)] = 10
     """Stop after this many validations without a better one; 0 never stops early."""
     checkpoint_steps: Count | None = None

@@ -18,6 +18,7 @@ from llmkit.stages.tune import tune
         ({"train.steps": {"low": 1, "high": 9}}, "a budget cannot be searched"),
         ({"train.learning_rate": {"low": 0.02, "high": 0.1}}, r"the numbers from 0.02 to 0.1 leave .* own 0.01; widen"),
         ({"model.dropout": {"low": 1e-9, "high": 0.5}}, "leave out the config's own 0.0"),
+        ({"model.input_dropout": {"low": 0.0, "high": 0.5}}, "the config leaves it open; give it a value"),
         ({"model.hidden_size": {"choices": [8, 32]}}, r"the choices \[8, 32\] leave out the config's own 16"),
     ],
 )

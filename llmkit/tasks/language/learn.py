@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from llmkit.config import to_data
 from llmkit.errors import InputError
 from llmkit.model_folder import ModelFolder
-from llmkit.tasks.language import baseline, graph, mixing
+from llmkit.tasks.language import baseline, dropout, graph, mixing
 from llmkit.tasks.language.batches import TrainingStreams, Window, scoring_windows
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.prepare import read_meta
@@ -29,16 +29,16 @@ MAX_LOGITS = 1 << 25  # numbers in one window's logits (128 MiB)
 
 
 def build(model: Model, vocab_size: int) -> LanguageModel:
-    """The network that the settings describe."""
+    """The network that the settings describe; a dropout that they leave open is 0."""
     return LanguageModel(
         vocab_size,
         model.embedding_size or usual_embedding_size(vocab_size),
         model.hidden_size,
         model.layers,
         tie_weights=vocab_size >= TIE_FROM if model.tie_weights is None else model.tie_weights,
-        dropout=model.dropout,
-        input_dropout=model.input_dropout,
-        recurrent_dropout=model.recurrent_dropout,
+        dropout=model.dropout or 0.0,
+        input_dropout=model.input_dropout or 0.0,
+        recurrent_dropout=model.recurrent_dropout or 0.0,
     )
 
 
@@ -166,7 +166,8 @@ class LanguageLearner:
         The run's n-gram model is what `val_loss` is compared with and, with `train.ngram`, mixed into the model.
         """
         found = baseline.of_run(self.tokenizer.parent, progress)
-        figures = found.figures()
+        kinds = ("dropout", "input_dropout", "recurrent_dropout")
+        figures = found.figures() | {kind: getattr(self.network, kind) for kind in kinds}
         if not self.settings.ngram:
             return {}, figures, baseline.warning(val_loss, figures)
         self.network.eval()
@@ -222,6 +223,9 @@ def learner(
     train, val = (np.load(prepared / f"{name}.npy", mmap_mode="r") for name in ("train", "val"))
     train_settings = fit_to_data(settings.train, len(train), warn)
     network = build(settings.model, meta["vocab_size"])
+    kind = f"{device.type} {str(number_type).removeprefix('torch.')}"
+    chosen = dropout.chosen(settings.model, train_settings, len(train), 3 * network.flops_per_token, kind)
+    network.dropout, network.input_dropout, network.recurrent_dropout = chosen
     return LanguageLearner(
         network,
         train,

@@ -67,12 +67,13 @@ class Model(Section):
     """Units per LSTM layer."""
     layers: Annotated[int, Meta(ge=1, le=8)] = 1
     """LSTM layers."""
-    dropout: Dropout = 0.15
-    """Dropout between layers and before the output, one mask for all time steps."""
-    input_dropout: Dropout = 0.05
-    """Dropout of the embedded inputs, one mask for all time steps."""
-    recurrent_dropout: Dropout = 0.05
-    """Dropout of the recurrent weights (weight drop), one mask per window."""
+    dropout: Dropout | None = None
+    """Dropout between layers and before the output, one mask for all time steps. By default as much as a text needs
+    that is read so often: 0 for less than one pass, 0.15 for 6 passes over the training split, 0.25 for 20."""
+    input_dropout: Dropout | None = None
+    """Dropout of the embedded inputs, one mask for all time steps; by default likewise, 0.05 at most."""
+    recurrent_dropout: Dropout | None = None
+    """Dropout of the recurrent weights (weight drop), one mask per window; by default likewise, 0.15 at most."""
     tie_weights: bool | None = None
     """Share the embedding's weights with the output layer; by default where the vocabulary has 1,000 tokens or more."""
 

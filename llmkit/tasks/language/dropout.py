@@ -1,0 +1,61 @@
+"""How much dropout a training gets where the config does not say: as much as it will read its text again and again.
+
+Read once, a text cannot be learned by heart, and dropout only slows the learning down; read twenty times it can.
+In: settings, the length of the training split and the device. Out: every dropout. Nothing is timed:
+the passes that a budget in minutes makes are reckoned with a fixed speed for the kind of processor, so that the same
+config gives the same dropout on every run.
+"""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+from llmkit.tasks.language.settings import Model, Train
+
+# Training speed that is reckoned with, in FLOP/s, by the kind of device and the number type: half of what the matrix
+# products of a small machine's two cores, or of one ordinary GPU, reach. A factor of 2 changes the dropout by little.
+NOMINAL_SPEED = {"cpu float32": 60e9, "cpu bfloat16": 180e9, "cuda float32": 5e12, "cuda bfloat16": 20e12}
+
+# (passes over the training split, dropout, input_dropout, recurrent_dropout), measured with benchmarks/ablations.py
+# on a text of a million characters; straight lines between.
+MEASURED = (
+    (0.0, 0.0, 0.0, 0.0),
+    (6.0, 0.15, 0.05, 0.05),
+    (20.0, 0.25, 0.05, 0.15),
+)
+
+
+class Dropouts(NamedTuple):
+    """Shares of what is set to zero; see the section `model`."""
+
+    dropout: float
+    input_dropout: float
+    recurrent_dropout: float
+
+
+def chosen(model: Model, train: Train, tokens: int, flops_per_token: float, kind: str) -> Dropouts:
+    """The dropouts: as the settings say, else by the passes that the budget makes over the training split of `tokens`.
+
+    `flops_per_token`: of a training step. `kind`: a key of NOMINAL_SPEED.
+    """
+    usual = for_passes(expected_passes(train, tokens, flops_per_token, NOMINAL_SPEED[kind]))
+    given = (model.dropout, model.input_dropout, model.recurrent_dropout)
+    return Dropouts(*(by_passes if own is None else own for own, by_passes in zip(given, usual, strict=True)))
+
+
+def expected_passes(train: Train, tokens: int, flops_per_token: float, speed: float) -> float:
+    """Passes over the training split of `tokens` that the budget makes at a speed in FLOP/s."""
+    kind, amount = train.budget
+    if kind == "epochs":
+        return amount
+    if kind == "steps":
+        return amount * train.batch_size * train.sequence_length / tokens
+    return 60 * amount * speed / flops_per_token / tokens
+
+
+def for_passes(passes: float) -> Dropouts:
+    """For so many passes: between the measured ones, at most the last."""
+    for (before, *low), (after, *high) in pairwise(MEASURED):
+        if passes <= after:
+            share = (passes - before) / (after - before)
+            return Dropouts(*(round(x + share * (y - x), 4) for x, y in zip(low, high, strict=True)))
+    return Dropouts(*MEASURED[-1][1:])
