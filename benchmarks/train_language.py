@@ -4,7 +4,7 @@
 
 The first 90 % of the text is trained on, the last 10 % is scored. Rows: for each number of seconds one `llmkit train`
 with the default settings (a schedule of its own, `max_minutes`, `ngram: true`), and short trainings at larger hidden
-sizes for their speed alone. Columns: seconds (validation included), tokens/s, GFLOP/s as a share of the largest
+sizes and a batch of 64 for their speed alone. Columns: seconds (validation included), tokens/s, GFLOP/s as a share of the largest
 matrix product's in the same run and number type, and nats per character
 
     carried   the LSTM alone, one state carried through the whole text
@@ -40,6 +40,7 @@ from llmkit.training import devices
 FOLDER = Path("runs/benchmarks/train_language")
 SECONDS = (20, 180, 600)
 HIDDEN, SPEED_SECONDS = (512, 640, 768), 20.0
+SPEED_BATCH = 64  # streams: what a model of that size is trained with where there is text and time for it
 COLD_WINDOW, PEAK_SIZE = 256, 2048
 CPU = torch.device("cpu")
 FIGURES = ("carried", "cold", "mixed", "dynamic", "dynamic mixed")
@@ -111,7 +112,7 @@ def trained(seconds: int, text: Path) -> dict[str, Any]:
 
 def speed(hidden: int, text: Path) -> dict[str, Any]:
     """Tokens and GFLOP/s of steps of training at a hidden size, for some seconds; peak measured before and after."""
-    config = config_of(f"hidden-{hidden}", text, {"steps": 1}, {"hidden_size": hidden})
+    config = config_of(f"hidden-{hidden}", text, {"steps": 1, "batch_size": SPEED_BATCH}, {"hidden_size": hidden})
     prepare(config, ui=Console())
     prepared = artifacts.read(config.run_dir / "prepared")
     number_type = devices.number_type("auto", CPU)
