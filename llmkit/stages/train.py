@@ -74,6 +74,8 @@ def train(
 
     tensorboard.require(config.settings.train.tensorboard)
     if dry_run:
+        if processes.count > 1:
+            ui.warn(f"--dry-run measures one process with the whole batch, not {processes.count} with their parts")
         return {
             "stage": "train",
             "folder": str(place),

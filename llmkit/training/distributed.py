@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # The longest that processes wait for each other: while process 0 hashes its inputs or writes a checkpoint. One that
 # died is noticed at once, by its closed connections; only one that hangs is waited for so long.
 WAIT_MINUTES = 10
-TELLING_SECONDS = 3.0  # that process 0 has for its message before another one speaks in its place
+TELLING_SECONDS = 2.0  # that process 0 has for its message before another one speaks in its place
 
 LOST = (
     "the training stopped: another of its {count} processes was killed, failed or does not answer (torchrun reports "
@@ -132,6 +132,7 @@ def joined(processes: Processes) -> Iterator[Processes]:
 
     An error in process 0 leaves the block as it is; a process that is gone makes it Interrupted. In another process it
     becomes OfOneProcess where process 0 does not know of it (or is gone), else SystemExit(0): process 0 speaks of it.
+    After an error Ctrl-C and SIGTERM are ignored: nothing is left to do but to say it and end.
     """
     if processes.count == 1:
         yield processes
@@ -155,14 +156,14 @@ def joined(processes: Processes) -> Iterator[Processes]:
             processes.begin(False)  # the others wait to hear whether to train
         dist.destroy_process_group()
     except BaseException as error:
-        lost = isinstance(error, RuntimeError) and _LOST.search(str(error))
-        problem: BaseException = Interrupted(LOST.format(count=processes.count)) if lost else error
-        if processes.leads:
-            with suppress(RuntimeError):
-                processes._store.set("told", "yes")
-            raise problem from error
+        problem = _explained(error, processes.count)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # on its way out; torchrun sends one to whoever is left
+        if processes.leads:
+            if processes._store is not None:
+                with suppress(RuntimeError):
+                    processes._store.set("told", "yes")
+            raise problem from error
         if _leader_speaks(processes):
             raise SystemExit(0) from error
         name = "" if isinstance(problem, LlmkitError) else f"{type(problem).__name__}: "
@@ -202,6 +203,15 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _explained(error: BaseException, count: int) -> BaseException:
+    """The error, or Interrupted in its place where it means that another process is gone or this one is to end."""
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted("interrupted")
+    if isinstance(error, RuntimeError) and _LOST.search(str(error)):
+        return Interrupted(LOST.format(count=count))
+    return error
 
 
 def _leader_speaks(processes: Processes) -> bool:
