@@ -5,7 +5,6 @@ to, and are gone when this process is.
 """
 
 import json
-import os
 import queue
 import signal
 import subprocess

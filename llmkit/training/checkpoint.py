@@ -163,9 +163,7 @@ def _random_state(processes: Processes) -> dict[str, Tensor]:
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         states["random.cuda"] = torch.cuda.get_rng_state()
     return {
-        name + _suffix(rank): state
-        for name, own in states.items()
-        for rank, state in enumerate(processes.gather(own))
+        name + _suffix(rank): state for name, own in states.items() for rank, state in enumerate(processes.gather(own))
     }
 
 

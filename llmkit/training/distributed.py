@@ -147,8 +147,8 @@ def joined(processes: Processes) -> Iterator[Processes]:
         with _signals_end_at_once():
             store, *_ = next(iter(rendezvous("env://", processes.rank, processes.count, timeout=wait)))
             processes._store = dist.PrefixStore("llmkit", store)
-            group = {"rank": processes.rank, "world_size": processes.count, "timeout": wait}
-            dist.init_process_group(backend, store=dist.PrefixStore("group", processes._store), **group)
+            among = dist.PrefixStore("group", processes._store)
+            dist.init_process_group(backend, timeout=wait, rank=processes.rank, world_size=processes.count, store=among)
         if threads := own_threads(processes.local_count):
             torch.set_num_threads(threads)
         yield processes

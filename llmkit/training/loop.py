@@ -183,7 +183,7 @@ class _Run:
         self.saved_at = self.now
 
     def agree(self, loss: float = 0.0) -> float:
-        """Look at the clock and for a request to stop, after each piece of work; returns the mean loss of all processes.
+        """Look at the clock and for a request to stop, after each piece of work; returns the mean of all losses.
 
         Every decision follows from `now` and `stopping`, which are the same in all processes: the clock of process 0,
         and whether any of them was asked to stop.

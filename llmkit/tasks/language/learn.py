@@ -225,8 +225,8 @@ def score(
         )
         total += losses[torch.from_numpy(window.counted).to(device).flatten()].double().sum().item()
         count += int(window.counted.sum())
-    total, count = processes.sum(total, count)
-    return total / count
+    all_total, all_count = processes.sum(total, count)
+    return all_total / all_count
 
 
 def scored_windows(
