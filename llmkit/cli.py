@@ -34,7 +34,7 @@ from llmkit.arguments import (
     Verbose,
 )
 from llmkit.console import Console
-from llmkit.errors import ConfigError, InputError, Interrupted, LlmkitError, RequirementError
+from llmkit.errors import ConfigError, InputError, Interrupted, LlmkitError, OfOneProcess, RequirementError
 
 app = typer.Typer(
     name="llmkit",
@@ -54,8 +54,11 @@ def main() -> None:
     as_json, verbose = "--json" in words, "--verbose" in words or "-v" in words
     command = typer.main.get_command(app)
     code = 0
+    if _follows():  # one of several processes: the first one speaks for all
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     try:  # not command(): that has its own answers to Ctrl-C and to a closed pipe
         with command.make_context("llmkit", words or ["--help"]) as context:
+            _check_launch(words)
             command.invoke(context)
         sys.stdout.flush()
     except typer.Exit as ended:
@@ -79,6 +82,30 @@ def main() -> None:
     sys.exit(code)
 
 
+def _launched() -> Any:
+    """The processes that torchrun started, None where it did not (and then nothing of training is imported)."""
+    if "WORLD_SIZE" not in os.environ:
+        return None
+    from llmkit.training import distributed
+
+    return distributed.launched()
+
+
+def _follows() -> bool:
+    processes = _launched()
+    return processes is not None and not processes.leads
+
+
+def _check_launch(words: list[str]) -> None:
+    """Raise ConfigError where torchrun started something else than a training."""
+    processes = _launched()
+    if processes is not None and processes.count > 1 and words[:1] != ["train"]:
+        raise ConfigError(
+            f"{' '.join(words[:1])}: {processes.count} processes (WORLD_SIZE), but only `train` works in several; "
+            "start it without torchrun"
+        )
+
+
 def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
@@ -95,6 +122,8 @@ def _stage(arguments: list[str]) -> str:
 
 
 def _fail(error: LlmkitError, as_json: bool) -> int:
+    if _follows() and not isinstance(error, OfOneProcess):
+        return 0  # the first process meets with the same, and its exit code is to be the first that torchrun sees
     if as_json:
         _print_json({"error": {"code": error.exit_code, "message": str(error)}})
     Console().error(str(error))
@@ -153,9 +182,13 @@ def train(
 ) -> None:
     """Train the model; goes on by itself from an interrupted run."""
     from llmkit.stages import train as stage
+    from llmkit.training import distributed
 
-    loaded, ui = arguments.load(config, rest, seed, device), _console(quiet, verbose)
-    _show(stage.train(loaded, force=force, fresh=fresh, dry_run=dry_run, device=device, ui=ui), json)
+    with distributed.joined(distributed.launched()) as processes:
+        loaded, ui = arguments.load(config, rest, seed, device), _console(quiet, verbose)
+        options: dict[str, Any] = {"force": force, "fresh": fresh, "dry_run": dry_run, "device": device}
+        result = stage.train(loaded, **options, ui=ui, processes=processes)
+    _show(result, json)
 
 
 @app.command(rich_help_panel="Stages")

@@ -112,6 +112,16 @@ class Console:
             print(message, file=sys.stderr, flush=True)
 
 
+class Silent(Console):
+    """Says nothing at all: one process of several speaks for them."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+    def _line(self, message: str) -> None:
+        pass
+
+
 def _duration(seconds: float) -> str:
     seconds = round(seconds)
     if seconds < 90:

@@ -36,6 +36,14 @@ class RequirementError(LlmkitError):
     exit_code = 4
 
 
+class OfOneProcess(LlmkitError):
+    """What one process of several met with, and the first one, which speaks for all, cannot tell."""
+
+    def __init__(self, message: str, exit_code: int):
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class Interrupted(LlmkitError):
     """Ctrl-C or SIGTERM; the work so far is saved (exit code 130)."""
 

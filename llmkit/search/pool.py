@@ -5,7 +5,6 @@ to, and are gone when this process is.
 """
 
 import json
-import os
 import queue
 import signal
 import subprocess
@@ -21,6 +20,7 @@ from llmkit.console import Console
 from llmkit.errors import Interrupted
 from llmkit.search.study import Running, Search
 from llmkit.search.worker import run_trial
+from llmkit.training.distributed import processors
 
 POLL_SECONDS = 0.2  # how soon Ctrl-C is noticed
 STOP_SECONDS = 30.0  # for a worker to write its checkpoint and end
@@ -193,10 +193,3 @@ def _signals_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def processors() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -13,9 +13,10 @@ import numpy as np
 
 from llmkit import artifacts, model_folder, pictures, tasks
 from llmkit.config import Config, to_data
-from llmkit.console import Console
+from llmkit.console import Console, Silent
 from llmkit.errors import ConfigError, InputError
 from llmkit.stages import freshness
+from llmkit.training.distributed import ALONE, Processes
 
 PROBE_SECONDS = 4.0  # of timed steps
 PROBE_WARMUP = 3  # steps before them, in which memory is taken and caches fill
@@ -50,12 +51,16 @@ def train(
     dry_run: bool = False,
     device: str = "auto",
     ui: Console | None = None,
+    processes: Processes = ALONE,
 ) -> dict[str, Any]:
     """Train the model of a config; returns steps, tokens (or examples), seconds, val_loss, best_step, parameters, …
 
     Reads RUN_DIR/prepared, writes RUN_DIR/model; goes on from the checkpoints of an interrupted run unless `fresh`.
-    Raises ConfigError, InputError and, when interrupted, Interrupted.
+    Raises ConfigError, InputError and, when interrupted, Interrupted. Several `processes`, joined by
+    `training.distributed`, each call it: the first one does all of this, the others only train along with it.
     """
+    if not processes.leads:
+        return _train_along(config, device, processes)
     ui = ui or Console(0)
     prepared = freshness.read_prepared(config)
     place, work = config.run_dir / "model", config.run_dir / "work"
@@ -69,6 +74,8 @@ def train(
 
     tensorboard.require(config.settings.train.tensorboard)
     if dry_run:
+        if processes.count > 1:
+            ui.warn(f"--dry-run measures one process with the whole batch, not {processes.count} with their parts")
         return {
             "stage": "train",
             "folder": str(place),
@@ -84,7 +91,8 @@ def train(
             checkpoint.drop(checkpoints)
         if config.settings.train.tensorboard:
             ui.info(f"curves: tensorboard --logdir {checkpoints / 'tensorboard'}")
-        fitted = fit(config, prepared, checkpoints, device, ui)
+        processes.begin()
+        fitted = fit(config, prepared, checkpoints, device, ui, processes)
         with artifacts.building(place) as folder:
             artifact = write_model(folder, config, fitted, wanted, prepared)
         for line in fitted.warnings:
@@ -93,6 +101,15 @@ def train(
         checkpoint.drop(checkpoints)  # what is found there is always an interrupted run
         _draw(fitted.metrics, checkpoints / "loss.png", ui)
     return {"stage": "train", "folder": str(place), **fitted.result, **fitted.timings}
+
+
+def _train_along(config: Config, device: str, processes: Processes) -> dict[str, Any]:
+    """What a process that does not lead does, once the first one begins: its part of the training, nothing else."""
+    place, work = config.run_dir / "model", config.run_dir / "work"
+    if processes.begin():
+        prepared = artifacts.read(config.run_dir / "prepared", verify=False)  # the first process has verified it
+        run(config, prepared, work / "train", device, Silent(), processes=processes)
+    return {"stage": "train", "folder": str(place), "process": processes.rank}
 
 
 def _made(model: artifacts.Artifact, fingerprint: dict[str, Any]) -> bool:
@@ -112,9 +129,16 @@ def _draw(metrics: Path, picture: Path, ui: Console) -> None:
         ui.warn(str(error))
 
 
-def fit(config: Config, prepared: artifacts.Artifact, checkpoints: Path, device: str, ui: Console) -> Fitted:
+def fit(
+    config: Config,
+    prepared: artifacts.Artifact,
+    checkpoints: Path,
+    device: str,
+    ui: Console,
+    processes: Processes = ALONE,
+) -> Fitted:
     """Train a config on a prepared folder, checkpoints in `checkpoints`. Raises what `training.loop.run` raises."""
-    learner, outcome = run(config, prepared, checkpoints, device, ui)
+    learner, outcome = run(config, prepared, checkpoints, device, ui, processes=processes)
     learner.load_weights(outcome.weights)
     graph, weights, files = learner.export()
     more_files, figures, warnings = learner.finish(outcome.val_loss, checkpoints, ui.progress)
@@ -130,7 +154,7 @@ def fit(config: Config, prepared: artifacts.Artifact, checkpoints: Path, device:
         "device": learner.device.type,
         "number_type": str(learner.number_type).removeprefix("torch."),
     }
-    result |= figures
+    result |= figures | ({"processes": processes.count} if processes.count > 1 else {})
     timings = {"seconds": outcome.seconds, f"{learner.unit}_per_second": outcome.count / max(outcome.seconds, 1e-9)}
     metrics = checkpoints / "metrics.jsonl"
     return Fitted(graph, weights, files | more_files, result, timings, metrics, warnings)
@@ -143,6 +167,7 @@ def run(
     device: str,
     ui: Console,
     prune: Callable[[float, float], None] | None = None,
+    processes: Processes = ALONE,
 ) -> tuple[Any, Any]:
     """The training alone, all that a trial of the search needs: the learner and its `training.loop.Outcome`."""
     import torch
@@ -150,9 +175,12 @@ def run(
     from llmkit.training import devices, loop, tensorboard
 
     settings = config.settings.train
-    chosen = devices.choose(device)
+    chosen = processes.own_device(devices.choose(device))
     number_type = devices.number_type(settings.number_type, chosen)
     learner = make_learner(config, prepared, chosen, number_type, ui)
+    if processes.count > 1:
+        learner.distribute(processes)
+        processes.seed_apart(config.settings.seed)
     fingerprint = model_settings(config) | {
         "seed": config.settings.seed,
         "prepared": prepared.hash,
@@ -162,10 +190,13 @@ def run(
     }
     if start := start_folder(config):
         fingerprint["start_from"] = start.artifact.hash
+    if processes.count > 1:
+        fingerprint["processes"] = processes.count
     memory = devices.explained_memory(settings.batch_size, to_data(config.settings.model))
-    curves = tensorboard.recording(settings.tensorboard, checkpoints / "tensorboard", learner.unit, ui.training)
+    recorded = settings.tensorboard and processes.leads
+    curves = tensorboard.recording(recorded, checkpoints / "tensorboard", learner.unit, ui.training)
     with devices.flushed_denormals(), memory, curves as report:
-        outcome = loop.run(learner, settings, checkpoints, fingerprint, report, ui.warn, prune)
+        outcome = loop.run(learner, settings, checkpoints, fingerprint, report, ui.warn, prune, processes)
     ui.close()
     return learner, outcome
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from llmkit import artifacts
 from llmkit.errors import InputError, LaterVersion
 from llmkit.training import metrics
+from llmkit.training.distributed import ALONE, Processes
 
 if TYPE_CHECKING:
     from llmkit.training.loop import Learner
@@ -26,25 +27,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Found:
-    """A checkpoint that verifies: its folder and its plain data."""
+    """A checkpoint that verifies: its folder, its step and its plain data."""
 
     path: Path
+    step: int
     plain: dict[str, Any]
 
 
 def write(
-    folder: Path, progress: dict[str, Any], learner: "Learner", best: dict[str, Tensor], fingerprint: dict, keep: int
+    folder: Path,
+    progress: dict[str, Any],
+    learner: "Learner",
+    best: dict[str, Tensor],
+    fingerprint: dict,
+    keep: int,
+    processes: Processes = ALONE,
 ) -> None:
     """Write the checkpoint of `progress["step"]` and drop all but the last `keep` up to it.
 
     Those of later steps were damaged when the run went on from an earlier one. They count for nothing, or a new one
     would be dropped in favour of one that nobody can read; each stays until the run comes to its step or ends.
+    Of several processes each brings its part of the state, and process 0 writes.
     """
     tensors, plain = learner.state()
+    tensors |= _random_state(processes)
+    if not processes.leads:
+        return
     with artifacts.building(_place(folder, progress["step"])) as building:
         save_file(_on_cpu(learner.weights()), building.path / "weights.safetensors")
         save_file(_on_cpu(best), building.path / "best.safetensors")
-        save_file(_on_cpu(tensors | _random_state()), building.path / "state.safetensors")
+        save_file(_on_cpu(tensors), building.path / "state.safetensors")
         artifacts.write_json(building.path / "state.json", {"progress": progress, "learner": plain})
         shutil.copyfile(folder / metrics.NAME, building.path / metrics.NAME)
         building.finish(stage="checkpoint", task="", settings=fingerprint, seed=0, versions={}, parents={}, result={})
@@ -52,13 +64,26 @@ def write(
         artifacts.discard(_place(folder, step))
 
 
-def newest(folder: Path, fingerprint: dict[str, Any], warn: Callable[[str], None]) -> Found | None:
+def newest(
+    folder: Path, fingerprint: dict[str, Any], warn: Callable[[str], None], processes: Processes = ALONE
+) -> Found | None:
     """The newest checkpoint that verifies, or None; a damaged one is skipped with a warning.
 
     Where none verifies, the run starts from the beginning, with a warning of its own: a run that nobody watches
     should come to its end, and what is there stays to be repaired. Raises InputError with the differences when it was
-    written by a run of other settings or data, LaterVersion when by an llmkit to come.
+    written by a run of other settings or data, LaterVersion when by an llmkit to come. Of several processes process 0
+    looks, and the others read what it found.
     """
+    found = _newest(folder, fingerprint, warn) if processes.leads else None
+    if processes.count > 1:
+        [step] = processes.sum(found.step if found else 0)
+        if step and not found:
+            path = _place(folder, int(step))
+            found = Found(path, int(step), artifacts.read_json(path / "state.json"))
+    return found
+
+
+def _newest(folder: Path, fingerprint: dict[str, Any], warn: Callable[[str], None]) -> Found | None:
     for step in reversed(_steps(folder)):
         path = _place(folder, step)
         try:
@@ -76,7 +101,7 @@ def newest(folder: Path, fingerprint: dict[str, Any], warn: Callable[[str], None
                 + "\n  ".join(changed)
                 + "\nset them back to go on, or start anew with --fresh"
             )
-        return Found(path, plain)
+        return Found(path, step, plain)
     if _steps(folder):
         warn(
             f"no checkpoint in {folder} is whole: training starts from the beginning; if you have a sound copy of one, "
@@ -101,13 +126,15 @@ def ended(folder: Path) -> dict[str, Any]:
     return artifact.manifest["settings"] if progress.get("ended") else {}
 
 
-def restore(found: Found, learner: "Learner") -> dict[str, Tensor]:
-    """Put learner and random states back; returns the best weights so far."""
+def restore(found: Found, learner: "Learner", processes: Processes = ALONE) -> dict[str, Tensor]:
+    """Put learner and this process's random states back; returns the best weights so far."""
     learner.load_weights(load_file(found.path / "weights.safetensors"))
     tensors = load_file(found.path / "state.safetensors")
-    torch.set_rng_state(tensors.pop("random.cpu"))
-    if "random.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors.pop("random.cuda"))
+    own = _suffix(processes.rank)
+    torch.set_rng_state(tensors[f"random.cpu{own}"])
+    if f"random.cuda{own}" in tensors:
+        torch.cuda.set_rng_state(tensors[f"random.cuda{own}"])
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("random.")}
     learner.load_state(tensors, found.plain["learner"])
     return load_file(found.path / "best.safetensors")
 
@@ -130,11 +157,18 @@ def _steps(folder: Path) -> list[int]:
     return sorted({int(found[1]) for name in names if (found := re.fullmatch(r"checkpoint-(\d{8,})(\.old)?", name))})
 
 
-def _random_state() -> dict[str, Tensor]:
-    state = {"random.cpu": torch.get_rng_state()}
+def _random_state(processes: Processes) -> dict[str, Tensor]:
+    """Of every process: random.cpu, random.cpu.1, … and, with CUDA, random.cuda, random.cuda.1, …"""
+    states = {"random.cpu": torch.get_rng_state()}
     if torch.cuda.is_available() and torch.cuda.is_initialized():
-        state["random.cuda"] = torch.cuda.get_rng_state()
-    return state
+        states["random.cuda"] = torch.cuda.get_rng_state()
+    return {
+        name + _suffix(rank): state for name, own in states.items() for rank, state in enumerate(processes.gather(own))
+    }
+
+
+def _suffix(rank: int) -> str:
+    return f".{rank}" if rank else ""
 
 
 def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -3,6 +3,9 @@
 It knows no task. A task hands it a `Learner`; the loop owns *when*, the learner's `step` owns *what*. The settings
 and the checkpoint decide every step, so a run that was interrupted and goes on ends bit for bit where an
 uninterrupted one ends (budgets in steps or epochs; one in minutes counts the minutes already spent).
+
+Several processes (`distributed.Processes`) go through it side by side and take every decision alike: what they cannot
+know alike, the time and a request to stop, they agree on after each step. Process 0 alone writes.
 """
 
 import math
@@ -17,6 +20,8 @@ from torch import Tensor
 from llmkit import artifacts
 from llmkit.errors import Diverged, Interrupted
 from llmkit.training import checkpoint, interruption, metrics
+from llmkit.training.distributed import ALONE, Processes
+from llmkit.training.interruption import Stop
 from llmkit.training.settings import Training
 
 VALIDATION_SHARE = 0.05  # of the time that training takes, where `validation_steps` does not say otherwise
@@ -41,8 +46,16 @@ class Learner(Protocol):
     validation_count: int
     """Units in one validation."""
 
+    def distribute(self, processes: Processes) -> None:
+        """Train on this process's part of each batch from now on, with the mean of all processes' gradients.
+
+        Called before the first step, and only where there are several processes; all of them then call `step`,
+        `validate` and `state` together, and the figures of a validation are the same in all. Raises ConfigError where
+        the batch does not fall into equal parts.
+        """
+
     def step(self, learning_rate: float) -> Tensor:
-        """One update of the weights; returns its loss, a scalar that may still be on the device."""
+        """One update of the weights; returns its loss (on this process's part), a scalar that may be on the device."""
 
     def validate(self, share: float = 1.0) -> dict[str, float]:
         """Figures of the present weights on the validation split; `val_loss` decides which are best.
@@ -101,21 +114,23 @@ def run(
     report: Callable[[dict[str, Any]], None],
     warn: Callable[[str], None],
     prune: Callable[[float, float], None] | None = None,
+    processes: Processes = ALONE,
 ) -> Outcome:
     """Train until the budget is spent or patience ends; goes on from the newest sound checkpoint in `folder`.
 
     `fingerprint` is what must be the same for a checkpoint to be continued (settings, data, versions). `report` gets
     a dict for the display; `prune(share of the budget spent, val_loss)` may raise to give a run up. Raises InputError
     when checkpoints belong to other settings, Diverged when the loss is no number and Interrupted, after a
-    checkpoint, on Ctrl-C or SIGTERM.
+    checkpoint, on Ctrl-C or SIGTERM (to any of the `processes`).
     """
-    artifacts.make_folder(folder)
-    going = _Run(learner, settings, folder, fingerprint, report)
-    going.resume(warn)
+    if processes.leads:
+        artifacts.make_folder(folder)
     interval = validation_interval(settings, learner)
     with interruption.watch() as stop:
+        going = _Run(learner, settings, folder, fingerprint, report, processes, stop)
+        going.resume(warn)
         while not going.progress.ended and (spent := going.spent()) < 1 and not going.out_of_patience():
-            if stop.requested:
+            if going.stopping:
                 going.save()
                 raise Interrupted(f"interrupted at step {going.progress.step}; the same command goes on from there")
             going.step(learning_rate(settings, going.progress.step, spent), spent)
@@ -141,25 +156,42 @@ class _Run:
         folder: Path,
         fingerprint: dict[str, Any],
         report: Callable[[dict[str, Any]], None],
+        processes: Processes,
+        stop: Stop,
     ):
         self.learner, self.settings, self.folder = learner, settings, folder
         self.fingerprint, self.report = fingerprint, report
+        self.processes, self.stop = processes, stop
         self.progress, self.best = Progress(), dict[str, Tensor]()
         self.metrics = folder / metrics.NAME
         self.saving_seconds = 0.0  # that the last checkpoint took
         self.clock = _Clock(0.0)
+        self.now, self.stopping = 0.0, False  # as `agree` found them
         self.saved_at, self.reported_at = 0.0, 0.0  # seconds on the clock
 
     def resume(self, warn: Callable[[str], None]) -> None:
         """Go on from the newest sound checkpoint, if there is one."""
-        found = checkpoint.newest(self.folder, self.fingerprint, warn)
+        found = checkpoint.newest(self.folder, self.fingerprint, warn, self.processes)
         if found:
             self.progress = Progress(**found.plain["progress"])
-            self.best = checkpoint.restore(found, self.learner)
+            self.best = checkpoint.restore(found, self.learner, self.processes)
             self.report({"event": "resumed", "step": self.progress.step, "seconds": self.progress.seconds})
-        metrics.restore(self.metrics, found.path if found else None)
+        if self.processes.leads:
+            metrics.restore(self.metrics, found.path if found else None)
         self.clock = _Clock(self.progress.seconds)
-        self.saved_at = self.clock.seconds
+        self.agree()
+        self.saved_at = self.now
+
+    def agree(self, loss: float = 0.0) -> float:
+        """Look at the clock and for a request to stop, after each piece of work; returns the mean of all losses.
+
+        Every decision follows from `now` and `stopping`, which are the same in all processes: the clock of process 0,
+        and whether any of them was asked to stop.
+        """
+        seconds = self.clock.seconds if self.processes.leads else 0.0
+        self.now, stops, loss = self.processes.sum(seconds, self.stop.requested, loss / self.processes.count)
+        self.stopping = stops > 0
+        return loss
 
     def spent(self) -> float:
         """Share of the budget that is spent; one in minutes keeps time for the validation at its end."""
@@ -169,11 +201,11 @@ class _Run:
         if kind == "epochs":
             return self.learner.epochs / amount
         kept = self.progress.validation_seconds or self._expected_validation_seconds()
-        return self.clock.seconds / max(60 * amount - RESERVE * kept, 1e-3)
+        return self.now / max(60 * amount - RESERVE * kept, 1e-3)
 
     def _expected_validation_seconds(self) -> float:
         """Before the first one: a pass without gradients costs a third of one with."""
-        return self.learner.validation_count / 3 * self.clock.seconds / max(self.learner.count, 1)
+        return self.learner.validation_count / 3 * self.now / max(self.learner.count, 1)
 
     def out_of_patience(self) -> bool:
         """Whether `patience` validations in a row were no better than the best."""
@@ -183,30 +215,30 @@ class _Run:
         """By steps where `checkpoint_steps` is set, and by the clock; not so often that saving eats up the time."""
         every = self.settings.checkpoint_steps
         wait = max(60 * self.settings.checkpoint_minutes, self.saving_seconds / SAVING_SHARE)
-        late = self.clock.seconds - self.saved_at >= wait
+        late = self.now - self.saved_at >= wait
         return late or (every is not None and self.progress.step % every == 0)
 
     def step(self, rate: float, spent: float) -> None:
         """One update, and a report now and then. Raises Diverged."""
         progress = self.progress
-        loss = self.learner.step(rate).item()
+        loss = self.agree(self.learner.step(rate).item())
         progress.step += 1
         if not math.isfinite(loss):
             raise Diverged(_diverged(progress.step, loss, self.settings))
         smooth = progress.smooth_loss
         progress.smooth_loss = loss if smooth is None else SMOOTHING * smooth + (1 - SMOOTHING) * loss
-        now = self.clock.seconds
-        if now - self.reported_at >= LOG_SECONDS:
-            self.reported_at = now
+        if self.now - self.reported_at >= LOG_SECONDS:
+            self.reported_at = self.now
             figures = {"step": progress.step, "loss": progress.smooth_loss, "learning_rate": rate, "spent": spent}
-            self.report({"event": "step", **figures, "seconds": now, self.learner.unit: self.learner.count})
+            self.report({"event": "step", **figures, "seconds": self.now, self.learner.unit: self.learner.count})
 
     def validate(self, prune: Callable[[float, float], None] | None) -> None:
         """Measure the weights on the validation split and keep them if they are the best so far."""
         progress = self.progress
-        start = self.clock.seconds
+        start = self.now
         figures = self.learner.validate()
-        progress.validation_seconds = self.clock.seconds - start
+        self.agree()
+        progress.validation_seconds = self.now - start
         loss = figures["val_loss"]
         if not math.isfinite(loss):
             raise Diverged(_diverged(progress.step, loss, self.settings))
@@ -217,18 +249,20 @@ class _Run:
             weights = self.learner.weights().items()
             self.best = {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights}
         record: dict[str, Any] = {"step": progress.step, self.learner.unit: self.learner.count}
-        record |= {"seconds": round(self.clock.seconds, 3), "train_loss": progress.smooth_loss, **figures}
-        metrics.append(self.metrics, record)
+        record |= {"seconds": round(self.now, 3), "train_loss": progress.smooth_loss, **figures}
+        if self.processes.leads:
+            metrics.append(self.metrics, record)
         self.report({"event": "validated", "best": progress.best_step == progress.step, **record})
         if prune:
             prune(self.spent(), loss)
 
     def save(self) -> None:
-        """Write a checkpoint."""
-        self.progress.seconds = start = self.clock.seconds
-        keep = self.settings.keep_checkpoints
-        checkpoint.write(self.folder, asdict(self.progress), self.learner, self.best, self.fingerprint, keep)
-        self.saved_at = self.clock.seconds
+        """Write a checkpoint; no process goes on before it is written."""
+        self.progress.seconds = start = self.now
+        keep, progress = self.settings.keep_checkpoints, asdict(self.progress)
+        checkpoint.write(self.folder, progress, self.learner, self.best, self.fingerprint, keep, self.processes)
+        self.agree()
+        self.saved_at = self.now
         self.saving_seconds = self.saved_at - start
 
     def outcome(self) -> Outcome:
@@ -237,7 +271,7 @@ class _Run:
         assert progress.best_loss is not None  # validated at the end
         return Outcome(
             step=progress.step,
-            seconds=self.clock.seconds,
+            seconds=self.now,
             count=self.learner.count,
             val_loss=progress.best_loss,
             best_step=progress.best_step,

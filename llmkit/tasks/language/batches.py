@@ -63,6 +63,10 @@ class Window:
     targets: np.ndarray
     counted: np.ndarray
 
+    def columns(self, which: slice) -> "Window":
+        """The same for some of the parallel parts."""
+        return Window(self.inputs[:, which], self.targets[:, which], self.counted[:, which])
+
 
 def scoring_windows(tokens: np.ndarray, streams: int, length: int, warm_up: int = WARM_UP) -> Iterator[Window]:
     """Every token but the first exactly once as a counted target, in `streams` parallel parts with carried state.

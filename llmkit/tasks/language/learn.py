@@ -15,13 +15,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from llmkit.config import to_data
-from llmkit.errors import InputError
+from llmkit.errors import ConfigError, InputError
 from llmkit.model_folder import ModelFolder
 from llmkit.tasks.language import baseline, dropout, graph, mixing
 from llmkit.tasks.language.batches import TrainingStreams, Window, scoring_windows
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.prepare import read_meta
 from llmkit.tasks.language.settings import Config, Model, Train
+from llmkit.training import distributed
+from llmkit.training.distributed import ALONE, Processes
 
 TIE_FROM = 1000  # tokens in the vocabulary from which the embedding is a real share of the weights
 VALIDATION_STREAMS, VALIDATION_LENGTH = 16, 256
@@ -81,6 +83,8 @@ class LanguageLearner:
         )
         self.gradient_clip = settings.gradient_clip
         self.carried = network.initial_state(settings.batch_size)
+        self.processes, self.mine = ALONE, slice(None)  # the streams of this process
+        self.forward: torch.nn.Module = self.network
         self.count = 0
         self.step_count = settings.batch_size * settings.sequence_length
         self.validation_count = len(val) - 1
@@ -89,22 +93,37 @@ class LanguageLearner:
     def epochs(self) -> float:
         return self.streams.epochs
 
+    def distribute(self, processes: Processes) -> None:
+        """Train on this process's streams of each window; every process reads the same windows (`Learner`)."""
+        batch_size = self.settings.batch_size
+        if batch_size % processes.count:
+            more = batch_size + processes.count - batch_size % processes.count
+            raise ConfigError(
+                f"train.batch_size {batch_size} does not fall into equal parts for {processes.count} processes; "
+                f"set train.batch_size={more}, or start another number of processes"
+            )
+        self.processes, self.mine = processes, processes.part(batch_size)
+        self.carried = self.network.initial_state(batch_size // processes.count)
+        tokens = torch.zeros(1, batch_size // processes.count, dtype=torch.int64, device=self.device)
+        self.network.train()
+        self.forward = distributed.averaging(self.network, tokens, self.carried, self.number_type)
+
     def step(self, learning_rate: float) -> Tensor:
-        """One update on the next window; returns its mean loss in nats per token."""
+        """One update on the next window; returns the mean loss of this process's streams in nats per token."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.network.train()
         tokens, carries = self.streams.next()
-        window = torch.from_numpy(tokens).to(self.device)  # (T + 1, B)
-        kept = torch.from_numpy(carries).to(self.device)[:, None]  # (B, 1)
-        logits, state = self.network(window[:-1], (self.carried[0] * kept, self.carried[1] * kept), self.number_type)
+        window = torch.from_numpy(tokens[:, self.mine]).to(self.device)  # (T + 1, B)
+        kept = torch.from_numpy(carries[self.mine]).to(self.device)[:, None]  # (B, 1)
+        logits, state = self.forward(window[:-1], (self.carried[0] * kept, self.carried[1] * kept), self.number_type)
         loss = F.cross_entropy(logits.flatten(0, 1), window[1:].flatten())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip)
         self.optimizer.step()
         self.carried = (state[0].detach(), state[1].detach())
-        self.count += window[1:].numel()
+        self.count += tokens[1:].size
         return loss.detach()
 
     @torch.no_grad()
@@ -112,7 +131,7 @@ class LanguageLearner:
         """`val_loss`: nats per token over the validation split (or a `share` from its start), with carried state."""
         self.network.eval()
         part = self.val[: max(2, round(share * len(self.val)))]
-        return {"val_loss": score(self.network, part, self.device, self.number_type)}
+        return {"val_loss": score(self.network, part, self.device, self.number_type, self.processes)}
 
     def weights(self) -> dict[str, Tensor]:
         return self.network.state_dict()
@@ -121,13 +140,15 @@ class LanguageLearner:
         self.network.load_state_dict(weights)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        tensors = {"carried.h": self.carried[0], "carried.c": self.carried[1]}
+        h, c = (torch.cat(self.processes.gather(part), dim=1) for part in self.carried)  # (L, B, H) of all streams
+        tensors = {"carried.h": h, "carried.c": c}
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
         return tensors, {"streams": self.streams.state(), "count": self.count}
 
     def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
-        self.carried = tensors["carried.h"].to(self.device), tensors["carried.c"].to(self.device)
+        h, c = (tensors[name][:, self.mine].to(self.device) for name in ("carried.h", "carried.c"))
+        self.carried = h, c
         moments: dict[int, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
             if key.startswith("optimizer."):
@@ -187,25 +208,45 @@ class LanguageLearner:
             yield window, logits.float().cpu().numpy()
 
 
-def score(network: LanguageModel, tokens: np.ndarray, device: torch.device, number_type: torch.dtype) -> float:
-    """Mean loss in nats per token of a stream, each token but the first predicted once, state carried along."""
+def score(
+    network: LanguageModel,
+    tokens: np.ndarray,
+    device: torch.device,
+    number_type: torch.dtype,
+    processes: Processes = ALONE,
+) -> float:
+    """Mean loss in nats per token of a stream, each token but the first predicted once, state carried along.
+
+    Several processes share the work and get the same figure.
+    """
     total, count = 0.0, 0
-    for window, logits in scored_windows(network, tokens, device, number_type):
+    for window, logits in scored_windows(network, tokens, device, number_type, processes):
         losses = F.cross_entropy(
             logits.flatten(0, 1), torch.from_numpy(window.targets).to(device).flatten(), reduction="none"
         )
         total += losses[torch.from_numpy(window.counted).to(device).flatten()].double().sum().item()
         count += int(window.counted.sum())
-    return total / count
+    all_total, all_count = processes.sum(total, count)
+    return all_total / all_count
 
 
 def scored_windows(
-    network: LanguageModel, tokens: np.ndarray, device: torch.device, number_type: torch.dtype
+    network: LanguageModel,
+    tokens: np.ndarray,
+    device: torch.device,
+    number_type: torch.dtype,
+    processes: Processes = ALONE,
 ) -> Iterator[tuple[Window, Tensor]]:
-    """A scoring pass over a stream, state carried along: each window with its logits (T, B, V)."""
+    """A scoring pass over a stream, state carried along: each window with its logits (T, B, V).
+
+    Of several processes each goes over its share of the parallel parts, which may be none.
+    """
     length = max(1, min(VALIDATION_LENGTH, MAX_LOGITS // (VALIDATION_STREAMS * network.vocab_size)))
     state = None
     for window in scoring_windows(tokens, VALIDATION_STREAMS, length):
+        window = window.columns(processes.part(window.inputs.shape[1]))
+        if window.inputs.size == 0:
+            return
         state = state or network.initial_state(window.inputs.shape[1])
         logits, state = network(torch.from_numpy(window.inputs).to(device), state, number_type)
         yield window, logits
