@@ -4,8 +4,8 @@
 
 The first 90 % of the text is trained on, the last 10 % is scored. Rows: for each number of seconds one `llmkit train`
 with the default settings (a schedule of its own, `max_minutes`, `ngram: true`), and short trainings at larger hidden
-sizes and a batch of 64 for their speed alone. Columns: seconds (validation included), tokens/s, GFLOP/s as a share of the largest
-matrix product's in the same run and number type, and nats per character
+sizes and a batch of 64 for their speed alone. Columns: seconds (validation included), tokens/s, GFLOP/s as a share of
+the largest matrix product's in the same run and number type, and nats per character
 
     carried   the LSTM alone, one state carried through the whole text
     cold      the LSTM alone, windows of 256 characters that each begin with a zero state
