@@ -13,7 +13,8 @@ figures below, and the n-gram model. benchmarks/against_gpt.md says how the GPT 
 
 Columns: parameters, seconds of training, tokens/s, tokens seen, and bits per byte of the validation and test splits:
 llmkit's as `llmkit evaluate` gives them, one state carried through the split; the GPT's over windows that overlap by
-half. In both every token but the first counts once, in float32, and the bytes are those of meta.json.
+half. In both every token but the first counts once, in float32, and the bytes are those of meta.json. With n-grams
+the validation figure flatters, for the mixture was fitted on that split; the test figure does not.
 
 Finished rows are taken from runs/benchmarks/against_gpt/results.json; --again does them anew. Nothing else should run
 on the machine.
@@ -59,7 +60,7 @@ SCORED_WINDOWS = 16  # of a scoring pass, side by side
 
 @dataclass(frozen=True)
 class Sizes:
-    """The GPT and its training: the best of those in benchmarks/against_gpt.md."""
+    """The GPT and its training: the best of the ten tried on `union`, benchmarks/against_gpt.md."""
 
     layers: int = 4
     width: int = 128
@@ -94,7 +95,7 @@ def build(sizes: Sizes, vocab_size: int) -> torch.nn.Module:
             initializer_range=sizes.spread,
             tie_word_embeddings=True,
             use_cache=False,
-            attn_implementation="eager",
+            attn_implementation="eager",  # for short windows faster than "sdpa" on a CPU (against_gpt.md)
             bos_token_id=None,
             eos_token_id=None,
         )
