@@ -106,7 +106,7 @@ class LanguageLearner:
         self.carried = self.network.initial_state(batch_size // processes.count)
         tokens = torch.zeros(1, batch_size // processes.count, dtype=torch.int64, device=self.device)
         self.network.train()
-        self.forward = distributed.averaging(self.network, tokens, self.carried, self.number_type)
+        self.forward = distributed.averaging(self.network, tokens, self.carried, self.number_type, tokens)
 
     def step(self, learning_rate: float) -> Tensor:
         """One update on the next window; returns the mean loss of this process's streams in nats per token."""
@@ -116,8 +116,8 @@ class LanguageLearner:
         tokens, carries = self.streams.next()
         window = torch.from_numpy(tokens[:, self.mine]).to(self.device)  # (T + 1, B)
         kept = torch.from_numpy(carries[self.mine]).to(self.device)[:, None]  # (B, 1)
-        logits, state = self.forward(window[:-1], (self.carried[0] * kept, self.carried[1] * kept), self.number_type)
-        loss = F.cross_entropy(logits.flatten(0, 1), window[1:].flatten())
+        before = self.carried[0] * kept, self.carried[1] * kept
+        loss, state = self.forward(window[:-1], before, self.number_type, window[1:])
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip)

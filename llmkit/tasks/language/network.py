@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from llmkit.tasks.language.output import OutputLoss
+
 State = tuple[Tensor, Tensor]
 
 
@@ -86,8 +88,12 @@ class LanguageModel(nn.Module):
         zeros = self.embedding.new_zeros(self.layers, batch_size, self.hidden_size)
         return zeros, zeros.clone()
 
-    def forward(self, tokens: Tensor, state: State, number_type: torch.dtype = torch.float32) -> tuple[Tensor, State]:
+    def forward(
+        self, tokens: Tensor, state: State, number_type: torch.dtype = torch.float32, targets: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """Logits of the token after each position: (T, B) -> (T, B, V) float32, and the state after the last.
+
+        With `targets` (T, B), to train on: in place of the logits their mean loss in nats, a scalar.
 
         The arithmetic of the matrix products is done in `number_type`; weights, states and logits are float32.
         """
@@ -108,9 +114,10 @@ class LanguageModel(nn.Module):
         if self.projection is not None:
             x = F.linear(x, self.projection.to(number_type))  # (T, B, H) -> (T, B, E)
         output = self.embedding if self.output is None else self.output
-        logits = F.linear(x, output.to(number_type), self.output_bias.to(number_type)).float()  # (T, B, V)
         h, c = (torch.cat(part).float() for part in zip(*ends, strict=True))
-        return logits, (h, c)
+        if targets is not None:
+            return OutputLoss.apply(x.flatten(0, 1), output, self.output_bias, targets.flatten()), (h, c)
+        return F.linear(x, output.to(number_type), self.output_bias.to(number_type)).float(), (h, c)  # (T, B, V)
 
 
 def locked_dropout(x: Tensor, p: float, training: bool) -> Tensor:
