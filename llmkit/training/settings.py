@@ -26,7 +26,7 @@ class Training(Section):
     """Budget in passes over the training split."""
     batch_size: Count = 16
     """Sequences (or examples) in one optimizer step."""
-    learning_rate: Positive = 1.5e-2
+    learning_rate: Positive = 8e-3
     """Peak learning rate of AdamW."""
     warmup_steps: Annotated[int, Meta(ge=0)] = 50
     """Steps over which the learning rate rises from 0 to its peak (a tenth of the budget at most); then it falls along
