@@ -4,7 +4,7 @@
 
 The first 90 % of the text is trained on, the last 10 % is scored with carried state; every row reads the same number
 of characters with a schedule of its own (5,800 steps of the default are about three minutes). Finished rows are taken
-from runs/benchmarks/ablations-STEPS/results.json. benchmarks/ablations.md holds what --markdown printed.
+from runs/benchmarks/ablations-STEPS/results.json. --markdown prints a table for a page.
 """
 
 import argparse

@@ -47,7 +47,7 @@ def build(model: Model, vocab_size: int) -> LanguageModel:
 def usual_embedding_size(vocab_size: int) -> int:
     """8 times the cube root of the vocabulary's size, in steps of 16: 32 for 65 tokens, 160 for 8,000.
 
-    For characters 32 are as good as 128 and leave the time to the recurrent weights (benchmarks/ablations.md).
+    For characters 32 are as good as 128 and leave the time to the recurrent weights (a row of benchmarks/ablations.py).
     """
     return max(16, 16 * round(vocab_size ** (1 / 3) / 2))
 
