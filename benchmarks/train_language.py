@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("--text", type=Path, required=True)
     parser.add_argument(
         "--only",
-        help=f"one row: {', '.join(map(str, SECONDS))} (seconds), hidden-{HIDDEN[0]}, hidden-{HIDDEN[0]}-batch-{LARGE_BATCH}, …",
+        help=f"one row: {', '.join(map(str, SECONDS))} (seconds), hidden-{HIDDEN[0]}, …",
     )
     parser.add_argument("--again", action="store_true", help="measure finished rows again")
     parser.add_argument("--json", action="store_true")
