@@ -5,7 +5,8 @@
 The first 90 % of the text is trained on, the last 10 % is scored. Rows: for each number of seconds one `llmkit train`
 with the default settings (a schedule of its own, `max_minutes`, `ngram: true`), and short trainings at larger hidden
 sizes for their speed alone, with the default batch and with one of 64. Columns: seconds (validation included),
-tokens/s, GFLOP/s as a share of the largest matrix product's in the same run and number type, and nats per character
+tokens/s, GFLOP/s of the network's matrix products as a share of the largest product's in the same run and number type,
+the same share with the optimizer's products counted too, and nats per character
 
     carried   the LSTM alone, one state carried through the whole text
     cold      the LSTM alone, windows of 256 characters that each begin with a zero state
@@ -33,9 +34,10 @@ from llmkit.stages.prepare import prepare
 from llmkit.stages.train import make_learner, train
 from llmkit.tasks.language import dynamic, mixing
 from llmkit.tasks.language.batches import Window
-from llmkit.tasks.language.learn import scored_windows
+from llmkit.tasks.language.learn import optimizers, scored_windows
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.training import devices
+from llmkit.training.muon import Muon
 
 FOLDER = Path("runs/benchmarks/train_language")
 SECONDS = (20, 180, 600)
@@ -87,6 +89,7 @@ def trained(seconds: int, text: Path) -> dict[str, Any]:
     network = dynamic.load(folder, vocab_size)
     validations = len((folder.path / "metrics.jsonl").read_text().splitlines())
     flops = network.flops_per_token * (3 * result["tokens"] + validations * len(tokens))
+    [muon] = [o for o in optimizers(network, config.settings.train, torch.float32) if isinstance(o, Muon)]
     mixture = mixing.load(folder.path)
     assert mixture is not None
     figures: dict[str, Any] = {
@@ -95,6 +98,7 @@ def trained(seconds: int, text: Path) -> dict[str, Any]:
         "hidden_size": network.hidden_size,
         "number_type": result["number_type"],
         "gflops": flops / result["seconds"] / 1e9,
+        "optimizer_gflops": muon.flops_per_step * result["steps"] / result["seconds"] / 1e9,
         "peak_gflops": peak,
         "carried": result["lstm_val_loss"],
         "cold": cold_loss(network, tokens),
@@ -121,17 +125,20 @@ def speed(hidden: int, text: Path, train_settings: dict[str, Any]) -> dict[str, 
     with devices.flushed_denormals():
         for _ in range(5):
             learner.step(1e-3)
-        start, count = time.perf_counter(), learner.count
+        start, count, steps = time.perf_counter(), learner.count, 0
         while time.perf_counter() - start < SPEED_SECONDS:
             learner.step(1e-3)
+            steps += 1
         seconds = time.perf_counter() - start
     rate = (learner.count - count) / seconds
+    [muon] = [optimizer for optimizer in learner.optimizers if isinstance(optimizer, Muon)]
     return {
         "seconds": seconds,
         "tokens_per_second": rate,
         "hidden_size": hidden,
         "number_type": str(number_type).removeprefix("torch."),
         "gflops": 3 * learner.network.flops_per_token * rate / 1e9,
+        "optimizer_gflops": muon.flops_per_step * steps / seconds / 1e9,
         "peak_gflops": max(peak, peak_gflops(number_type)),
     }
 
@@ -172,11 +179,12 @@ def _streams(windows: list[tuple[Window, np.ndarray]], part: slice) -> list[tupl
 def show(rows: dict[str, dict[str, Any]]) -> None:
     """Print the table."""
     heads = "".join(f"{name:>15}" for name in FIGURES)
-    print(f"{'row':20}{'seconds':>9}{'tokens/s':>10}{'GFLOP/s':>9}{'of peak':>9}{heads}")
+    print(f"{'row':20}{'seconds':>9}{'tokens/s':>10}{'GFLOP/s':>9}{'of peak':>9}{'+ optimizer':>12}{heads}")
     for name, row in rows.items():
         share = f"{100 * row['gflops'] / row['peak_gflops']:.0f} %"
+        both = f"{100 * (row['gflops'] + row['optimizer_gflops']) / row['peak_gflops']:.0f} %"
         losses = "".join(f"{row[figure]:15.4f}" if figure in row else f"{'':15}" for figure in FIGURES)
-        rate = f"{row['tokens_per_second']:10,.0f}{row['gflops']:9.0f}{share:>9}"
+        rate = f"{row['tokens_per_second']:10,.0f}{row['gflops']:9.0f}{share:>9}{both:>12}"
         print(f"{name:20}{row['seconds']:9.1f}{rate}{losses}")
     for row in rows.values():
         if "ngram" in row:

@@ -38,6 +38,16 @@ class Muon(torch.optim.Optimizer):
         super().__init__(matrices, defaults)
         self.number_type = number_type
 
+    @property
+    def flops_per_step(self) -> int:
+        """Of the matrix products that make a step orthogonal."""
+        total = 0
+        for group in self.param_groups:
+            for weight in group["params"]:
+                short, long = sorted((weight.shape[0] // group["blocks"], weight.shape[1]))
+                total += group["blocks"] * ITERATIONS * (4 * short**2 * long + 2 * short**3)
+        return total
+
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]  # it is called without
         """One update from the gradients (`closure` is not used)."""

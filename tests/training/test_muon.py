@@ -3,6 +3,7 @@
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
+from torch.utils.flop_counter import FlopCounterMode
 
 from llmkit.training.muon import ADAM_RMS, Muon, orthogonalized
 
@@ -54,6 +55,16 @@ def test_a_step_is_as_long_as_one_of_adamw():
     weight.grad = torch.randn(64, 64, generator=generator)
     Muon([weight], 0.01).step()
     assert weight.detach().square().mean().sqrt().item() == pytest.approx(ADAM_RMS * 0.01, rel=0.2)
+
+
+@pytest.mark.parametrize("shape", [(32, 24), (48, 8)])  # blocks wider and narrower than they are long
+def test_flops_are_those_of_the_products_that_are_run(shape):
+    weight = torch.nn.Parameter(torch.zeros(shape))
+    weight.grad = torch.ones(shape)
+    muon = Muon([weight], 0.1, blocks=4)
+    with FlopCounterMode(display=False) as counter:
+        muon.step()
+    assert counter.get_total_flops() == muon.flops_per_step
 
 
 def test_weight_decay_alone():
