@@ -68,21 +68,29 @@ def trials(result: dict[str, Any]) -> None:
 def compressed(result: dict[str, Any]) -> None:
     """The variants beside the original."""
     rows = [result["original"], *result["models"]]
-    if any("size_bytes" not in row for row in rows):
+    if any("would_run" in row for row in rows):
         return dry_run(result)
     first = rows[0]
-    lines = [
-        [
-            row["name"],
-            size(row["size_bytes"]),
-            f"{first['size_bytes'] / row['size_bytes']:.2f}×",
-            f"{row['val_loss']:.4f}",
-            f"{100 * (row['val_loss'] / first['val_loss'] - 1):+.2f} %",
-            "up to date" if row.get("up_to_date") else row["folder"],
-        ]
-        for row in rows
-    ]
-    table(["model", "size", "smaller", "val_loss", "change", ""], lines)
+    speed = next((key for key in first if key.endswith("_per_second") and not key.startswith("scored")), None)
+    lines = []
+    for row in rows:
+        if "unmet" in row:
+            lines.append([row["name"], "-", "-", "-", "-", "-", "nothing fits"])
+            continue
+        state = "" if row is first else "up to date" if row.get("up_to_date") else row["folder"]
+        lines.append(
+            [
+                row["name"],
+                size(row["size_bytes"]),
+                f"{first['size_bytes'] / row['size_bytes']:.2f}×",
+                f"{row['val_loss']:.4f}",
+                f"{100 * (row['val_loss'] / first['val_loss'] - 1):+.2f} %",
+                number(row.get(speed)),
+                state,
+            ]
+        )
+    heading = (speed or "").replace("_per_second", "/s")
+    table(["model", "size", "smaller", "val_loss", "change", heading, ""], lines)
 
 
 def evaluated(result: dict[str, Any], task: str) -> None:
