@@ -91,6 +91,32 @@ def compressed(result: dict[str, Any]) -> None:
         )
     heading = (speed or "").replace("_per_second", "/s")
     table(["model", "size", "smaller", "val_loss", "change", heading, ""], lines)
+    for row in rows:
+        if "candidates" in row:
+            print(f"\n{row['name']}: the candidates of the budget")
+            candidates(row["candidates"])
+
+
+def candidates(rows: list[dict[str, Any]]) -> None:
+    """What a budget tried; a star for those that no other beats in size, speed and loss."""
+    speed = next(key for key in rows[0] if key.startswith("ms_per_"))
+    lines = [
+        [
+            row["name"],
+            size(row["size_bytes"]),
+            f"{row['times_smaller']:.2f}×",
+            f"{row['val_loss']:.4f}",
+            f"{row['val_loss_increase_percent']:+.2f} %",
+            number(row[speed]),
+            f"{row['times_faster']:.2f}×",
+            number(row["load_ms"]),
+            "*" if row["pareto"] else "",
+            "chosen" if row.get("chosen") else "fits" if row["fits"] else "",
+        ]
+        for row in rows
+    ]
+    heads = ["candidate", "size", "smaller", "val_loss", "change", speed, "faster", "load_ms", "front", ""]
+    table(heads, lines)
 
 
 def evaluated(result: dict[str, Any], task: str) -> None:

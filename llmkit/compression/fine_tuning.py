@@ -1,7 +1,7 @@
 """A changed model goes on learning: the one training loop, the task's learner, and what a method puts around it.
 
-Checkpoints lie in WORK/<hash of all that decides the outcome>, so that an interrupted fine-tuning goes on and one with
-other settings begins anew.
+Checkpoints lie in WORK/checkpoints/<hash of all that decides the outcome>, so that an interrupted fine-tuning goes on
+and one with other settings begins anew.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import torch
 from msgspec import structs
 
 from llmkit import tasks
-from llmkit.compression.model import Job, Model
+from llmkit.compression.model import CHECKPOINTS, Job, Model
 from llmkit.compression.settings import FineTuning
 from llmkit.config import to_data
 from llmkit.errors import Diverged
@@ -82,10 +82,10 @@ def run(job: Job, learner: Any, settings: Training, wanted: FineTuning, identity
         "torch": torch.__version__,
     }
     name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-    memory = devices.explained_memory(settings.batch_size, {})
+    memory, place = devices.explained_memory(settings.batch_size, {}), job.work / CHECKPOINTS / name
     try:
         with devices.flushed_denormals(), memory:
-            outcome = loop.run(learner, settings, job.work / name, identity, job.ui.training, job.ui.warn)
+            outcome = loop.run(learner, settings, place, identity, job.ui.training, job.ui.warn)
     except Diverged as error:
         raise Diverged(
             f"fine-tuning diverged ({str(error).partition(';')[0]}); lower learning_rate of this variant "

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from llmkit import artifacts
 from llmkit.compression.model import Job, Model, read, read_other
-from llmkit.compression.settings import Chain, Distil, FineTuning, Fuse, Prune, Quantize
+from llmkit.compression.settings import Budget, Chain, Distil, FineTuning, Fuse, Prune, Quantize
 from llmkit.config import to_data
 
 PRUNING = (1 / 3, 0.25)  # shares of the original's budget and learning rate, where the settings name none
@@ -19,12 +19,20 @@ LEARNING_ANEW = (1.0, 1.0)
 
 
 def apply(variant: Any, model: Model, job: Job) -> Model:
-    """What the variant makes of a model. Raises InputError and ConfigError where it does not fit, and Interrupted."""
+    """What the variant makes of a model.
+
+    Raises InputError and ConfigError where it does not fit the model, RequirementError where nothing fits a budget, and
+    Interrupted.
+    """
     if isinstance(variant, Chain):
         for number, step in enumerate(variant.steps, 1):
             job.ui.info(f"step {number} of {len(variant.steps)}: {shown(step)}")
             model = apply(step, model, job)
         return model
+    if isinstance(variant, Budget):
+        from llmkit.compression import budget
+
+        return budget.search(variant, model, job)
     if isinstance(variant, Quantize):
         return quantize(variant, model, job)
     if isinstance(variant, Prune):

@@ -19,6 +19,8 @@ from llmkit.model_folder import ModelFolder
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+CHECKPOINTS = "checkpoints"  # folder of a job's `work`
+
 
 @dataclass(frozen=True)
 class Model:

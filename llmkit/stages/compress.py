@@ -122,10 +122,16 @@ def _make(config: Config, before: dict[str, Any], job: Job, place: Path, wanted:
             result=result,
         )
     timings = {"seconds": seconds, **speeds}
-    timings |= {f"original_{key}": before[key] for key in speeds}
+    timings |= {f"original_{key}": before[key] for key in speeds} | _candidates(job, made)
     freshness.store_timings(artifact, config.run_dir / "work", timings)
-    shutil.rmtree(job.work, ignore_errors=True)  # the checkpoints of its fine-tunings
+    shutil.rmtree(job.work / compression.CHECKPOINTS, ignore_errors=True)
     return result | timings
+
+
+def _candidates(job: Job, made: compression.Model) -> dict[str, Any]:
+    """The rows of a budget's search, for --json."""
+    searched = made.done and made.done[-1]["method"] == "budget"
+    return {"candidates": artifacts.read_json(job.work / "candidates.json")} if searched else {}
 
 
 def _record(done: tuple[dict[str, Any], ...]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ TABLE = [
     ("tokens_per_second", "tokens/s", False),
     ("scored_tokens_per_second", "scored/s", False),
 ]
+UNIT = "token"  # of the speed that compression reports: ms_per_token, tokens_per_second
 SPEED_TOKENS = 400  # written greedily for the speed of one stream
 TRAIN_TOKENS = 200_000  # at most, from the middle of the training split, for train_loss
 Progress = Callable[[str, int, int | None], None]
