@@ -1,4 +1,4 @@
-"""A job to compress in: the tiny run's model and data, live files in a folder of the test's own."""
+"""Other models of the tiny run's data, to be fused with its own."""
 
 import shutil
 from pathlib import Path
@@ -6,16 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import TinyRun
 
-from llmkit import artifacts, config as configs, model_folder
-from llmkit.compression.model import Job
-from llmkit.console import Console
+from llmkit import config as configs
 from llmkit.stages.train import train
-
-
-@pytest.fixture
-def job(tiny_run: TinyRun, tmp_path: Path) -> Job:
-    folder = model_folder.read(tiny_run.model)
-    return Job(folder, artifacts.read(tiny_run.run_dir / "prepared"), 1, tmp_path / "work", "cpu", Console(0))
 
 
 def _trained(run: TinyRun, place: Path, *overrides: str) -> Path:
