@@ -63,71 +63,80 @@ def plans(task: Any) -> list[Plan]:
 
 def search(variant: Budget, model: Model, job: Job) -> Model:
     """The best model within the limits. Raises RequirementError where nothing fits, saying by how little."""
-    start, seconds = time.monotonic(), 60 * variant.max_minutes
+    start, seconds, limits = time.monotonic(), 60 * variant.max_minutes, variant.limits
     unit = tasks.module(job.folder.task, "evaluate").UNIT
-    made = {"original": model}
-    rows = [_measured("original", model, job, None)]
+    rows: list[Row] = []
+    best: Model | None = None  # of the rows so far; the others are not kept, they would fill the memory
     tried: dict[str, Plan] = {}
+
+    def add(row: Row, made: Model) -> None:
+        nonlocal best
+        rows.append(row)
+        relate(row, rows[0], limits, unit)
+        best = made if choose(rows, limits, unit) is row else best
+
+    def attempt(plan: Plan, minutes: float | None) -> None:
+        found = _try(plan, minutes, model, job)
+        if found:
+            add(*found)
+            tried[found[0]["name"]] = plan
+
+    add(_measured("original", model, job), model)
     for plan in plans(job.task):
-        if len(rows) > 1 and time.monotonic() - start > FIRST_SHARE * seconds:
-            job.ui.warn(f"no time to try all plans; the rest are stronger than: {rows[-1]['name']}")
+        if tried and time.monotonic() - start > FIRST_SHARE * seconds:
+            job.ui.warn(f"no time to try all plans; the rest come after: {rows[-1]['name']}")
             break
-        row = _try(plan, None, model, job, made)
-        if row:
-            tried[plan.name] = plan
-            rows.append(row)
-    _compare(rows, variant.limits, unit)
-    for row in promising(rows[1:], variant.limits, unit)[:FINALISTS]:
-        if time.monotonic() - start > (1 - FINALIST_SHARE) * seconds:
-            break
+        attempt(plan, None)
+    for row in promising(rows[1:], limits, unit)[:FINALISTS]:
         plan = tried[row["name"]]
-        if plan.units or plan.sparsity:
-            found = _try(plan, FINALIST_SHARE * variant.max_minutes, model, job, made)
-            rows += [found] if found else []
-            _compare(rows, variant.limits, unit)
-    chosen = choose(rows, variant.limits, unit)
-    if chosen:
-        chosen["chosen"] = True
+        if (plan.units or plan.sparsity) and time.monotonic() - start < (1 - FINALIST_SHARE) * seconds:
+            attempt(plan, FINALIST_SHARE * variant.max_minutes)
+    mark(rows, limits, unit)
     _report(rows, job)
-    if not chosen:
-        raise RequirementError(nearest(rows, variant.limits, unit) + f"; all {len(rows)} candidates: {job.work}")
-    job.ui.info(f"chosen: {chosen['name']} (of {len(rows)} candidates, see {job.work / 'candidates.md'})")
-    best = made[chosen["name"]]
+    if best is None:
+        raise RequirementError(nearest(rows, limits, unit) + f"; all {len(rows)} candidates: {job.work}")
+    [chosen] = [row["name"] for row in rows if row.get("chosen")]
+    job.ui.info(f"chosen: {chosen} (of {len(rows)} candidates, see {job.work / 'candidates.md'})")
     steps = sum(record.get("steps", 0) for record in best.done)
-    record = {"method": "budget", "chosen": chosen["name"], "steps": steps, "chain": list(best.done)}
+    record = {"method": "budget", "chosen": chosen, "steps": steps, "chain": list(best.done)}
     return replace(best, done=(record,))
 
 
-def _try(plan: Plan, minutes: float | None, model: Model, job: Job, made: dict[str, Model]) -> Row | None:
+def _try(plan: Plan, minutes: float | None, model: Model, job: Job) -> tuple[Row, Model] | None:
     """Make and measure a candidate; None where the method does not fit the model."""
     name = plan.name + (f", {minutes:.3g} min of fine-tuning" if minutes else "")
     job.ui.info(f"trying: {name}")
     start = time.monotonic()
     try:
-        found = methods.apply(plan.variant(minutes), model, job if minutes else replace(job, ui=Console(0)))
+        made = methods.apply(plan.variant(minutes), model, job if minutes else replace(job, ui=Console(0)))
     except (InputError, Diverged) as error:
         job.ui.warn(f"{name}: {error}")
         return None
-    made[name] = found
-    return _measured(name, found, job, minutes) | {"seconds": time.monotonic() - start}
+    seconds = time.monotonic() - start
+    return _measured(name, made, job) | {"fine_tuning_minutes": minutes or 0.0, "seconds": seconds}, made
 
 
-def _measured(name: str, model: Model, job: Job, minutes: float | None) -> Row:
+def _measured(name: str, model: Model, job: Job) -> Row:
     figures, speeds = written(model, job, lambda folder: measure(folder, job))
-    return {"name": name, "fine_tuning_minutes": minutes or 0.0, **figures, **speeds}
+    return {"name": name, **figures, **speeds}
 
 
-def _compare(rows: list[Row], limits: dict[str, float], unit: str) -> None:
-    """Give each row its figures relative to the first, the original's, whether it fits and whether it is on the
-    Pareto front: no other row is as good in size, speed and loss and better in one of them."""
-    first, speed = rows[0], f"ms_per_{unit}"
-    for row in rows:
-        row["times_smaller"] = first["size_bytes"] / row["size_bytes"]
-        row["times_faster"] = first[speed] / row[speed]
-        row["val_loss_increase_percent"] = 100 * (row["val_loss"] / first["val_loss"] - 1)
-        row["fits"] = not misses(row, limits, unit)
-    for row, on_front in zip(rows, pareto([(r["size_bytes"], r[speed], r["val_loss"]) for r in rows]), strict=True):
+def relate(row: Row, first: Row, limits: dict[str, float], unit: str) -> None:
+    """Give a row its figures relative to those of the original, the first row, and whether it fits."""
+    row["times_smaller"] = first["size_bytes"] / row["size_bytes"]
+    row["times_faster"] = first[f"ms_per_{unit}"] / row[f"ms_per_{unit}"]
+    row["val_loss_increase_percent"] = 100 * (row["val_loss"] / first["val_loss"] - 1)
+    row["fits"] = not misses(row, limits, unit)
+
+
+def mark(rows: list[Row], limits: dict[str, float], unit: str) -> None:
+    """Mark the Pareto front (no other row is as good in size, speed and loss, and better in one) and the choice."""
+    points = [(row["size_bytes"], row[f"ms_per_{unit}"], row["val_loss"]) for row in rows]
+    for row, on_front in zip(rows, pareto(points), strict=True):
         row["pareto"] = on_front
+    chosen = choose(rows, limits, unit)
+    if chosen:
+        chosen["chosen"] = True
 
 
 def pareto(points: list[tuple[float, ...]]) -> list[bool]:

@@ -23,7 +23,9 @@ def rows():
         row("d", 0.3, 0.09, 2.04),  # +2 %
         row("e", 1.2, 0.10, 2.02),  # a is better
     ]
-    budget._compare(found, {}, "token")
+    for each in found:
+        budget.relate(each, found[0], {"max_size_mb": 0.45}, "token")
+    budget.mark(found, {"max_size_mb": 0.45}, "token")
     return found
 
 
@@ -55,6 +57,8 @@ def test_figures_relative_to_the_original(rows):
     assert rows[1]["times_smaller"] == pytest.approx(5 / 1.2)
     assert rows[3]["times_faster"] == pytest.approx(4.0)
     assert rows[3]["val_loss_increase_percent"] == pytest.approx(3.0)
+    assert [row["name"] for row in rows if row["fits"]] == ["b", "c", "d"]
+    assert [row["name"] for row in rows if row.get("chosen")] == ["b"]
 
 
 def test_the_nearest_miss_is_named_with_what_it_misses_and_by_how_much(rows):
