@@ -14,6 +14,7 @@ import llmkit
 from llmkit import config, reference, tasks, yaml_text
 from llmkit.config import Section
 from llmkit.errors import ConfigError, InputError
+from llmkit.tasks.language.settings import Train
 
 ROOT = Path(llmkit.__file__).parents[1]
 CONFIGS = sorted(ROOT.glob("configs/*.yaml"))
@@ -274,7 +275,7 @@ def test_an_override_of_no_budget_leaves_that_of_the_file(load):
 def test_an_override_of_a_whole_section_replaces_it(load):
     loaded = load("train: {max_minutes: 9, batch_size: 4}", "train={steps: 5}")
     assert loaded.settings.train.budget == ("steps", 5)
-    assert loaded.settings.train.batch_size == 16  # the default
+    assert loaded.settings.train.batch_size == Train().batch_size
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def run_loop(processes: Processes, folder: Path, interrupted_after: int = 0) -> 
 
     def step_then_signal(rate: float) -> torch.Tensor:
         loss = step(rate)
-        if learner.optimizer.state_dict()["state"][0]["step"] == interrupted_after:
+        if learner.optimizers[0].state_dict()["state"][0]["step"] == interrupted_after:
             os.kill(os.getpid(), signal.SIGTERM)
         return loss
 

@@ -24,8 +24,10 @@ from llmkit.tasks.language.prepare import read_meta
 from llmkit.tasks.language.settings import Config, Model, Train
 from llmkit.training import distributed
 from llmkit.training.distributed import ALONE, Processes
+from llmkit.training.muon import Muon
 
 TIE_FROM = 1000  # tokens in the vocabulary from which the embedding is a real share of the weights
+GATES = 4  # matrices in each of an LSTM layer's two
 VALIDATION_STREAMS, VALIDATION_LENGTH = 16, 256
 MAX_LOGITS = 1 << 25  # numbers in one window's logits (128 MiB)
 
@@ -74,13 +76,7 @@ class LanguageLearner:
         self.streams = TrainingStreams(
             train, settings.batch_size, settings.sequence_length, boundary_id, seed, settings.state_resets
         )
-        self.optimizer = torch.optim.AdamW(
-            network.parameters(),
-            settings.learning_rate,
-            betas=(0.9, 0.99),
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
+        self.optimizers = optimizers(network, settings, number_type)
         self.gradient_clip = settings.gradient_clip
         self.carried = network.initial_state(settings.batch_size)
         self.processes, self.mine = ALONE, slice(None)  # the streams of this process
@@ -110,18 +106,20 @@ class LanguageLearner:
 
     def step(self, learning_rate: float) -> Tensor:
         """One update on the next window; returns the mean loss of this process's streams in nats per token."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate
         self.network.train()
         tokens, carries = self.streams.next()
         window = torch.from_numpy(tokens[:, self.mine]).to(self.device)  # (T + 1, B)
         kept = torch.from_numpy(carries[self.mine]).to(self.device)[:, None]  # (B, 1)
         before = self.carried[0] * kept, self.carried[1] * kept
         loss, state = self.forward(window[:-1], before, self.number_type, window[1:])
-        self.optimizer.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.carried = (state[0].detach(), state[1].detach())
         self.count += tokens[1:].size
         return loss.detach()
@@ -142,19 +140,21 @@ class LanguageLearner:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         h, c = (torch.cat(self.processes.gather(part), dim=1) for part in self.carried)  # (L, B, H) of all streams
         tensors = {"carried.h": h, "carried.c": c}
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
+        for number, optimizer in enumerate(self.optimizers):
+            for index, moments in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer.{number}.{index}.{name}": tensor for name, tensor in moments.items()}
         return tensors, {"streams": self.streams.state(), "count": self.count}
 
     def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
         h, c = (tensors[name][:, self.mine].to(self.device) for name in ("carried.h", "carried.c"))
         self.carried = h, c
-        moments: dict[int, dict[str, Tensor]] = {}
+        moments: list[dict[int, dict[str, Tensor]]] = [{} for _ in self.optimizers]
         for key, tensor in tensors.items():
             if key.startswith("optimizer."):
-                _, index, name = key.split(".")
-                moments.setdefault(int(index), {})[name] = tensor
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+                _, number, index, name = key.split(".")
+                moments[int(number)].setdefault(int(index), {})[name] = tensor
+        for optimizer, state in zip(self.optimizers, moments, strict=True):
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
         self.streams.load_state(plain["streams"])
         self.count = plain["count"]
 
@@ -206,6 +206,17 @@ class LanguageLearner:
         """The validation split in windows, with the network's logits (T, B, V) on each."""
         for window, logits in scored_windows(self.network, self.val, self.device, self.number_type):
             yield window, logits.float().cpu().numpy()
+
+
+def optimizers(network: LanguageModel, settings: Train, number_type: torch.dtype) -> list[torch.optim.Optimizer]:
+    """As `train.optimizer` says: AdamW for all, or Muon for the weights of the gates and AdamW for the others."""
+    gates = [*network.weight_ih, *network.weight_hh] if settings.optimizer == "muon" else []
+    others = [weight for weight in network.parameters() if all(weight is not gate for gate in gates)]
+    rate, decay = settings.learning_rate, settings.weight_decay
+    adamw = torch.optim.AdamW(others, rate, betas=(0.9, 0.99), weight_decay=decay, fused=True)
+    if not gates:
+        return [adamw]
+    return [adamw, Muon(gates, rate, weight_decay=decay, blocks=GATES, number_type=number_type)]
 
 
 def score(

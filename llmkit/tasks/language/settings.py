@@ -84,6 +84,9 @@ class Train(Training):
 
     sequence_length: Annotated[int, Meta(ge=1, le=10_000)] = 64
     """Tokens per window of back-propagation; each window's own length varies by a fifth around it."""
+    optimizer: Literal["muon", "adamw"] = "muon"
+    """muon: momentum whose steps are made orthogonal for the weights of the LSTM's gates, AdamW for the others; adamw:
+    AdamW for all."""
     state_resets: Share = 0.02
     """Share of windows that a stream enters with a zero state, not the carried one: the model learns to start cold."""
     ngram: bool = False
