@@ -141,7 +141,7 @@ def _set(parts: tuple[str, ...], value: Any, origin: str, data: dict[str, Any], 
         place = place[part]
         if not isinstance(place, dict):
             raise ConfigError(f"{origin}: {'.'.join(parts[:depth])} is not a section")
-    rivals = _rivals(root_section(data.get("task", "language"), origins), parts)
+    rivals = _rivals(root_section(data.get("task", "language"), origins), parts, data)
     for rival in rivals if value is not None else ():
         if not origins.get((*parts[:-1], rival), "").startswith("override "):
             place.pop(rival, None)
@@ -151,9 +151,15 @@ def _set(parts: tuple[str, ...], value: Any, origin: str, data: dict[str, Any], 
     origins[parts] = origin
 
 
-def _rivals(section: Any, parts: tuple[str, ...]) -> list[str]:
-    """The keys that the one at `parts` takes the place of."""
+def _rivals(section: Any, parts: tuple[str, ...], data: Any) -> list[str]:
+    """The keys that the one at `parts` takes the place of; `data` is raw and tells which of several sections it is."""
     for part in parts[:-1]:
+        data = data.get(part) if isinstance(data, dict) else None
+        if typing.get_origin(section) is dict:
+            variants = _tagged_variants(typing.get_args(section)[1])
+            tags = [data.get(kind.__struct_config__.tag_field) for kind in variants.values() if isinstance(data, dict)]
+            section = variants.get(str(tags[0])) if tags else None
+            continue
         known = isinstance(section, type) and issubclass(section, Section)
         section = next((f.type for f in msgspec.structs.fields(section) if f.name == part), None) if known else None
     fields = section.one_of if isinstance(section, type) and issubclass(section, Section) else ()

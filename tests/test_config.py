@@ -260,6 +260,12 @@ def test_the_value_of_an_override_may_hold_an_equals_sign(load):
     assert load("", "generate.stop==").settings.generate.stop == "="
 
 
+def test_a_budget_of_an_override_replaces_that_of_a_variant_in_the_file(load):
+    loaded = load("compress: {a: {method: prune, max_minutes: 1}}", "compress.a.steps=5")
+    assert (loaded.settings.compress["a"].steps, loaded.settings.compress["a"].max_minutes) == (5, None)
+    assert load("compress: {a: {method: quantize}}", "compress.a.bits=8").settings.compress["a"].bits == 8
+
+
 @pytest.mark.parametrize(("override", "budget"), [("steps=5", ("steps", 5)), ("epochs=0.5", ("epochs", 0.5))])
 def test_a_budget_of_an_override_replaces_that_of_the_file(load, override, budget):
     loaded = load("train: {max_minutes: 9, batch_size: 4}", f"train.{override}")

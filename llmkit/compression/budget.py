@@ -49,8 +49,8 @@ class Plan:
         pruned = [("structured", self.units)] * bool(self.units) + [("unstructured", self.sparsity)] * bool(
             self.sparsity
         )
-        time: dict[str, Any] = {"steps": 0} if minutes is None else {"max_minutes": minutes / max(len(pruned), 1)}
-        steps: list[Any] = [Prune(how=how, sparsity=share, **time) for how, share in pruned]  # type: ignore[arg-type]
+        amount: dict[str, Any] = {"steps": 0} if minutes is None else {"max_minutes": minutes / max(len(pruned), 1)}
+        steps: list[Any] = [Prune(how=how, sparsity=share, **amount) for how, share in pruned]  # type: ignore[arg-type]
         return Chain(steps=steps + ([Quantize(bits=self.bits)] if self.bits else []))  # type: ignore[arg-type]
 
 
@@ -131,7 +131,7 @@ def relate(row: Row, first: Row, limits: dict[str, float], unit: str) -> None:
 
 def mark(rows: list[Row], limits: dict[str, float], unit: str) -> None:
     """Mark the Pareto front (no other row is as good in size, speed and loss, and better in one) and the choice."""
-    points = [(row["size_bytes"], row[f"ms_per_{unit}"], row["val_loss"]) for row in rows]
+    points: list[tuple[float, ...]] = [(row["size_bytes"], row[f"ms_per_{unit}"], row["val_loss"]) for row in rows]
     for row, on_front in zip(rows, pareto(points), strict=True):
         row["pareto"] = on_front
     chosen = choose(rows, limits, unit)

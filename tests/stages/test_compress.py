@@ -26,8 +26,12 @@ def variants(tiny_copy):
     return tiny_copy
 
 
+def manifest_of(folder):
+    return json.loads((folder / "manifest.json").read_text())
+
+
 def manifest(run, name):
-    return json.loads((run.run_dir / "compressed" / name / "manifest.json").read_text())
+    return manifest_of(run.run_dir / "compressed" / name)
 
 
 def test_all_variants_beside_the_original(llmkit, variants):
@@ -54,6 +58,25 @@ def test_all_variants_beside_the_original(llmkit, variants):
     assert [row["up_to_date"] for row in again["models"]] == [True] * 5
     assert all(row["seconds"] > 0 and row["tokens_per_second"] > 0 for row in again["models"])
     assert again["original"]["tokens_per_second"] > 0
+
+
+def test_the_loss_in_the_table_is_that_of_evaluate(llmkit, variants):
+    made = llmkit("compress", variants.config, "half", "--json").json
+    found = llmkit("evaluate", variants.config, "evaluate.split=val", "--model", "half", "--json").json
+    assert found["loss"] == pytest.approx(made["val_loss"], rel=1e-6)
+    assert found["size_bytes"] == made["size_bytes"]
+    assert found["parameters"] == made["parameters"] < manifest_of(variants.model)["result"]["parameters"]
+
+
+def test_a_mixed_model_keeps_its_ngram(llmkit, variants):
+    assert llmkit("train", variants.config, "train.ngram=true").code == 0
+    made = llmkit("compress", variants.config, "half", "all", "train.ngram=true", "--json").json
+    for row in made["models"]:
+        ngram = variants.run_dir / "compressed" / row["name"] / "ngram.safetensors"
+        assert ngram.read_bytes() == (variants.model / "ngram.safetensors").read_bytes()
+        assert llmkit("generate", ngram.parent, "--max-tokens", "5").code == 0
+    lstm_alone = manifest_of(variants.model)["result"]["lstm_val_loss"]
+    assert made["original"]["val_loss"] < lstm_alone - 0.1  # the mixture is what is compared
 
 
 def test_the_same_steps_give_the_same_bytes(llmkit, variants):
