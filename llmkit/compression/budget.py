@@ -22,7 +22,7 @@ from llmkit.errors import Diverged, InputError, RequirementError
 UNITS = (0.0, 0.25, 0.5)  # shares of the hidden units that go
 SPARSITIES = (0.0, 0.5, 0.7, 0.8, 0.9)
 FIRST_SHARE = 0.25  # of the time, at most, for the plans without fine-tuning
-FINALISTS, FINALIST_SHARE = 3, 0.22  # that are fine-tuned, and the share of the time that each gets
+FINALISTS, FINALIST_SHARE = 2, 0.33  # that are fine-tuned, and the share of the time that each gets
 # Of what a plan costs without fine-tuning, a twentieth is expected to stay: only to put the plans in an order.
 STAYS = 1 / 20
 Row = dict[str, Any]
@@ -87,9 +87,9 @@ def search(variant: Budget, model: Model, job: Job) -> Model:
             job.ui.warn(f"no time to try all plans; the rest come after: {rows[-1]['name']}")
             break
         attempt(plan, None)
-    for row in promising(rows[1:], limits, unit)[:FINALISTS]:
-        plan = tried[row["name"]]
-        if (plan.units or plan.sparsity) and time.monotonic() - start < (1 - FINALIST_SHARE) * seconds:
+    finalists = [tried[row["name"]] for row in promising(rows[1:], limits, unit)]
+    for plan in [plan for plan in finalists if plan.units or plan.sparsity][:FINALISTS]:
+        if time.monotonic() - start < (1 - FINALIST_SHARE) * seconds:
             attempt(plan, FINALIST_SHARE * variant.max_minutes)
     mark(rows, limits, unit)
     _report(rows, job)
