@@ -11,6 +11,7 @@ from typing import Any
 from llmkit import artifacts, card, tasks
 from llmkit.compression import methods, model as compression
 from llmkit.compression.model import Job
+from llmkit.compression.settings import Budget
 from llmkit.config import Config, to_data
 from llmkit.console import Console
 from llmkit.errors import ConfigError, InputError, RequirementError
@@ -83,7 +84,7 @@ def compress(
                 try:
                     row |= _make(config, before, job, place, wanted)
                 except RequirementError as error:
-                    row["unmet"] = f"{row['name']}: {error}"
+                    row |= {"unmet": f"{row['name']}: {error}", **_candidates(job)}
                     ui.warn(row["unmet"])
     elif not dry_run or all("would_run" not in row for row in rows):
         before |= {key.removeprefix("original_"): rows[0][key] for key in rows[0] if key.startswith("original_")}
@@ -92,8 +93,8 @@ def compress(
 
 def _make(config: Config, before: dict[str, Any], job: Job, place: Path, wanted: freshness.Wanted) -> dict[str, Any]:
     """Compress once, measure, write the folder; returns its figures."""
-    start = time.monotonic()
-    made = methods.apply(config.settings.compress[place.name], job.original, job)
+    start, variant = time.monotonic(), config.settings.compress[place.name]
+    made = methods.apply(variant, job.original, job)
     seconds = time.monotonic() - start
     with artifacts.building(place) as folder:
         candidate = compression.write(made, job, folder.path)
@@ -110,8 +111,7 @@ def _make(config: Config, before: dict[str, Any], job: Job, place: Path, wanted:
             "val_loss_increase_percent": 100 * (figures["val_loss"] / before["val_loss"] - 1),
         }
         (folder.path / "card.md").write_text(
-            card.compressed(job.folder, place.name, methods.shown(config.settings.compress[place.name]), result),
-            encoding="utf-8",
+            card.compressed(job.folder, place.name, methods.shown(variant), result), encoding="utf-8"
         )
         artifact = folder.finish(
             stage="compress",
@@ -122,16 +122,17 @@ def _make(config: Config, before: dict[str, Any], job: Job, place: Path, wanted:
             result=result,
         )
     timings = {"seconds": seconds, **speeds}
-    timings |= {f"original_{key}": before[key] for key in speeds} | _candidates(job, made)
+    timings |= {f"original_{key}": before[key] for key in speeds}
+    if isinstance(variant, Budget):
+        timings |= _candidates(job)
     freshness.store_timings(artifact, config.run_dir / "work", timings)
     shutil.rmtree(job.work / compression.CHECKPOINTS, ignore_errors=True)
     return result | timings
 
 
-def _candidates(job: Job, made: compression.Model) -> dict[str, Any]:
-    """The rows of a budget's search, for --json."""
-    searched = made.done and made.done[-1]["method"] == "budget"
-    return {"candidates": artifacts.read_json(job.work / "candidates.json")} if searched else {}
+def _candidates(job: Job) -> dict[str, Any]:
+    """The rows of a budget's search, for the table and for --json."""
+    return {"candidates": artifacts.read_json(job.work / "candidates.json")}
 
 
 def _record(done: tuple[dict[str, Any], ...]) -> dict[str, Any]:

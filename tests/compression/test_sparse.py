@@ -45,6 +45,18 @@ def zeros(weights: dict[str, np.ndarray]) -> int:
     return sum(int((array == 0).sum()) for name, array in weights.items() if array.ndim > 1 and name[-2:] != ".B")
 
 
+def test_the_share_of_each_kind_of_budget_that_is_spent(job):
+    learner = fine_tuning.learner(job, job.original.settings, job.original.weights)
+    by_steps, by_minutes, by_epochs = (
+        sparse.Pruned(learner, 0.5, Training(**budget)) for budget in ({"steps": 4}, {"max_minutes": 2}, {"epochs": 1})
+    )
+    by_steps.step(0.01)
+    assert by_steps._spent() == 0.5  # of the second step, which is about to be taken
+    by_minutes.seconds = 30.0
+    assert by_minutes._spent() == 0.25
+    assert by_epochs._spent() == learner.epochs > 0
+
+
 @pytest.mark.parametrize("steps", [0, 12])
 def test_a_pruned_model_has_its_zeros_and_the_loss_that_was_selected(job, steps):
     made = methods.apply(Prune(sparsity=0.75, steps=steps), job.original, job)

@@ -168,6 +168,7 @@ def test_a_budget_that_nothing_fits_does_not_keep_the_others_from_being_made(llm
     assert ran.code == 4
     assert ran.json["error"]["code"] == 4
     assert "unmet" in ran.json["models"][0]
+    assert ran.json["models"][0]["candidates"][0]["name"] == "original"
     assert ran.json["models"][1]["val_loss"] > 0
 
 
