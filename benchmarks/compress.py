@@ -27,7 +27,6 @@ import numpy as np
 
 import llmkit.training  # noqa: F401  (says how OpenMP's threads wait, before torch starts them)
 from llmkit import artifacts, config as configs, model_folder
-from llmkit.compression.settings import Quantize
 from llmkit.console import Console
 from llmkit.model_folder import ModelFolder
 from llmkit.stages.compress import compress
@@ -35,6 +34,7 @@ from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
 from llmkit.tasks.language import use
 from llmkit.tasks.language.evaluate import speed
+from llmkit.tasks.language.settings import Quantize
 
 HIDDEN, SEEDS, ROUNDS = 512, (1, 2, 3), 3
 GENTLE = 2e-3  # learning rate of what goes on from the parent: a quarter of the default

@@ -30,11 +30,11 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """A candidate not yet made: shares of units and weights that go, bits of those that stay (None: as they are)."""
+    """A candidate not yet made: shares of units and weights that go, and how those that stay are rounded (or not)."""
 
     units: float
     sparsity: float
-    bits: int | None
+    quantize: Quantize | None
 
     @property
     def name(self) -> str:
@@ -42,23 +42,23 @@ class Plan:
         parts = [f"{100 * self.units:.0f} % of the units"] if self.units else []
         parts += [f"{100 * self.sparsity:.0f} % of the weights"] if self.sparsity else []
         pruned = f"without {' and '.join(parts)}" if parts else ""
-        return ", ".join(filter(None, [pruned, f"{self.bits} bits" if self.bits else ""]))
+        return ", ".join(filter(None, [pruned, f"{self.quantize.bits} bits" if self.quantize else ""]))
 
     def variant(self, minutes: float | None) -> Chain:
         """Its settings, with so many minutes of fine-tuning, or none."""
-        pruned = [("structured", self.units)] * bool(self.units) + [("unstructured", self.sparsity)] * bool(
-            self.sparsity
-        )
+        shares = [("structured", self.units), ("unstructured", self.sparsity)]
+        pruned = [(how, share) for how, share in shares if share]
         amount: dict[str, Any] = {"steps": 0} if minutes is None else {"max_minutes": minutes / max(len(pruned), 1)}
         steps: list[Any] = [Prune(how=how, sparsity=share, **amount) for how, share in pruned]  # type: ignore[arg-type]
-        return Chain(steps=steps + ([Quantize(bits=self.bits)] if self.bits else []))  # type: ignore[arg-type]
+        return Chain(steps=steps + ([self.quantize] if self.quantize else []))
 
 
-def plans(task: Any) -> list[Plan]:
-    """What is tried, the mildest first; units are removed where the task can."""
-    bits = sorted(get_args(config.field_type(Quantize, "bits")), reverse=True)
-    units = UNITS if hasattr(task, "without_units") else (0.0,)
-    return [Plan(share, sparsity, number) for number in bits for share in units for sparsity in SPARSITIES]
+def plans(task: str) -> list[Plan]:
+    """What is tried, the mildest first; units are removed where the task can, in all numbers of bits that it offers."""
+    quantize = tasks.module(task, "settings").Quantize
+    roundings = [quantize(bits=bits) for bits in sorted(get_args(config.field_type(quantize, "bits")), reverse=True)]
+    units = UNITS if hasattr(tasks.module(task, "compress"), "without_units") else (0.0,)
+    return [Plan(share, sparsity, rounding) for rounding in roundings for share in units for sparsity in SPARSITIES]
 
 
 def search(variant: Budget, model: Model, job: Job) -> Model:
@@ -82,7 +82,7 @@ def search(variant: Budget, model: Model, job: Job) -> Model:
             tried[found[0]["name"]] = plan
 
     add(_measured("original", model, job), model)
-    for plan in plans(job.task):
+    for plan in plans(job.folder.task):
         if tried and time.monotonic() - start > FIRST_SHARE * seconds:
             job.ui.warn(f"no time to try all plans; the rest come after: {rows[-1]['name']}")
             break

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from llmkit.compression import budget, methods
+from llmkit.compression.settings import Quantize
 from llmkit.errors import RequirementError
 from llmkit.tasks.language.settings import Budget
 
@@ -76,7 +77,7 @@ def test_what_is_fine_tuned_first(rows):
 
 
 def test_plans_become_settings():
-    plan = budget.Plan(0.5, 0.8, 8)
+    plan = budget.Plan(0.5, 0.8, Quantize(bits=8))
     assert plan.name == "without 50 % of the units and 80 % of the weights, 8 bits"
     steps = plan.variant(3.0).steps
     assert [step.max_minutes for step in steps[:2]] == [1.5, 1.5]
@@ -88,7 +89,7 @@ def test_plans_become_settings():
     )
     assert steps[2].bits == 8
     assert [step.steps for step in plan.variant(None).steps[:2]] == [0, 0]
-    assert len(budget.Plan(0.0, 0.0, 8).variant(None).steps) == 1
+    assert len(budget.Plan(0.0, 0.0, Quantize(bits=8)).variant(None).steps) == 1
 
 
 @pytest.fixture
