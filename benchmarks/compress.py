@@ -28,6 +28,7 @@ import numpy as np
 import llmkit.training  # noqa: F401  (says how OpenMP's threads wait, before torch starts them)
 from llmkit import artifacts, config as configs, model_folder
 from llmkit.console import Console
+from llmkit.errors import RequirementError
 from llmkit.model_folder import ModelFolder
 from llmkit.stages.compress import compress
 from llmkit.stages.prepare import prepare
@@ -117,7 +118,7 @@ class Bench:
         config = self.parent({name: variant})
         [row] = compress(config, [name], ui=self.ui)["models"]
         if "unmet" in row:
-            raise SystemExit(row["unmet"])
+            raise RequirementError(row["unmet"])
         return model_folder.read(config.run_dir / "compressed" / name)
 
     def quarter(self) -> int:
@@ -182,7 +183,10 @@ def rows_of(bench: Bench) -> dict[str, Any]:
     def searched() -> dict[str, Any]:
         start = time.monotonic()
         limits = {"max_size_mb": BUDGET_MB, "max_loss_increase_percent": BUDGET_PERCENT}
-        folder = bench.compressed("budget", {"method": "budget", **limits, "max_minutes": 1.5 * minutes})
+        try:
+            folder = bench.compressed("budget", {"method": "budget", **limits, "max_minutes": 1.5 * minutes})
+        except RequirementError as error:
+            return {"unmet": str(error)}
         return bench.measured(folder, (time.monotonic() - start) / 60)
 
     sparse = {"method": "prune", "sparsity": 0.8, "max_minutes": more}
@@ -235,6 +239,9 @@ def show(rows: dict[str, dict[str, Any]]) -> None:
     print(f"{'row':20}" + "".join(f"{head:>15}" for head in heads))
     on = rows.get("trained on")
     for name, row in rows.items():
+        if "unmet" in row:
+            print(f"{name:20}{row['unmet']}")
+            continue
         learned = on and row["minutes"] and name != "trained on"
         cells = [
             f"{row['size'] / 1e6:.3f} MB",
@@ -250,7 +257,9 @@ def show(rows: dict[str, dict[str, Any]]) -> None:
     print()
     for name, figure, sign, wanted in WANTED:
         bound = rows.get(wanted, {}).get(figure) if isinstance(wanted, str) else wanted
-        if name in rows and bound is not None:
+        if "unmet" in rows.get(name, {}):
+            print(f"missed  {name}: {figure} {sign} {bound:.4g}")
+        elif name in rows and bound is not None:
             found = rows[name][figure]
             met = found >= bound if sign == ">=" else found <= bound
             of = f" (of {wanted})" if isinstance(wanted, str) else ""
