@@ -216,6 +216,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _flat(value: Any, key: str = "") -> dict[str, str]:
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        value = {str(index): item for index, item in enumerate(value)}
     if isinstance(value, dict) and value:
         return {k: v for name in value for k, v in _flat(value[name], f"{key}.{name}" if key else name).items()}
     return {key: json.dumps(value, ensure_ascii=False)} if key else {}

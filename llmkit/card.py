@@ -37,12 +37,12 @@ def trained(config: Config, prepared: dict[str, Any], figures: dict[str, Any]) -
     )
 
 
-def compressed(original: ModelFolder, name: str, settings: dict[str, Any], figures: dict[str, Any]) -> str:
-    """The card of a compressed model: what was done, then the card of the original."""
+def compressed(original: ModelFolder, name: str, how: str, figures: dict[str, Any]) -> str:
+    """The card of a compressed model: what was done (`how`, in words), then the card of the original."""
     lines = [
         f"# {name}",
         "",
-        f"Compressed from the model below: {', '.join(f'{key} {value}' for key, value in settings.items())}.",
+        f"Compressed from the model below: {how}.",
         "",
         *_figures(figures),
     ]

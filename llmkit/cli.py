@@ -232,8 +232,10 @@ def compress(
 
     names, overrides = arguments.names_and_overrides(rest)
     loaded, ui = arguments.load(config, overrides, seed, device), _console(quiet, verbose)
-    result = stage.compress(loaded, names, model=arguments.one_name(model), force=force, dry_run=dry_run, ui=ui)
-    _show(_flat(result), json, lambda _: show.compressed(result))
+    options: dict[str, Any] = {"force": force, "dry_run": dry_run, "device": device}
+    result = stage.compress(loaded, names, model=arguments.one_name(model), **options, ui=ui)
+    unmet = [row["unmet"] for row in result["models"] if "unmet" in row]
+    _required(unmet, result, json, lambda _: show.compressed(result))
 
 
 def generate(
@@ -341,14 +343,7 @@ def evaluate(
         files = [arguments.file_of_input(Path(work)) if name == "-" else Path(name) for name in on or []]
         result = stage.evaluate(folders, loaded, on=files, keep=keep, force=force, dry_run=dry_run, ui=ui)
     unmet = [f"{row['name']}: {line}" for row in result["models"] for line in row.get("unmet", [])]
-    error = RequirementError("a requirement is not met: " + "; ".join(unmet)) if unmet else None
-    shown = _flat(result)
-    if error:
-        shown["error"] = {"code": error.exit_code, "message": str(error)}
-    _show(shown, json, show.dry_run if dry_run else lambda _: show.evaluated(result, loaded.task))
-    if error:
-        Console().error(str(error))
-        raise typer.Exit(error.exit_code)
+    _required(unmet, result, json, show.dry_run if dry_run else lambda _: show.evaluated(result, loaded.task))
 
 
 @app.command(rich_help_panel="Start")
@@ -403,6 +398,18 @@ def _show(result: dict[str, Any], as_json: bool, show_it: Any = None) -> None:
     if as_json:
         return _print_json(result)
     (show_it or (show.dry_run if result.get("dry_run") else show.figures))(result)
+
+
+def _required(unmet: list[str], result: dict[str, Any], as_json: bool, show_it: Any) -> None:
+    """Show a result, then the requirements that it misses, which end the command."""
+    error = RequirementError("a requirement is not met: " + "; ".join(unmet)) if unmet else None
+    shown = _flat(result)
+    if error:
+        shown["error"] = {"code": error.exit_code, "message": str(error)}
+    _show(shown, as_json, show_it)
+    if error:
+        Console().error(str(error))
+        raise typer.Exit(error.exit_code)
 
 
 def _write(piece: str) -> None:

@@ -141,7 +141,7 @@ def _set(parts: tuple[str, ...], value: Any, origin: str, data: dict[str, Any], 
         place = place[part]
         if not isinstance(place, dict):
             raise ConfigError(f"{origin}: {'.'.join(parts[:depth])} is not a section")
-    rivals = _rivals(root_section(data.get("task", "language"), origins), parts)
+    rivals = _rivals(root_section(data.get("task", "language"), origins), parts, data)
     for rival in rivals if value is not None else ():
         if not origins.get((*parts[:-1], rival), "").startswith("override "):
             place.pop(rival, None)
@@ -151,9 +151,15 @@ def _set(parts: tuple[str, ...], value: Any, origin: str, data: dict[str, Any], 
     origins[parts] = origin
 
 
-def _rivals(section: Any, parts: tuple[str, ...]) -> list[str]:
-    """The keys that the one at `parts` takes the place of."""
+def _rivals(section: Any, parts: tuple[str, ...], data: Any) -> list[str]:
+    """The keys that the one at `parts` takes the place of; `data` is raw and tells which of several sections it is."""
     for part in parts[:-1]:
+        data = data.get(part) if isinstance(data, dict) else None
+        if typing.get_origin(section) is dict:
+            variants = _tagged_variants(typing.get_args(section)[1])
+            tags = [data.get(kind.__struct_config__.tag_field) for kind in variants.values() if isinstance(data, dict)]
+            section = variants.get(str(tags[0])) if tags else None
+            continue
         known = isinstance(section, type) and issubclass(section, Section)
         section = next((f.type for f in msgspec.structs.fields(section) if f.name == part), None) if known else None
     fields = section.one_of if isinstance(section, type) and issubclass(section, Section) else ()
@@ -188,6 +194,12 @@ def _convert(value: Any, kind: Any, path: Key, mistake: Mistake) -> Any:
         return _convert_variant(value, variants, path, mistake)
     if isinstance(kind, type) and issubclass(kind, Section):
         return _convert_section(value, kind, path, mistake)
+    if optional := _optional_section(kind):
+        return None if value is None else _convert_section(value, optional, path, mistake)
+    if typing.get_origin(kind) is list and _tagged_variants(typing.get_args(kind)[0]) and isinstance(value, list):
+        inner = typing.get_args(kind)[0]
+        entries = [_convert(item, inner, (*path, index), mistake) for index, item in enumerate(value)]
+        return WRONG if any(entry is WRONG for entry in entries) else entries
     if typing.get_origin(kind) is dict and isinstance(value, dict):
         inner = typing.get_args(kind)[1]
         items = {key: _convert(item, inner, (*path, key), mistake) for key, item in value.items()}
@@ -256,6 +268,13 @@ def _tagged_variants(kind: Any) -> dict[str, type[Section]]:
     sections = [member for member in members if isinstance(member, type) and issubclass(member, Section)]
     tags = {str(member.__struct_config__.tag): member for member in sections if member.__struct_config__.tag}
     return tags if len(tags) == len(members) else {}
+
+
+def _optional_section(kind: Any) -> type[Section] | None:
+    """The section of `Section | None`, else None."""
+    members = [part for part in typing.get_args(kind) if part is not type(None)]
+    optional = isinstance(kind, types.UnionType) and len(members) == 1 < len(typing.get_args(kind))
+    return members[0] if optional and isinstance(members[0], type) and issubclass(members[0], Section) else None
 
 
 def _explain(message: str, value: Any, kind: Any) -> tuple[Key, str]:

@@ -3,6 +3,7 @@
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 
 def loss_curve(metrics: Path, picture: Path) -> bool:
@@ -23,5 +24,37 @@ def loss_curve(metrics: Path, picture: Path) -> bool:
     axes.set(xlabel="optimizer steps", ylabel="loss")
     axes.grid(alpha=0.3)
     axes.legend()
+    figure.savefig(picture, dpi=120)
+    return True
+
+
+def candidates(rows: list[dict[str, Any]], picture: Path) -> bool:
+    """Size against loss and speed against loss of compressed models; returns whether it was drawn.
+
+    Rows have size_bytes, val_loss, a figure ms_per_…, pareto and, of the one that is taken, chosen.
+    """
+    if find_spec("matplotlib") is None:
+        return False
+    from matplotlib.figure import Figure
+
+    speed = next(key for key in rows[0] if key.startswith("ms_per_"))
+    unit = speed.removeprefix("ms_per_")
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    size_axes, speed_axes = figure.subplots(1, 2, sharey=True)
+    kinds = {
+        "chosen": [row for row in rows if row.get("chosen")],
+        "Pareto front": [row for row in rows if row["pareto"] and not row.get("chosen")],
+        "others": [row for row in rows if not row["pareto"] and not row.get("chosen")],
+    }
+    for (label, some), marker in zip(kinds.items(), "*o.", strict=True):
+        losses = [row["val_loss"] for row in some]
+        size_axes.plot([row["size_bytes"] / 1e6 for row in some], losses, marker, label=label, markersize=9)
+        speed_axes.plot([1000 / row[speed] for row in some], losses, marker, label=label, markersize=9)
+    size_axes.set(xlabel="size (MB)", ylabel="validation loss", xscale="log")
+    speed_axes.set(xlabel=f"{unit}s per second, one stream", xscale="log")
+    for axes in (size_axes, speed_axes):
+        axes.axhline(rows[0]["val_loss"], color="grey", linewidth=0.8)  # the original's
+        axes.grid(alpha=0.3)
+    size_axes.legend()
     figure.savefig(picture, dpi=120)
     return True

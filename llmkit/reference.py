@@ -46,7 +46,7 @@ def _inner(kind: Any) -> list[tuple[type[Section], str]]:
         return [(kind, f" with {kind.__struct_config__.tag_field}: {tag}" if tag else "")]
     if typing.get_origin(kind) is dict:
         return [(inner, f".NAME{suffix}") for inner, suffix in _inner(typing.get_args(kind)[1])]
-    if isinstance(kind, types.UnionType):
+    if isinstance(kind, types.UnionType) and type(None) not in typing.get_args(kind):  # else as a section elsewhere
         return [pair for part in typing.get_args(kind) for pair in _inner(part)]
     return []
 

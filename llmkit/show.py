@@ -68,21 +68,55 @@ def trials(result: dict[str, Any]) -> None:
 def compressed(result: dict[str, Any]) -> None:
     """The variants beside the original."""
     rows = [result["original"], *result["models"]]
-    if any("size_bytes" not in row for row in rows):
+    if any("would_run" in row for row in rows):
         return dry_run(result)
     first = rows[0]
+    speed = next((key for key in first if key.endswith("_per_second") and not key.startswith("scored")), None)
+    lines = []
+    for row in rows:
+        if "unmet" in row:
+            lines.append([row["name"], "-", "-", "-", "-", "-", "nothing fits"])
+            continue
+        state = "" if row is first else "up to date" if row.get("up_to_date") else row["folder"]
+        lines.append(
+            [
+                row["name"],
+                size(row["size_bytes"]),
+                f"{first['size_bytes'] / row['size_bytes']:.2f}×",
+                f"{row['val_loss']:.4f}",
+                f"{100 * (row['val_loss'] / first['val_loss'] - 1):+.2f} %",
+                number(row.get(speed)),
+                state,
+            ]
+        )
+    heading = (speed or "").replace("_per_second", "/s")
+    table(["model", "size", "smaller", "val_loss", "change", heading, ""], lines)
+    for row in rows:
+        if "candidates" in row:
+            print(f"\n{row['name']}: the candidates of the budget")
+            candidates(row["candidates"])
+
+
+def candidates(rows: list[dict[str, Any]]) -> None:
+    """What a budget tried; a star for those that no other beats in size, speed and loss."""
+    speed = next(key for key in rows[0] if key.startswith("ms_per_"))
     lines = [
         [
             row["name"],
             size(row["size_bytes"]),
-            f"{first['size_bytes'] / row['size_bytes']:.2f}×",
+            f"{row['times_smaller']:.2f}×",
             f"{row['val_loss']:.4f}",
-            f"{100 * (row['val_loss'] / first['val_loss'] - 1):+.2f} %",
-            "up to date" if row.get("up_to_date") else row["folder"],
+            f"{row['val_loss_increase_percent']:+.2f} %",
+            number(row[speed]),
+            f"{row['times_faster']:.2f}×",
+            number(row["load_ms"]),
+            "*" if row["pareto"] else "",
+            "chosen" if row.get("chosen") else "fits" if row["fits"] else "",
         ]
         for row in rows
     ]
-    table(["model", "size", "smaller", "val_loss", "change", ""], lines)
+    heads = ["candidate", "size", "smaller", "val_loss", "change", speed, "faster", "load_ms", "front", ""]
+    table(heads, lines)
 
 
 def evaluated(result: dict[str, Any], task: str) -> None:

@@ -103,6 +103,17 @@ def tiny_fresh(tmp_path: Path) -> TinyRun:
     return run
 
 
+@pytest.fixture
+def job(tiny_run: TinyRun, tmp_path: Path) -> Any:
+    """A compression job on the finished run's model and data, live files in a folder of the test's own."""
+    from llmkit import artifacts, model_folder
+    from llmkit.compression.model import Job
+    from llmkit.console import Console
+
+    folder = model_folder.read(tiny_run.model)
+    return Job(folder, artifacts.read(tiny_run.run_dir / "prepared"), 1, tmp_path / "work", "cpu", Console(0))
+
+
 @dataclass(frozen=True)
 class Ran:
     """A command line that has ended: its exit code, standard output and standard error."""

@@ -923,6 +923,9 @@ def test_differences_are_flat_sorted_lines() -> None:
         "y.z: unset → true",
     ]
     assert artifacts.differences(old, json.loads(json.dumps(old))) == []
+    steps = [{"method": "prune", "sparsity": 0.5}, {"method": "quantize"}]
+    other = [{"sparsity": 0.8, "method": "prune"}, {"method": "quantize"}]  # keys in another order
+    assert artifacts.differences({"steps": steps}, {"steps": other}) == ["steps.0.sparsity: 0.5 → 0.8"]
 
 
 def test_importing_it_needs_no_heavy_library() -> None:

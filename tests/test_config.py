@@ -125,13 +125,57 @@ def test_settings_cannot_be_changed(load):
         ("seed: 1\ntask: [text]", "c.yaml:2: task: ['text'] is not a task; choose from language"),
         (
             "compress:\n  s: {method: quantise}",
-            "c.yaml:2: compress.s.method: 'quantise' is not one of quantize; did you mean quantize?",
+            "c.yaml:2: compress.s.method: 'quantise' is not one of quantize, prune, distil, fuse, chain, budget; "
+            "did you mean quantize?",
         ),
         (
             "compress:\n  small: {method: [a]}",
-            "c.yaml:2: compress.small.method: ['a'] is not one of quantize",
+            "c.yaml:2: compress.small.method: ['a'] is not one of quantize, prune, distil, fuse, chain, budget",
         ),
-        ("compress:\n  small: {bits: 8}", "c.yaml:2: compress.small: needs method: one of quantize"),
+        (
+            "compress:\n  small: {bits: 8}",
+            "c.yaml:2: compress.small: needs method: one of quantize, prune, distil, fuse, chain, budget",
+        ),
+        (
+            "compress:\n  small: {method: prune, sparsity: 1.0}",
+            "c.yaml:2: compress.small.sparsity: expected a number < 1.0, got 1.0",
+        ),
+        (
+            "compress:\n  small: {method: prune, sparsity: 0}",
+            "c.yaml:2: compress.small.sparsity: expected a number > 0.0, got 0",
+        ),
+        (
+            "compress:\n  small:\n    method: distil\n    model:\n      hidden_sise: 5",
+            "c.yaml:5: compress.small.model.hidden_sise: unknown key; did you mean hidden_size?",
+        ),
+        (
+            "compress:\n  small:\n    method: chain\n    steps:\n    - {method: prune, sparcity: 0.8}",
+            "c.yaml:5: compress.small.steps.0.sparcity: unknown key; did you mean sparsity?",
+        ),
+        (
+            "compress:\n  small: {method: chain, steps: {method: quantize}}",
+            "c.yaml:2: compress.small.steps: expected a list, got a section of keys",
+        ),
+        (
+            "compress:\n  small: {method: chain, steps: [{method: quantize}, {method: prune}]}",
+            "c.yaml:2: compress.small: steps.0: quantized weights cannot be worked on; put quantize last",
+        ),
+        (
+            "compress:\n  small: {method: prune, steps: 5, max_minutes: 1}",
+            "c.yaml:2: compress.small.steps: max_minutes and steps are given; name one of max_minutes, steps, epochs",
+        ),
+        (
+            "compress:\n  one: {method: fuse, members: [a, b], steps: 3}",
+            "c.yaml:2: compress.one: steps: a soup learns nothing; leave it out, or set how: distil",
+        ),
+        (
+            "compress:\n  one: {method: fuse, members: [a]}",
+            "c.yaml:2: compress.one: members: name two model folders at least",
+        ),
+        (
+            "compress:\n  best: {method: budget}",
+            "c.yaml:2: compress.best: needs a limit: max_size_mb, max_loss_increase_percent, max_ms_per_token",
+        ),
         (
             "compress:\n  small: {method: quantize, bits: 3}",
             "c.yaml:2: compress.small.bits: 3 is not one of 8",
@@ -214,6 +258,12 @@ def test_an_override_takes_yaml_values(load):
 
 def test_the_value_of_an_override_may_hold_an_equals_sign(load):
     assert load("", "generate.stop==").settings.generate.stop == "="
+
+
+def test_a_budget_of_an_override_replaces_that_of_a_variant_in_the_file(load):
+    loaded = load("compress: {a: {method: prune, max_minutes: 1}}", "compress.a.steps=5")
+    assert (loaded.settings.compress["a"].steps, loaded.settings.compress["a"].max_minutes) == (5, None)
+    assert load("compress: {a: {method: quantize}}", "compress.a.bits=8").settings.compress["a"].bits == 8
 
 
 @pytest.mark.parametrize(("override", "budget"), [("steps=5", ("steps", 5)), ("epochs=0.5", ("epochs", 0.5))])
@@ -305,7 +355,16 @@ def test_the_command_of_a_message_can_be_pasted(load):
             "generate": st.fixed_dictionaries(
                 {}, optional={"stop": st.text() | st.lists(st.text()), "top_p": st.floats(0.001, 1)}
             ),
-            "compress": st.dictionaries(st.text("ab8", min_size=1), st.just({"method": "quantize", "bits": 8})),
+            "compress": st.dictionaries(
+                st.text("ab8", min_size=1),
+                st.sampled_from(
+                    [
+                        {"method": "quantize", "bits": 8},
+                        {"method": "distil", "model": {"hidden_size": 8}, "steps": 5},
+                        {"method": "chain", "steps": [{"method": "prune", "sparsity": 0.5}, {"method": "quantize"}]},
+                    ]
+                ),
+            ),
             "tune": st.just({"search": {"model.layers": {"choices": [1, 2.5, "x", None, True]}}}),
         },
     )

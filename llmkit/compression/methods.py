@@ -1,20 +1,160 @@
-"""The method of a variant, by its settings' class: graph and weights in, graph and weights out."""
+"""Each method: settings, a model and a job in, the next model out, with a record of what was done.
 
-from typing import TYPE_CHECKING, Any
+The record goes into the variant's manifest, so it holds nothing that a clock gave.
+"""
 
-from llmkit.compression.settings import Quantize, Variant
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    import numpy as np
-    from onnx import ModelProto
+from msgspec import structs
+
+from llmkit import artifacts
+from llmkit.compression.model import Job, Model, read, read_other
+from llmkit.compression.settings import Budget, Chain, Distil, FineTuning, Fuse, Prune, Quantize
+from llmkit.config import to_data
+
+PRUNING = (1 / 3, 0.25)  # shares of the original's budget and learning rate, where the settings name none
+LEARNING_ANEW = (1.0, 1.0)
 
 
-def apply(
-    variant: Variant, graph: "ModelProto", weights: "dict[str, np.ndarray]"
-) -> "tuple[ModelProto, dict[str, np.ndarray], dict[str, Any]]":
-    """(graph, weights, record of what was done). Raises InputError when the method does not fit the model."""
-    assert isinstance(variant, Quantize)
-    from llmkit.compression.quantize import quantize
+def apply(variant: Any, model: Model, job: Job) -> Model:
+    """What the variant makes of a model.
 
-    graph, weights = quantize(graph, weights)
-    return graph, weights, {"method": "quantize", "bits": variant.bits}
+    Raises InputError and ConfigError where it does not fit the model, RequirementError where nothing fits a budget, and
+    Interrupted.
+    """
+    if isinstance(variant, Chain):
+        for number, step in enumerate(variant.steps, 1):
+            job.ui.info(f"step {number} of {len(variant.steps)}: {shown(step)}")
+            model = apply(step, model, job)
+        return model
+    if isinstance(variant, Budget):
+        from llmkit.compression import budget
+
+        return budget.search(variant, model, job)
+    if isinstance(variant, Quantize):
+        return quantize(variant, model, job)
+    if isinstance(variant, Prune):
+        return (prune if variant.how == "unstructured" else remove_units)(variant, model, job)
+    if isinstance(variant, Distil):
+        return distil(variant, model, job)
+    assert isinstance(variant, Fuse)
+    return (soup if variant.how == "soup" else fuse)(variant, model, job)
+
+
+def others(variant: Any) -> list[str]:
+    """The model folders, beside the original, that a variant reads."""
+    if isinstance(variant, Chain):
+        return [path for step in variant.steps for path in others(step)]
+    if isinstance(variant, Fuse):
+        return list(variant.members)
+    return [variant.teacher] if isinstance(variant, Distil) and variant.teacher else []
+
+
+def shown(variant: Any) -> str:
+    """A variant's settings in a few words, those left open left out."""
+    if isinstance(variant, Chain):
+        return " → ".join(shown(step) for step in variant.steps)
+    method, *given = _given(to_data(variant), "").items()
+    return " ".join([method[1], ", ".join(f"{key} {value}" for key, value in given)]).rstrip()
+
+
+def _given(data: dict[str, Any], before: str) -> dict[str, Any]:
+    """The keys that are set, those of sections within with dots."""
+    found: dict[str, Any] = {}
+    for key, value in data.items():
+        if isinstance(value, dict):
+            found |= _given(value, f"{before}{key}.")
+        elif value is not None:
+            found[before + key] = value
+    return found
+
+
+def quantize(variant: Quantize, model: Model, job: Job) -> Model:
+    """Weights of fewer bits."""
+    from llmkit.compression import quantize as rounding
+
+    graph, weights = rounding.quantize(model.graph, model.weights)
+    record = {"method": "quantize", "bits": variant.bits}
+    return replace(model, graph=graph, weights=weights, done=(*model.done, record))
+
+
+def prune(variant: Prune, model: Model, job: Job) -> Model:
+    """Single weights become zero while the rest is fine-tuned."""
+    from llmkit.compression import fine_tuning, sparse
+
+    model.require_trainable("prune")
+    settings = _for_fine_tuning(model, variant, PRUNING)
+    learner = fine_tuning.taught(fine_tuning.learner(job, settings, model.weights), variant, [job.original], job)
+    pruned = sparse.Pruned(learner, variant.sparsity, settings.train)
+    figures = fine_tuning.run(job, pruned, settings.train, variant, {"from": model.digest})
+    zeros = pruned.finish()
+    record = {"method": "prune", "how": variant.how, "sparsity": variant.sparsity, **figures, **zeros}
+    return fine_tuning.exported(job, learner, model, model.settings, record)
+
+
+def remove_units(variant: Prune, model: Model, job: Job) -> Model:
+    """The hidden units of least importance go, and the smaller network is fine-tuned."""
+    from llmkit.compression import fine_tuning
+
+    model.require_trainable("prune")
+    settings = _for_fine_tuning(model, variant, PRUNING)
+    whole = fine_tuning.learner(job, settings, model.weights)
+    smaller, weights = job.task.without_units(whole, model.settings, variant.sparsity)
+    settings = structs.replace(settings, model=smaller.model)
+    learner = fine_tuning.taught(fine_tuning.learner(job, settings, weights), variant, [job.original], job)
+    figures = fine_tuning.run(job, learner, settings.train, variant, {"from": model.digest})
+    record = {"method": "prune", "how": variant.how, "sparsity": variant.sparsity, **figures}
+    return fine_tuning.exported(job, learner, model, smaller, record)
+
+
+def distil(variant: Distil, model: Model, job: Job) -> Model:
+    """A student of the settings' sizes learns from the model, or from the teacher that they name."""
+    model.require_trainable("distil")
+    teacher = read(read_other(variant.teacher, job)) if variant.teacher else model
+    student = structs.replace(model.settings, model=variant.model) if variant.model else job.task.half(model.settings)
+    return _learn_anew(variant, model, [teacher], student, job, {"method": "distil"})
+
+
+def fuse(variant: Fuse, model: Model, job: Job) -> Model:
+    """A student learns from the mean of the members' probabilities."""
+    teachers = [read(read_other(path, job)) for path in variant.members]
+    student = structs.replace(model.settings, model=variant.model) if variant.model else model.settings
+    record = {"method": "fuse", "how": variant.how, "members": variant.members}
+    return _learn_anew(variant, model, teachers, student, job, record)
+
+
+def soup(variant: Fuse, model: Model, job: Job) -> Model:
+    """Averaged weights of members of one origin, as many of them as help."""
+    from llmkit.compression import soup as soups
+
+    folders = [read_other(path, job) for path in variant.members]
+    soups.check_origin(folders)
+    members = [replace(read(folder), done=model.done) for folder in folders]
+    soups.check_sizes(members, variant.members)
+    fused, record = soups.greedy(members, variant.members, job)
+    return replace(fused, done=(*model.done, {"method": "fuse", "how": variant.how, **record}))
+
+
+def parents(variant: Any) -> dict[str, str]:
+    """{path: hash of the manifest} of the other folders that a variant reads. Raises InputError for a missing one."""
+    return {path: artifacts.read(Path(path), verify=False).hash for path in others(variant)}
+
+
+def _learn_anew(
+    variant: Any, model: Model, teachers: list[Model], student: Any, job: Job, record: dict[str, Any]
+) -> Model:
+    from llmkit.compression import fine_tuning
+
+    settings = structs.replace(student, train=fine_tuning.training(student.train, variant, *LEARNING_ANEW))
+    learner = fine_tuning.taught(fine_tuning.learner(job, settings, None), variant, teachers, job)
+    identity = {"model": to_data(settings.model), "teachers": [teacher.digest for teacher in teachers]}
+    figures = fine_tuning.run(job, learner, settings.train, variant, identity)
+    return fine_tuning.exported(job, learner, model, student, record | figures)
+
+
+def _for_fine_tuning(model: Model, variant: FineTuning, shares: tuple[float, float]) -> Any:
+    from llmkit.compression import fine_tuning
+
+    return structs.replace(model.settings, train=fine_tuning.training(model.settings.train, variant, *shares))

@@ -1,16 +1,20 @@
-"""`llmkit compress`: RUN_DIR/model -> RUN_DIR/compressed/NAME for each named variant, beside the original."""
+"""`llmkit compress`: RUN_DIR/model -> RUN_DIR/compressed/NAME for each named variant, beside the original.
 
-from dataclasses import replace
+Live files (checkpoints of fine-tunings, the candidates of a budget) lie in RUN_DIR/work/compress/NAME.
+"""
+
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from llmkit import artifacts, card, model_folder, tasks
-from llmkit.compression import methods
+from llmkit import artifacts, card, tasks
+from llmkit.compression import methods, model as compression
+from llmkit.compression.model import Job
+from llmkit.compression.settings import Budget
 from llmkit.config import Config, to_data
 from llmkit.console import Console
-from llmkit.errors import ConfigError, InputError
+from llmkit.errors import ConfigError, InputError, RequirementError
 from llmkit.stages import freshness, models
 from llmkit.stages.train import require_torch
 
@@ -22,12 +26,14 @@ def compress(
     model: str = "model",
     force: bool = False,
     dry_run: bool = False,
+    device: str = "auto",
     ui: Console | None = None,
 ) -> dict[str, Any]:
     """Make the named variants (all by default) of RUN_DIR/`model`; each that is up to date is skipped.
 
-    Returns {"original": figures, "models": [figures of each]}: size_bytes, val_loss, and both relative to the original.
-    Raises ConfigError for an unknown name and InputError.
+    Returns {"original": figures, "models": [figures of each]}: size_bytes, val_loss, both relative to the original,
+    what was done (steps, …) and, as far as they were measured on this machine, speeds and seconds. A budget that
+    nothing fits has `unmet` in place of figures. Raises ConfigError for an unknown name, InputError and Interrupted.
     """
     ui = ui or Console(0)
     variants = config.settings.compress
@@ -39,83 +45,75 @@ def compress(
     prepared = freshness.read_prepared(config)
     original = models.read(config, model, ui.warn)
     if original.artifact.manifest["stage"] == "compress":
-        raise ConfigError(f"{original.path} is compressed already; compress model or tuned")
+        raise ConfigError(
+            f"{original.path} is compressed already; compress model or tuned (to do several things to one model, list "
+            "them as the steps of a variant {method: chain})"
+        )
     if original.artifact.manifest["parents"].get("prepared") != prepared.hash:
         raise InputError(
             f"{original.path} is stale: it was trained on other prepared data; run: {config.command('train')}"
         )
+    work = config.run_dir / "work"
     rows, waiting = [], []
     for name in names or variants:
         place = config.run_dir / "compressed" / name
         settings = {"variant": to_data(variants[name])}
-        wanted = freshness.Wanted("compress", settings, config.settings.seed, {"original": original.artifact.hash})
+        parents = {"original": original.artifact.hash} | methods.parents(variants[name])
+        wanted = freshness.Wanted("compress", settings, config.settings.seed, parents)
         found, why = freshness.reasons(place, wanted)
+        row: dict[str, Any] = {"name": name, "folder": str(place)}
         if found and not why and not force:
-            row = {
-                "name": name,
-                "folder": str(place),
-                "up_to_date": True,
-                **freshness.stored(found, config.run_dir / "work"),
-            }
+            row |= {"up_to_date": True, **freshness.stored(found, work)}
         elif dry_run:
-            row = {"name": name, "folder": str(place), "dry_run": True, "would_run": why or ["--force"]}
+            row |= {"dry_run": True, "would_run": why or ["--force"]}
         else:
-            row = {"name": name, "folder": str(place)}
             waiting.append((row, place, wanted))
         rows.append(row)
     before: dict[str, Any] = {"name": model, "folder": str(original.path), "size_bytes": original.size_bytes}
     if waiting:
         require_torch()
-        loss = tasks.module(config.task, "evaluate").validation_loss
         with artifacts.lock(config.run_dir, config.command("compress")):
-            for row, place, wanted in waiting:
-                how = ", ".join(f"{key} {value}" for key, value in wanted.settings["variant"].items())
-                ui.info(f"compressing: {row['name']} ({how})")
-                before["val_loss"] = before.get("val_loss") or loss(original, prepared.path, ui.progress)
-                row |= _make(config, original, before, prepared, place, wanted, ui)
+            jobs = [
+                Job(original, prepared, config.settings.seed, work / "compress" / place.name, device, ui)
+                for _, place, _ in waiting
+            ]
+            loss, speeds = tasks.module(config.task, "evaluate").measure(original, prepared.path, ui.progress)
+            before |= {"val_loss": loss, **speeds}
+            for (row, place, wanted), job in zip(waiting, jobs, strict=True):
+                ui.info(f"compressing: {row['name']} ({methods.shown(variants[place.name])})")
+                try:
+                    row |= _make(config, before, job, place, wanted)
+                except RequirementError as error:
+                    row |= {"unmet": f"{row['name']}: {error}", **_candidates(job)}
+                    ui.warn(row["unmet"])
     elif not dry_run or all("would_run" not in row for row in rows):
-        before["val_loss"] = rows[0]["original_val_loss"]
+        before |= {key.removeprefix("original_"): rows[0][key] for key in rows[0] if key.startswith("original_")}
     return {"stage": "compress", "original": before, "models": rows}
 
 
-def _make(
-    config: Config,
-    original: model_folder.ModelFolder,
-    before: dict[str, Any],
-    prepared: artifacts.Artifact,
-    place: Path,
-    wanted: freshness.Wanted,
-    ui: Console,
-) -> dict[str, Any]:
+def _make(config: Config, before: dict[str, Any], job: Job, place: Path, wanted: freshness.Wanted) -> dict[str, Any]:
     """Compress once, measure, write the folder; returns its figures."""
-    variant = config.settings.compress[place.name]
-    graph, weights, made = methods.apply(variant, *model_folder.read_graph(original))
-    kept = {
-        name: original.path / name
-        for name in original.artifact.manifest["files"]
-        if name not in (*model_folder.NOT_COUNTED, model_folder.GRAPH, model_folder.WEIGHTS, model_folder.CONFIG)
-    }
+    start, variant = time.monotonic(), config.settings.compress[place.name]
+    made = methods.apply(variant, job.original, job)
+    seconds = time.monotonic() - start
     with artifacts.building(place) as folder:
-        model_folder.write(folder.path, graph, weights, original.config.settings, kept)
-        size = sum(file.stat().st_size for file in folder.path.iterdir())
-        candidate = replace(original, path=folder.path)  # has no manifest yet
-        loss = tasks.module(config.task, "evaluate").validation_loss(candidate, prepared.path, ui.progress)
+        candidate = compression.write(made, job, folder.path)
+        figures, speeds = compression.measure(candidate, job)
         result = {
-            **made,
-            "prepared": prepared.hash,
+            **_record(made.done),
+            "prepared": job.prepared.hash,
             "original": before["name"],
-            "parameters": original.result["parameters"],
-            "trainable": all(array.dtype == np.float32 for array in weights.values()),
-            "size_bytes": size,
-            "times_smaller": original.size_bytes / size,
-            "val_loss": loss,
+            "parameters": made.parameters,
+            "trainable": made.trainable,
+            **figures,
+            "times_smaller": before["size_bytes"] / figures["size_bytes"],
             "original_val_loss": before["val_loss"],
-            "val_loss_increase_percent": 100 * (loss / before["val_loss"] - 1),
+            "val_loss_increase_percent": 100 * (figures["val_loss"] / before["val_loss"] - 1),
         }
         (folder.path / "card.md").write_text(
-            card.compressed(original, place.name, wanted.settings["variant"], result), encoding="utf-8"
+            card.compressed(job.folder, place.name, methods.shown(variant), result), encoding="utf-8"
         )
-        folder.finish(
+        artifact = folder.finish(
             stage="compress",
             task=config.task,
             settings=wanted.settings,
@@ -123,4 +121,23 @@ def _make(
             parents=wanted.parents,
             result=result,
         )
-    return result
+    timings = {"seconds": seconds, **speeds}
+    timings |= {f"original_{key}": before[key] for key in speeds}
+    if isinstance(variant, Budget):
+        timings |= _candidates(job)
+    freshness.store_timings(artifact, config.run_dir / "work", timings)
+    shutil.rmtree(job.work / compression.CHECKPOINTS, ignore_errors=True)
+    return result | timings
+
+
+def _candidates(job: Job) -> dict[str, Any]:
+    """The rows of a budget's search, for the table and for --json."""
+    return {"candidates": artifacts.read_json(job.work / "candidates.json")}
+
+
+def _record(done: tuple[dict[str, Any], ...]) -> dict[str, Any]:
+    """What was done, for the manifest: the record of the one method, or those of all in `chain` and their steps."""
+    if len(done) == 1:
+        return done[0]
+    steps = [record["steps"] for record in done if "steps" in record]
+    return {"method": "chain", "chain": list(done)} | ({"steps": sum(steps)} if steps else {})

@@ -25,6 +25,7 @@ TABLE = [
     ("tokens_per_second", "tokens/s", False),
     ("scored_tokens_per_second", "scored/s", False),
 ]
+UNIT = "token"  # of the speed that compression reports: ms_per_token, tokens_per_second
 SPEED_TOKENS = 400  # written greedily for the speed of one stream
 TRAIN_TOKENS = 200_000  # at most, from the middle of the training split, for train_loss
 Progress = Callable[[str, int, int | None], None]
@@ -52,7 +53,7 @@ def evaluate(
         tokens, text_bytes, figures["split"] = *_other(folder, settings, on, work, progress, warn), "files"
     else:
         assert prepared is not None
-        _same_vocabulary(folder, prepared)
+        same_vocabulary(folder, prepared)
         tokens, text_bytes, figures["split"] = _split(prepared, settings.evaluate.split)
     figures |= model.score_tokens(
         tokens, text_bytes, lambda done, total: progress(f"scoring {folder.name}", done, total)
@@ -75,11 +76,24 @@ def evaluate(
 
 def validation_loss(folder: ModelFolder, prepared: Path, progress: Progress) -> float:
     """Loss in nats per token on the validation split, carried state."""
-    tokens, text_bytes, _ = _split(prepared, "val")
+    return _validate(use.load(folder), prepared, progress)["loss"]
+
+
+def measure(folder: ModelFolder, prepared: Path, progress: Progress) -> tuple[float, dict[str, float]]:
+    """(`validation_loss`, how fast the model is on this machine: load_ms, ms_per_token and tokens_per_second of one
+    stream, scored_tokens_per_second)."""
+    opening = time.perf_counter()
     model = use.load(folder)
-    return model.score_tokens(tokens, text_bytes, lambda done, total: progress("measuring the loss", done, total))[
-        "loss"
-    ]
+    load_ms = 1000 * (time.perf_counter() - opening)
+    figures = _validate(model, prepared, progress)
+    rate = speed(model)
+    speeds = {"load_ms": load_ms, "ms_per_token": 1000 / rate, "tokens_per_second": rate}
+    return figures["loss"], speeds | {"scored_tokens_per_second": figures["scored_tokens_per_second"]}
+
+
+def _validate(model: use.LanguageModel, prepared: Path, progress: Progress) -> dict[str, float]:
+    tokens, text_bytes, _ = _split(prepared, "val")
+    return model.score_tokens(tokens, text_bytes, lambda done, total: progress("measuring the loss", done, total))
 
 
 def speed(model: use.LanguageModel) -> float:
@@ -159,7 +173,8 @@ def _split(prepared: Path, name: str) -> tuple[np.ndarray, int, str]:
     return np.load(prepared / f"{name}.npy", mmap_mode="r"), meta["splits"][name]["bytes"], name
 
 
-def _same_vocabulary(folder: ModelFolder, prepared: Path) -> None:
+def same_vocabulary(folder: ModelFolder, prepared: Path) -> None:
+    """Raise InputError where a model and prepared data have different vocabularies."""
     digests = [artifacts.fingerprint(place / "tokenizer.json")["sha256"] for place in (folder.path, prepared)]
     if digests[0] != digests[1]:
         raise InputError(

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
-from llmkit.compression.settings import Quantize, Variant, check_names
+from llmkit.compression import settings as methods
+from llmkit.compression.settings import Prune, Quantize, check_names
 from llmkit.config import Section
 from llmkit.evaluation import Evaluate as EvaluateBase
 from llmkit.training.settings import Training, Tune
@@ -127,6 +128,39 @@ class Evaluate(EvaluateBase):
     dynamic: bool = False
     """Measure dynamic_loss too: the weights learn from the text as it is scored (Krause et al., arXiv 1709.07432).
     Needs the extra `train` and a model with float weights."""
+
+
+class Distil(methods.Distil, tag_field="method", tag="distil"):
+    """A student learns from the original's probabilities and from the data. Where no budget is named, for as long as
+    the original was trained."""
+
+    model: Model | None = None
+    """The student, as in the section `model`; by default like the original with half of its hidden units."""
+
+
+class Fuse(methods.Fuse, tag_field="method", tag="fuse"):
+    """Several models become one."""
+
+    model: Model | None = None
+    """The student of how: distil, as in the section `model`; by default like the original."""
+
+
+class Chain(methods.Chain, tag_field="method", tag="chain"):
+    """Methods one after the other, each on what the one before made."""
+
+    steps: list[Quantize | Prune | Distil | Fuse] = []
+    """The methods' settings in their order, for example [{method: prune, sparsity: 0.8}, {method: quantize}]."""
+
+
+class Budget(methods.Budget, tag_field="method", tag="budget"):
+    """The best model within limits: methods and settings are tried for a time, each candidate measured on this
+    machine. Of those that fit the one of least loss is taken, or the smallest where only the loss is limited."""
+
+    max_ms_per_token: methods.Positive | None = None
+    """Most milliseconds per token in one stream."""
+
+
+Variant = Quantize | Prune | Distil | Fuse | Chain | Budget
 
 
 class Config(Section):

@@ -1,0 +1,99 @@
+"""The loss of a student by hand and against torch, a teacher's own state, and what a student learns."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from llmkit.compression import distillation, fine_tuning, methods
+from llmkit.tasks.language import compress
+from llmkit.tasks.language.settings import Distil, Fuse, Model
+
+
+def test_the_loss_by_hand():
+    # Student: probabilities 1/2, 1/2; teacher: 3/4, 1/4; target 0.
+    found = distillation.loss(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([[0.75, 0.25]]), 1.0, 0.25)
+    divergence = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
+    assert found.item() == pytest.approx(0.75 * math.log(2) + 0.25 * divergence)
+
+
+@pytest.mark.parametrize(("temperature", "mix"), [(1.0, 0.5), (3.0, 0.9), (0.5, 1.0), (2.0, 0.0)])
+def test_the_loss_against_torch(temperature, mix):
+    torch.manual_seed(0)
+    logits, teachers, targets = torch.randn(20, 7), [torch.randn(20, 7) for _ in range(2)], torch.randint(0, 7, (20,))
+    soft = distillation.probabilities(teachers, temperature)
+    mean = sum(torch.softmax(teacher / temperature, 1) for teacher in teachers) / 2
+    torch.testing.assert_close(soft, mean)
+    student = torch.log_softmax(logits / temperature, 1)
+    expected = (1 - mix) * F.cross_entropy(logits, targets) + mix * temperature**2 * F.kl_div(
+        student, mean, reduction="batchmean"
+    )
+    torch.testing.assert_close(distillation.loss(logits, targets, soft, temperature, mix), expected)
+
+
+def test_a_model_that_is_its_own_teacher_has_nothing_to_learn_from_it(job):
+    """All the loss is the divergence from the teacher, through resets and carried states: zero, window by window."""
+    model = job.original
+    learner = fine_tuning.learner(job, model.settings, model.weights)
+    learner.network.input_dropout = learner.network.recurrent_dropout = learner.network.dropout = 0.0
+    learner.streams.resets = 0.5
+    taught = compress.taught(learner, [(model.settings, model.weights)], 2.0, 1.0)
+    assert [abs(taught.step(0.0).item()) < 1e-6 for _ in range(6)] == [True] * 6
+    assert taught.states[0][0].abs().max() > 0
+
+
+def test_the_state_of_a_teacher_is_saved(job):
+    model = job.original
+    learners = [
+        compress.taught(fine_tuning.learner(job, model.settings, None), [(model.settings, model.weights)], 1.0, 0.5)
+        for _ in range(2)
+    ]
+    for _ in range(3):
+        learners[0].step(0.01)
+    learners[1].load_weights(learners[0].weights())
+    tensors, plain = learners[0].state()
+    learners[1].load_state({name: tensor.clone() for name, tensor in tensors.items()}, copy.deepcopy(plain))
+    random = torch.get_rng_state()
+    losses = []
+    for learner in learners:
+        torch.set_rng_state(random)
+        losses.append([learner.step(0.01).item() for _ in range(3)])
+    assert losses[0] == losses[1]
+
+
+def test_students_have_their_sizes_and_learn(job):
+    student = methods.apply(Distil(model=Model(hidden_size=12, embedding_size=5), steps=40), job.original, job)
+    assert student.weights["lstm0.R"].shape == (1, 48, 12)
+    assert student.settings.model.hidden_size == 12
+    assert student.parameters == sum(array.size for array in student.weights.values()) - 48  # ONNX has two biases
+    start = methods.apply(Distil(model=Model(hidden_size=12, embedding_size=5), steps=1), job.original, job)
+    losses = []
+    for model in (start, student):
+        learner = fine_tuning.learner(job, model.settings, model.weights)
+        losses.append(learner.validate()["val_loss"])
+    assert losses[1] < losses[0] - 0.05
+    assert methods.apply(Distil(steps=1), job.original, job).settings.model.hidden_size == 8  # half of 16
+
+
+def test_one_teacher_twice_is_one_teacher(job, tiny_run):
+    """An ensemble of equal members gives the student of one of them."""
+    learners = []
+    for count in (1, 2):
+        learner = fine_tuning.learner(job, job.original.settings, None)
+        pairs = [(job.original.settings, job.original.weights)] * count
+        taught = compress.taught(learner, pairs, 1.5, 0.7)
+        torch.manual_seed(0)
+        taught.step(0.01)
+        learners.append(learner)
+    for one, other in zip(learners[0].weights().values(), learners[1].weights().values(), strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-6)
+
+
+def test_a_member_of_an_ensemble_may_have_other_sizes(job, other_sizes, tiny_run):
+    variant = Fuse(members=[str(tiny_run.model), str(other_sizes)], how="distil", steps=2)
+    made = methods.apply(variant, job.original, job)
+    assert made.done[0]["members"] == variant.members
+    assert made.settings.model.hidden_size == 16
