@@ -136,6 +136,10 @@ def test_settings_cannot_be_changed(load):
             "c.yaml:2: compress.small: needs method: one of quantize, prune, distil, fuse, chain, budget",
         ),
         (
+            "compress:\n  small: {method: quantize, group_size: 32}",
+            "c.yaml:2: compress.small: group_size is for bits: 4; leave it out, or set bits: 4",
+        ),
+        (
             "compress:\n  small: {method: prune, sparsity: 1.0}",
             "c.yaml:2: compress.small.sparsity: expected a number < 1.0, got 1.0",
         ),
@@ -177,7 +181,7 @@ def test_settings_cannot_be_changed(load):
         ),
         (
             "compress:\n  small: {method: quantize, bits: 3}",
-            "c.yaml:2: compress.small.bits: 3 is not one of 8",
+            "c.yaml:2: compress.small.bits: 3 is not one of 8, 4",
         ),
         (
             "compress:\n  small: {method: quantize, bit: 8}",
