@@ -52,7 +52,9 @@ def test_no_row_is_worse_than_with_each_weight_to_its_nearest(seed, rows, column
     rounded = groups.for_inputs(weight, inputs, size, 4)
     step = groups.spread(rounded.scales, size, columns).astype(np.float64)
     nearest = np.clip(np.rint(weight / step), -8, 7) * step
-    ours, theirs = (((weight - found) @ hessian * (weight - found)).sum(axis=1) for found in (rounded.matrix(), nearest))
+    ours, theirs = (
+        ((weight - found) @ hessian * (weight - found)).sum(axis=1) for found in (rounded.matrix(), nearest)
+    )
     assert (ours <= theirs * (1 + 1e-6)).all()
 
 

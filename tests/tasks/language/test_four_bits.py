@@ -140,7 +140,9 @@ def test_the_inputs_are_those_that_the_network_reads():
 
 def test_too_little_text_to_calibrate_with_is_refused():
     network = LanguageModel(50, 24, HIDDEN, 2)  # the second layer reads 40 + 40 numbers
-    with pytest.raises(InputError, match="a matrix of 80 inputs needs 320 tokens .* the training split has 319; prepare"):
+    with pytest.raises(
+        InputError, match="a matrix of 80 inputs needs 320 tokens .* the training split has 319; prepare"
+    ):
         four_bits.quantize(network, TOKENS[:319], 2000, 32, 8)
     with pytest.raises(ConfigError, match="calibration_tokens 319 are too few .* set it to 320 or more"):
         four_bits.quantize(network, TOKENS, 319, 32, 8)
