@@ -89,13 +89,15 @@ def test_the_graph_gives_the_outputs_of_torch(embedding, layers, tie, group_size
         untouched, _ = network(torch.from_numpy(tokens), (h, c))
     state = {f"{part}{k}": (h if part == "h" else c)[k][None].numpy() for k in range(layers) for part in "hc"}
     exact = four_bits.export(network, group_size, output_bits, accuracy_level=1)
-    # In float32 the products are torch's; with activations rounded to 8 bits they are off by less than 1 %.
-    for model, bound in ((exact, 1e-5), (exported, 0.02)):
+    wanted, untouched = wanted.numpy(), untouched.numpy()
+    # In float32 the logits are torch's; activations of 8 bits move them, at most, by a tenth of their spread.
+    for model, bound in ((exact, 1e-5), (exported, 0.1)):
         logits, ends = run(model, weights, tokens, state)
-        assert np.abs(logits - wanted.numpy()).max() < bound * wanted.std().item()
+        assert np.abs(logits - wanted).max() < bound * wanted.std()
+        assert np.sqrt(np.square(logits - wanted).mean()) < 0.3 * bound * wanted.std()
         for k in range(layers):
-            assert np.abs(ends[f"h{k}"][0] - h1[k].numpy()).max() < bound
-            assert np.abs(ends[f"c{k}"][0] - c1[k].numpy()).max() < bound
+            assert np.abs(ends[f"h{k}"][0] - h1[k].numpy()).max() < 0.1 * bound
+            assert np.abs(ends[f"c{k}"][0] - c1[k].numpy()).max() < 0.1 * bound
     assert np.abs(wanted - untouched).max() > 0.02 * wanted.std()  # the weights are not the ones before
 
 
@@ -152,12 +154,13 @@ def test_a_variant_of_four_bits_is_an_ordinary_model_folder(tiny_copy, llmkit):
     variant = "compress={small: {method: quantize, bits: 4, group_size: 16, calibration_tokens: 1000}}"
     ran = llmkit("compress", tiny_copy.config, variant, "--json")
     assert ran.code == 0, ran.err
-    [row] = ran.json["models"]
+    row = ran.json
     assert (row["bits"], row["group_size"], row["output_bits"], row["trainable"]) == (4, 16, 8, False)
     assert abs(row["val_loss_increase_percent"]) < 2
     folder = tiny_copy.run_dir / "compressed/small"
     before = (folder / "model.safetensors").read_bytes()
-    assert llmkit("compress", tiny_copy.config, variant, "--json").json["models"][0]["up_to_date"]
+    again = llmkit("compress", tiny_copy.config, variant, "--json")
+    assert again.json["up_to_date"]
     assert llmkit("compress", tiny_copy.config, variant, "--force").code == 0
     assert (folder / "model.safetensors").read_bytes() == before
     program = (
