@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, np.ndarray]
 
-GROUP_SIZE, OUTPUT_BITS, CALIBRATION_TOKENS = 32, 8, 65_536  # where the settings name none
+# Where the settings name none. Measured on the validation text of tinyshakespeare, characters, 448 units: groups of 32
+# changed the loss by -0.19 %, of 64 by +0.04 %; with an output of 4 bits, which saves 3 % of the size, by +0.45 %; with
+# each weight rounded to its nearest by +0.49 and +1.20 %. 262,144 tokens are 3 % nearer to the float model than 65,536
+# (Kullback-Leibler divergence).
+GROUP_SIZE, OUTPUT_BITS, CALIBRATION_TOKENS = 32, 8, 65_536
 STREAMS = 64  # that the calibration reads side by side, evenly spaced in the training split
 WINDOW = 64  # tokens at a time
 TOKENS_PER_INPUT = 4  # at least, so that the covariance of a matrix's inputs is more than noise
