@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from llmkit import artifacts, config, yaml_text
+from llmkit import artifacts, config, sparse_weights, yaml_text
 from llmkit.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ class ModelFolder:
         return artifacts.size_bytes(self.artifact, [name for name in files if name not in NOT_COUNTED])
 
     def weights(self) -> dict[str, np.ndarray]:
-        """Name -> array, read from disk."""
+        """Name -> array, read from disk. Raises InputError when sparse ones are damaged."""
         from safetensors.numpy import load_file
 
-        return load_file(self.path / WEIGHTS)
+        return sparse_weights.unpack(load_file(self.path / WEIGHTS), str(self.path / WEIGHTS))
 
 
 def read(path: str | Path, made_by: str | None = None, task: str | None = None) -> ModelFolder:
@@ -93,7 +93,8 @@ def write(
     from safetensors.numpy import save_file
 
     (folder / GRAPH).write_bytes(declare_weights(graph, weights))
-    save_file({name: np.ascontiguousarray(array) for name, array in weights.items()}, folder / WEIGHTS)
+    stored = sparse_weights.pack(weights)
+    save_file({name: np.ascontiguousarray(array) for name, array in stored.items()}, folder / WEIGHTS)
     (folder / CONFIG).write_text(yaml_text.dump(config.to_data(settings)), encoding="utf-8")
     for name, source in files.items():
         shutil.copyfile(source, folder / name)

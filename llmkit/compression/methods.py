@@ -75,8 +75,13 @@ def quantize(variant: Quantize, model: Model, job: Job) -> Model:
     """Weights of fewer bits."""
     from llmkit.compression import quantize as rounding
 
-    graph, weights = rounding.quantize(model.graph, model.weights)
-    record = {"method": "quantize", "bits": variant.bits}
+    record: dict[str, Any] = {"method": "quantize", "bits": variant.bits}
+    if variant.bits == 8:
+        graph, weights = rounding.quantize(model.graph, model.weights)
+    else:
+        model.require_trainable("quantize")
+        graph, weights, how = job.task.of_four_bits(variant, model.settings, model.weights, job.prepared.path)
+        record |= how
     return replace(model, graph=graph, weights=weights, done=(*model.done, record))
 
 

@@ -5,7 +5,7 @@ pruning" (arXiv 1906.10771, equation 8), a unit being the group of the weights t
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,7 +20,10 @@ from llmkit.tasks.language.batches import scoring_windows
 from llmkit.tasks.language.evaluate import same_vocabulary
 from llmkit.tasks.language.learn import LanguageLearner, build
 from llmkit.tasks.language.network import LanguageModel, State
-from llmkit.tasks.language.settings import Config
+from llmkit.tasks.language.settings import Config, Quantize
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 DROPOUTS = ("dropout", "input_dropout", "recurrent_dropout")
 IMPORTANCE_TOKENS = 65_536  # of the training split, from its start
@@ -139,6 +142,29 @@ def importance(learner: LanguageLearner) -> list[np.ndarray]:
     for name, value in dropouts.items():
         setattr(network, name, value)
     return [score.cpu().numpy() for score in scores]
+
+
+# --- fewer bits -------------------------------------------------------------------------------------------------
+
+
+def of_four_bits(
+    variant: Quantize, settings: Config, weights: Arrays, prepared: Path
+) -> tuple["ModelProto", Arrays, dict[str, Any]]:
+    """(graph, weights, what was chosen) with weights of 4 bits, rounded by text of the training split.
+
+    Raises InputError where that is too small.
+    """
+    from llmkit.tasks.language import four_bits
+
+    network = build(settings.model, len(weights["output_bias"]))
+    graph.from_arrays(network, weights)
+    chosen = {
+        "group_size": variant.group_size or four_bits.GROUP_SIZE,
+        "output_bits": variant.output_bits or four_bits.OUTPUT_BITS,
+        "calibration_tokens": variant.calibration_tokens or four_bits.CALIBRATION_TOKENS,
+    }
+    tokens = np.load(prepared / "train.npy", mmap_mode="r")
+    return *four_bits.quantize(network, tokens, **chosen), chosen
 
 
 # --- a teacher --------------------------------------------------------------------------------------------------

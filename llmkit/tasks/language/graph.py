@@ -42,19 +42,27 @@ def export(network: LanguageModel) -> tuple[onnx.ModelProto, dict[str, np.ndarra
         nodes.append(helper.make_node("Transpose", ["embedding"], [matrix], name="tie", perm=[1, 0]))
     nodes.append(helper.make_node("MatMul", [x, matrix], ["products"], name="output"))
     nodes.append(helper.make_node("Add", ["products", "output_bias"], ["logits"], name="add_bias"))
-    state = [f"{part}{k}" for k in layers for part in "hc"]
-    shape: list[str | int | None] = [1, "B", hidden]
+    constants = [helper.make_tensor("direction_axis", TensorProto.INT64, [1], [1])]
+    model = assemble(nodes, constants, network.layers, hidden, network.vocab_size)
+    return model, weights
+
+
+def assemble(
+    nodes: list[onnx.NodeProto], constants: list[TensorProto], layers: int, hidden_size: int, vocab_size: int
+) -> onnx.ModelProto:
+    """The model of nodes that read and give what this module's head names."""
+    state = [f"{part}{k}" for k in range(layers) for part in "hc"]
+    shape: list[str | int | None] = [1, "B", hidden_size]
     graph = helper.make_graph(
         nodes,
         "language_model",
         [helper.make_tensor_value_info("tokens", TensorProto.INT64, ["T", "B"])]
         + [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in state],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["T", "B", network.vocab_size])]
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["T", "B", vocab_size])]
         + [helper.make_tensor_value_info(f"next_{name}", TensorProto.FLOAT, shape) for name in state],
-        [helper.make_tensor("direction_axis", TensorProto.INT64, [1], [1])],
+        constants,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    return model, weights
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
 
 def to_arrays(network: LanguageModel) -> dict[str, np.ndarray]:

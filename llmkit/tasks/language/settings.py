@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, field
 
 from llmkit.compression import settings as methods
-from llmkit.compression.settings import Prune, Quantize, check_names
+from llmkit.compression.settings import Prune, check_names
 from llmkit.config import Section
 from llmkit.evaluation import Evaluate as EvaluateBase
 from llmkit.training.settings import Training, Tune
@@ -128,6 +128,25 @@ class Evaluate(EvaluateBase):
     dynamic: bool = False
     """Measure dynamic_loss too: the weights learn from the text as it is scored (Krause et al., arXiv 1709.07432).
     Needs the extra `train` and a model with float weights."""
+
+
+class Quantize(methods.Quantize, tag_field="method", tag="quantize"):
+    """Weights of fewer bits. Of 8: activations are quantized as they come (dynamic). Of 4: in groups that share a
+    scale, rounded so that the outputs on text of the training split stay (GPTQ, Frantar et al., arXiv 2210.17323)."""
+
+    bits: Literal[8, 4] = 8  # type: ignore[assignment]
+    """Bits per weight."""
+    group_size: Literal[16, 32, 64, 128] | None = None
+    """For bits: 4, weights that share a scale of 16 bits; by default 32, which makes 4.5 bits a weight."""
+    output_bits: Literal[8, 4] | None = None
+    """For bits: 4, bits per weight of the embedding and the output layer; by default 8."""
+    calibration_tokens: Annotated[int, Meta(ge=1)] | None = None
+    """For bits: 4, tokens of the training split that the rounding goes by; by default 65,536."""
+
+    def __post_init__(self) -> None:
+        for name in ("group_size", "output_bits", "calibration_tokens"):
+            if self.bits != 4 and getattr(self, name) is not None:
+                raise ValueError(f"{name} is for bits: 4; leave it out, or set bits: 4")
 
 
 class Distil(methods.Distil, tag_field="method", tag="distil"):
