@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from llmkit.reading import find_files
 from llmkit.tasks.language import prepare, tokenizer as tokenizers
-from llmkit.tasks.language.reading import find_files
 from llmkit.tasks.language.settings import Prepare, Split, Tokenizer
 
 VOCAB_SIZE = 8000
