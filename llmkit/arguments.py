@@ -45,7 +45,9 @@ Model = Annotated[
 On = Annotated[
     list[str] | None, typer.Option("--on", metavar="FILE", help="Score other data; - reads standard input. Repeatable.")
 ]
-JsonLines = Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per text on standard output.")]
+JsonLines = Annotated[
+    bool, typer.Option("--jsonl", help="Print one JSON object per text or prediction, on standard output.")
+]
 
 
 def load(path: str, overrides: list[str] | None, seed: int | None, device: str) -> configs.Config:
@@ -126,9 +128,7 @@ def option_parameters() -> list[inspect.Parameter]:
             names = [f"--{name.replace('_', '-')}"]
             if kind is bool:
                 names = [f"{names[0]}/--no-{names[0][2:]}"]
-            option = typer.Option(
-                *names, help=f"{doc}{shown}", rich_help_panel=f"Writing (task {task})", show_default=False
-            )
+            option = typer.Option(*names, help=f"{doc}{shown}", rich_help_panel=f"Of task {task}", show_default=False)
             many = any(typing.get_origin(part) is list for part in typing.get_args(kind))
             plain = list[str] if many else {bool: bool, int: int, float: float}.get(configs.plain_type(kind), str)
             parameters[name] = inspect.Parameter(
