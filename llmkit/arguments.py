@@ -115,14 +115,25 @@ def file_of_input(work: Path) -> Path:
 
 
 def option_parameters() -> list[inspect.Parameter]:
-    """An option for every key of every task's section `generate`, in the order of the tasks."""
+    """An option for every key of every task's section `generate`, in the order of the tasks.
+
+    A key that several tasks have is one option; its help says what it means to each.
+    """
     parameters: dict[str, inspect.Parameter] = {}
-    for task in tasks.TASKS:
-        section = configs.section(configs.root_section(task, {}), "generate")
+    sections = {task: configs.section(configs.root_section(task, {}), "generate") for task in tasks.TASKS}
+    meanings: dict[str, dict[str, str]] = {}
+    for task, section in sections.items():
+        for name, doc in configs.descriptions(section).items():
+            meanings.setdefault(name, {}).setdefault(doc, task)
+    for task, section in sections.items():
         defaults = section()
         for name, doc in configs.descriptions(section).items():
             if name in parameters or not hasattr(defaults, name):
                 continue
+            doc, *others = [
+                meaning if of == task else f"Task {of}: {meaning}" for meaning, of in meanings[name].items()
+            ]
+            doc = " ".join([doc, *others])
             kind, default = configs.field_type(section, name), getattr(defaults, name)
             shown = "" if default in (None, [], False) or kind is bool else f" (default: {default})"
             names = [f"--{name.replace('_', '-')}"]

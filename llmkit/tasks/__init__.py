@@ -11,7 +11,10 @@ Adding a task: docs/adding_a_task.md.
 from importlib import import_module
 from types import ModuleType
 
-TASKS = {"language": "llmkit.tasks.language"}
+TASKS = {
+    "language": "llmkit.tasks.language",
+    "table": "llmkit.tasks.table",
+}
 
 
 def module(task: str, name: str) -> ModuleType:
