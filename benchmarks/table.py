@@ -93,7 +93,9 @@ def main() -> None:
         print(json.dumps(results))
         return
     for name, models in results.items():
-        print(f"{name:24}{'ROC AUC':>10}{'accuracy':>10}{'log loss':>10}{'calibration error':>19}{'seconds a fold':>16}")
+        print(
+            f"{name:24}{'ROC AUC':>10}{'accuracy':>10}{'log loss':>10}{'calibration error':>19}{'seconds a fold':>16}"
+        )
         for model, row in models.items():
             print(f"{model:24}{row['roc_auc']:10.4f}{row['accuracy']:10.4f}", end="")
             print(f"{row['log_loss']:10.4f}{row['calibration_error']:19.4f}{row['seconds']:16.2f}")
