@@ -23,19 +23,24 @@ TABLE = [
 FOLD_FIGURES = ("accuracy", "macro_f1", "roc_auc", "log_loss", "calibration_error")  # of a cross-validation
 
 SPEED_SECONDS = 0.3  # a pass over the examples is repeated so long, for its speed
+SPEED_EXAMPLES = 5000  # in a pass, at most
 LATENCY_CALLS = 50
 Progress = Callable[[str, int, int | None], None]
 
 
 def measure(
-    model: Classifier, examples: Any, labels: np.ndarray, alone: list[Any], progress: Progress
+    model: Classifier, read: Callable[[np.ndarray], Any], labels: np.ndarray, progress: Progress
 ) -> dict[str, Any]:
-    """Figures on examples that were read, with their label numbers (N,); `alone`: some of them, each by itself."""
+    """Figures on examples with the label numbers (N,); `read` gives some of them, by number, as the model takes them.
+
+    What `read` does is part of the time that examples_per_second and latency_ms measure.
+    """
     name = f"scoring {model.folder.name}"
-    probabilities = model.probabilities(examples, lambda done, total: progress(name, done, total))
+    everything = np.arange(len(labels))
+    probabilities = model.probabilities(read(everything), lambda done, total: progress(name, done, total))
     found = figures.figures(probabilities, labels, model.labels)
     found |= {"size_bytes": model.folder.size_bytes, "parameters": model.folder.result["parameters"]}
-    return found | {"examples_per_second": _speed(model, examples), "latency_ms": _latency(model, alone)}
+    return found | {"examples_per_second": _speed(model, read, everything), "latency_ms": _latency(model, read, labels)}
 
 
 def number_labels(model: Classifier, labels: list[str], places: list[str]) -> np.ndarray:
@@ -51,21 +56,22 @@ def number_labels(model: Classifier, labels: list[str], places: list[str]) -> np
     return np.array([number[label] for label in labels], np.int64)
 
 
-def _speed(model: Classifier, examples: Any) -> float:
+def _speed(model: Classifier, read: Callable[[np.ndarray], Any], examples: np.ndarray) -> float:
     """Examples per second, the best of the passes."""
+    examples = examples[:SPEED_EXAMPLES]
     best, until = 0.0, time.perf_counter() + SPEED_SECONDS
     while not best or time.perf_counter() < until:
         start = time.perf_counter()
-        model.probabilities(examples)
+        model.probabilities(read(examples))
         best = max(best, len(examples) / (time.perf_counter() - start))
     return best
 
 
-def _latency(model: Classifier, alone: list[Any]) -> float:
+def _latency(model: Classifier, read: Callable[[np.ndarray], Any], labels: np.ndarray) -> float:
     """Median milliseconds of one example by itself."""
     taken = []
     for number in range(LATENCY_CALLS):
         start = time.perf_counter()
-        model.probabilities(alone[number % len(alone)])
+        model.probabilities(read(np.array([number % len(labels)])))
         taken.append(1000 * (time.perf_counter() - start))
     return float(np.median(taken))

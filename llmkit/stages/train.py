@@ -238,7 +238,11 @@ def start_folder(config: Config) -> model_folder.ModelFolder | None:
     path = config.settings.train.start_from
     if path is None:
         return None
-    folder = model_folder.read(path, task=config.task)
+    folder = model_folder.read(path)
+    accepted = getattr(tasks.module(config.task, "settings"), "STARTS_FROM", (config.task,))
+    if folder.task not in accepted:
+        wanted = " or ".join(accepted)
+        raise InputError(f"{path} is a model of task {folder.task}, not {wanted}; name a model of task {wanted}")
     if not folder.trainable:
         raise ConfigError(f"train.start_from: {path} has no float weights to train on; name a trainable model folder")
     return folder

@@ -35,8 +35,7 @@ def evaluate(
         assert prepared is not None
         examples, split = splits.examples_of(prepared, settings.evaluate.split)
         rows, labels = prepare.read(prepared).take(examples), np.load(prepared / "labels.npy")[examples]
-    alone = [rows.take([number]) for number in range(min(len(rows), measuring.LATENCY_CALLS))]
-    return {"split": split} | measuring.measure(model, rows, labels, alone, progress)
+    return {"split": split} | measuring.measure(model, rows.take, labels, progress)
 
 
 def validation_loss(folder: ModelFolder, prepared: Path, progress: Progress) -> float:
