@@ -21,6 +21,7 @@ SHRUNK = {
         "model.embedding_size=4",
         "prepare.split={val: 0.2, test: 0.2}",
     ],
+    "classify": ["train.steps=3", "model.hidden_size=8", "model.embedding_size=4"],
     "table": ["train.steps=3", "train.folds=2", "model.hidden_size=8", "model.members=2"],
 }
 
@@ -28,6 +29,12 @@ SHRUNK = {
 def write_language(folder, settings):
     for number in range(6):
         (folder / f"{number}.md").write_text(f"# Play {number}\n\n**A**  \nWords, words, words {number}.\n" * 20)
+
+
+def write_classify(folder, settings):
+    words = ["good", "bad", "film", "plot"]
+    rows = [f"{words[k % 2]} {words[2 + k % 2]},class {k % 2}" for k in range(60)]
+    (folder / "texts.csv").write_text(f"{settings.text},{settings.label}\n" + "\n".join(rows) + "\n")
 
 
 def write_table(folder, settings):
@@ -43,7 +50,8 @@ def test_every_config_runs_on_small_data(path, tmp_path, monkeypatch):
     data.mkdir()
     overrides = [f"prepare.files={data}/*", f"run_dir={tmp_path / 'run'}"]
     task = configs.load(path).task
-    {"language": write_language, "table": write_table}[task](data, configs.load(path).settings.prepare)
+    writers = {"language": write_language, "classify": write_classify, "table": write_table}
+    writers[task](data, configs.load(path).settings.prepare)
     config = configs.load(path, [*overrides, *SHRUNK[task], "evaluate.require={}"])
     prepare(config)
     train(config)

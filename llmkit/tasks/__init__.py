@@ -13,6 +13,7 @@ from types import ModuleType
 
 TASKS = {
     "language": "llmkit.tasks.language",
+    "classify": "llmkit.tasks.classify",
     "table": "llmkit.tasks.table",
 }
 
