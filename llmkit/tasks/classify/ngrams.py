@@ -45,7 +45,7 @@ class Ngrams:
         for block in _blocks(texts):
             buckets, of = hashed(block, self.words, self.characters)
             found = self._table[buckets]  # type: ignore[attr-defined]
-            keys = np.unique((of[found > 0].astype(np.int64) << 32) | found[found > 0])
+            keys = _once((of[found > 0].astype(np.int64) << 32) | found[found > 0])
             numbers.append((keys & 0xFFFFFFFF).astype(np.int32))
             counts.append(np.bincount(keys >> 32, minlength=len(block)))
         starts = np.concatenate([[0], np.cumsum(np.concatenate(counts))]) if counts else np.zeros(1, np.int64)
@@ -57,7 +57,7 @@ def learn(texts: Sequence[str], words: int, characters: int, least: int, most: i
     counts = np.zeros(1 << BITS, np.int64)
     for block in _blocks(texts):
         buckets, of = hashed(block, words, characters)
-        keys = np.unique((of.astype(np.int64) << BITS) | buckets)
+        keys = _once((of.astype(np.int64) << BITS) | buckets)
         counts += np.bincount(keys & ((1 << BITS) - 1), minlength=1 << BITS)
     kept = np.flatnonzero(counts >= least)
     if len(kept) > most:
@@ -121,6 +121,12 @@ def _word_ngrams(points: np.ndarray, of: np.ndarray, longest: int) -> list[tuple
         inside = which[n - 1 :] == which[: len(value)]
         parts.append((value[inside] + np.uint64(n << 40), which[: len(value)][inside]))
     return parts
+
+
+def _once(keys: np.ndarray) -> np.ndarray:
+    """The different keys, rising. (By sorting: numpy 2.4's `unique` took 17 times as long on half a million.)"""
+    keys = np.sort(keys)
+    return keys[np.concatenate([np.ones(min(len(keys), 1), bool), keys[1:] != keys[:-1]])]
 
 
 def _blocks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
