@@ -19,8 +19,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from llmkit.tasks.language import prepare, tokenizer as tokenizers
-from llmkit.tasks.language.reading import find_files
+from llmkit import tokenizer as tokenizers
+from llmkit.reading import find_files
+from llmkit.tasks.language import prepare
 from llmkit.tasks.language.settings import Prepare, Split, Tokenizer
 
 VOCAB_SIZE = 8000

@@ -45,7 +45,9 @@ Model = Annotated[
 On = Annotated[
     list[str] | None, typer.Option("--on", metavar="FILE", help="Score other data; - reads standard input. Repeatable.")
 ]
-JsonLines = Annotated[bool, typer.Option("--jsonl", help="Print one JSON object per text on standard output.")]
+JsonLines = Annotated[
+    bool, typer.Option("--jsonl", help="Print one JSON object per text or prediction, on standard output.")
+]
 
 
 def load(path: str, overrides: list[str] | None, seed: int | None, device: str) -> configs.Config:
@@ -113,22 +115,31 @@ def file_of_input(work: Path) -> Path:
 
 
 def option_parameters() -> list[inspect.Parameter]:
-    """An option for every key of every task's section `generate`, in the order of the tasks."""
+    """An option for every key of every task's section `generate`, in the order of the tasks.
+
+    A key that several tasks have is one option; its help says what it means to each.
+    """
     parameters: dict[str, inspect.Parameter] = {}
-    for task in tasks.TASKS:
-        section = configs.section(configs.root_section(task, {}), "generate")
+    sections = {task: configs.section(configs.root_section(task, {}), "generate") for task in tasks.TASKS}
+    meanings: dict[str, dict[str, str]] = {}
+    for task, section in sections.items():
+        for name, doc in configs.descriptions(section).items():
+            meanings.setdefault(name, {}).setdefault(doc, task)
+    for task, section in sections.items():
         defaults = section()
         for name, doc in configs.descriptions(section).items():
             if name in parameters or not hasattr(defaults, name):
                 continue
+            doc, *others = [
+                meaning if of == task else f"Task {of}: {meaning}" for meaning, of in meanings[name].items()
+            ]
+            doc = " ".join([doc, *others])
             kind, default = configs.field_type(section, name), getattr(defaults, name)
             shown = "" if default in (None, [], False) or kind is bool else f" (default: {default})"
             names = [f"--{name.replace('_', '-')}"]
             if kind is bool:
                 names = [f"{names[0]}/--no-{names[0][2:]}"]
-            option = typer.Option(
-                *names, help=f"{doc}{shown}", rich_help_panel=f"Writing (task {task})", show_default=False
-            )
+            option = typer.Option(*names, help=f"{doc}{shown}", rich_help_panel=f"Of task {task}", show_default=False)
             many = any(typing.get_origin(part) is list for part in typing.get_args(kind))
             plain = list[str] if many else {bool: bool, int: int, float: float}.get(configs.plain_type(kind), str)
             parameters[name] = inspect.Parameter(

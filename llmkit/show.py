@@ -26,6 +26,7 @@ def dry_run(result: dict[str, Any]) -> None:
                 "steps",
                 "epochs",
                 "minutes",
+                "folds",
                 "memory_bytes",
                 "parameters",
                 "trials",
@@ -185,7 +186,11 @@ def _pairs(values: dict[str, Any], indent: str = "  ") -> None:
         shown = f"{size(value)} ({value:,})" if key.endswith("_bytes") and value is not None else number(value)
         print(f"{indent}{key.ljust(width)}  {shown}")
     for key, value in values.items():
-        if isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values()):
+        if key == "folds" and isinstance(value, list):
+            columns = list(dict.fromkeys(name for inner in value for name in inner))
+            print(f"{indent}{key}:")
+            table(columns, [[number(inner.get(column)) for column in columns] for inner in value])
+        elif isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values()):
             columns = list(dict.fromkeys(name for inner in value.values() for name in inner))
             print(f"{indent}{key}:")
             table(

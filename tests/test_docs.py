@@ -20,18 +20,38 @@ SHRUNK = {
         "model.hidden_size=8",
         "model.embedding_size=4",
         "prepare.split={val: 0.2, test: 0.2}",
-    ]
+    ],
+    "classify": ["train.steps=3", "model.hidden_size=8", "model.embedding_size=4"],
+    "table": ["train.steps=3", "train.folds=2", "model.hidden_size=8", "model.members=2"],
 }
+
+
+def write_language(folder, settings):
+    for number in range(6):
+        (folder / f"{number}.md").write_text(f"# Play {number}\n\n**A**  \nWords, words, words {number}.\n" * 20)
+
+
+def write_classify(folder, settings):
+    words = ["good", "bad", "film", "plot"]
+    rows = [f"{words[k % 2]} {words[2 + k % 2]},class {k % 2}" for k in range(60)]
+    (folder / "texts.csv").write_text(f"{settings.text},{settings.label}\n" + "\n".join(rows) + "\n")
+
+
+def write_table(folder, settings):
+    """Rows with the columns that the config names and two more."""
+    head = [settings.label, *settings.categories, *settings.numbers, "length", "width"]
+    rows = [[f"class {k % 2}", *(str((k + column) % 3) for column in range(1, len(head)))] for k in range(60)]
+    (folder / "rows.csv").write_text("\n".join(",".join(row) for row in [head, *rows]) + "\n")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_config_runs_on_small_data(path, tmp_path, monkeypatch):
     data = tmp_path / "data"
     data.mkdir()
-    for number in range(6):
-        (data / f"{number}.md").write_text(f"# Play {number}\n\n**A**  \nWords, words, words {number}.\n" * 20)
-    overrides = [f"prepare.files={data}/*.md", f"run_dir={tmp_path / 'run'}"]
+    overrides = [f"prepare.files={data}/*", f"run_dir={tmp_path / 'run'}"]
     task = configs.load(path).task
+    writers = {"language": write_language, "classify": write_classify, "table": write_table}
+    writers[task](data, configs.load(path).settings.prepare)
     config = configs.load(path, [*overrides, *SHRUNK[task], "evaluate.require={}"])
     prepare(config)
     train(config)

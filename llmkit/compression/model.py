@@ -89,7 +89,9 @@ class Job:
 def read(folder: ModelFolder) -> Model:
     """A trained model folder as a method takes it; regularised from now on as it was when it was trained."""
     graph, weights = model_folder.read_graph(folder)
-    settings = tasks.module(folder.task, "compress").as_trained(folder.config.settings, folder.result)
+    settings = folder.config.settings
+    if tasks.has(folder.task, "compress"):
+        settings = tasks.module(folder.task, "compress").as_trained(settings, folder.result)
     return Model(graph, weights, settings, folder.result["parameters"])
 
 

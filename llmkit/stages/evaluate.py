@@ -31,9 +31,7 @@ def evaluate(
     ui = ui or Console(0)
     for file in on or []:
         if not file.is_file():
-            raise InputError(
-                f"--on {file}: {'is a folder' if file.is_dir() else 'there is no such file'}; name a file of text"
-            )
+            raise InputError(f"--on {file}: {'is a folder' if file.is_dir() else 'there is no such file'}; name a file")
     prepared = None if on else read_data(folders, config)
     rows = [_row(folder, config, prepared, on or [], keep, force, dry_run, ui) for folder in folders]
     ui.close()
@@ -89,7 +87,7 @@ def read_data(folders: list[ModelFolder], config: Config) -> artifacts.Artifact:
         trained_on = data_hash(folder)
         if trained_on is not None and trained_on != prepared.hash:
             raise InputError(
-                f"{folder.path} was trained on other data than {place} holds now (its test text may have been "
+                f"{folder.path} was trained on other data than {place} holds now (its test split may have been "
                 f"trained on); score with --on FILE, or run: {config.command('train')}"
             )
     return prepared

@@ -3,9 +3,10 @@
 `fit` is one training from a config to weights; the search (`tune`) calls it for each trial.
 """
 
+import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ PROBE_SECONDS = 4.0  # of timed steps
 PROBE_WARMUP = 3  # steps before them, in which memory is taken and caches fill
 PROBE_VALIDATION = 20_000  # units validated at least: as many parallel streams as in a whole validation
 
+# Both judge token streams, where each token is one thing to learn by heart; an example of a table has many inputs.
 # Fewer units than parameters: nothing but regularisation keeps a model from storing the text. (A model trained for its
 # compute alone gets some 20 tokens per parameter: Hoffmann et al., arXiv 2203.15556, section 3.)
 UNITS_PER_PARAMETER = 1
@@ -56,6 +58,7 @@ def train(
     """Train the model of a config; returns steps, tokens (or examples), seconds, val_loss, best_step, parameters, …
 
     Reads RUN_DIR/prepared, writes RUN_DIR/model; goes on from the checkpoints of an interrupted run unless `fresh`.
+    Where the task's settings have `train.folds`, a cross-validation comes first (`stages/folds.py`).
     Raises ConfigError, InputError and, when interrupted, Interrupted. Several `processes`, joined by
     `training.distributed`, each call it: the first one does all of this, the others only train along with it.
     """
@@ -73,6 +76,9 @@ def train(
     from llmkit.training import checkpoint, tensorboard
 
     tensorboard.require(config.settings.train.tensorboard)
+    folds = getattr(config.settings.train, "folds", None)
+    if folds and processes.count > 1:
+        raise ConfigError("train.folds: the folds are trained by one process; start it without torchrun")
     if dry_run:
         if processes.count > 1:
             ui.warn(f"--dry-run measures one process with the whole batch, not {processes.count} with their parts")
@@ -83,24 +89,37 @@ def train(
             "would_run": why or ["--fresh" if fresh else "--force"],
             "goes_on_from_step": 0 if fresh else checkpoint.newest_step(work / "train"),
             **probe(config, prepared, device, ui),
+            **({"folds": folds} if folds else {}),
         }
     ui.detail(f"making {place}: {'; '.join(why) or '--force or --fresh'}")
     with artifacts.lock(config.run_dir, config.command("train")):
         checkpoints = work / "train"
         if fresh or (found and why and _made(found, checkpoint.ended(checkpoints))):
             checkpoint.drop(checkpoints)
+            shutil.rmtree(work / "folds", ignore_errors=True)
         if config.settings.train.tensorboard:
             ui.info(f"curves: tensorboard --logdir {checkpoints / 'tensorboard'}")
         processes.begin()
+        figures, times = _cross_validation(config, prepared, work / "folds", device, ui) if folds else ({}, {})
         fitted = fit(config, prepared, checkpoints, device, ui, processes)
+        fitted = replace(fitted, result=fitted.result | figures, timings=fitted.timings | times)
         with artifacts.building(place) as folder:
             artifact = write_model(folder, config, fitted, wanted, prepared)
         for line in fitted.warnings:
             ui.warn(line)
         freshness.store_timings(artifact, work, fitted.timings)
         checkpoint.drop(checkpoints)  # what is found there is always an interrupted run
+        shutil.rmtree(work / "folds", ignore_errors=True)
         _draw(fitted.metrics, checkpoints / "loss.png", ui)
     return {"stage": "train", "folder": str(place), **fitted.result, **fitted.timings}
+
+
+def _cross_validation(
+    config: Config, prepared: artifacts.Artifact, folder: Path, device: str, ui: Console
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    from llmkit.stages import folds  # which trains its models with this module
+
+    return folds.cross_validate(config, prepared, folder, device, ui)
 
 
 def _train_along(config: Config, device: str, processes: Processes) -> dict[str, Any]:
@@ -219,7 +238,11 @@ def start_folder(config: Config) -> model_folder.ModelFolder | None:
     path = config.settings.train.start_from
     if path is None:
         return None
-    folder = model_folder.read(path, task=config.task)
+    folder = model_folder.read(path)
+    accepted = getattr(tasks.module(config.task, "settings"), "STARTS_FROM", (config.task,))
+    if folder.task not in accepted:
+        wanted = " or ".join(accepted)
+        raise InputError(f"{path} is a model of task {folder.task}, not {wanted}; name a model of task {wanted}")
     if not folder.trainable:
         raise ConfigError(f"train.start_from: {path} has no float weights to train on; name a trainable model folder")
     return folder
@@ -286,7 +309,7 @@ def probe(config: Config, prepared: artifacts.Artifact, device: str, ui: Console
         "memory_bytes": devices.peak_memory_bytes(chosen) + (best if chosen.type == "cpu" else 0),
         "parameters": parameters,
         f"training_{learner.unit}": round(units),
-        "too_small": too_small(round(units), parameters, passes, learner.unit),
+        "too_small": too_small(round(units), parameters, passes, learner.unit) if learner.unit == "tokens" else [],
     }
 
 

@@ -1,6 +1,6 @@
 """Settings of the training loop, shared by every task: budget, schedule, validation, checkpoints."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, field
 
@@ -9,7 +9,6 @@ from llmkit.config import Section
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 
-DEFAULT_MINUTES = 3.0
 DEFAULT_TRIAL_BUDGET = 0.25
 
 
@@ -17,6 +16,7 @@ class Training(Section):
     """How long, how fast and how safely a model is trained. Exactly one budget holds."""
 
     one_of = ("max_minutes", "steps", "epochs")
+    default_budget: ClassVar[tuple[str, float]] = ("max_minutes", 3.0)  # where none is named; a task may have another
 
     max_minutes: Positive | None = None
     """Budget in minutes, from the first step to the last, validation included (3 where no budget is named)."""
@@ -65,7 +65,7 @@ class Training(Section):
         for name in self.one_of:
             if (amount := getattr(self, name)) is not None:
                 return name, amount
-        return "max_minutes", DEFAULT_MINUTES
+        return self.default_budget
 
 
 class Range(Section):

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from llmkit.errors import ConfigError
-from llmkit.tasks.language.reading import lines
+from llmkit.reading import lines
 
 Step = Callable[[Iterable[str]], Iterator[str]]
 Clean = str | list[str | dict[str, Any]]  # what the config may say

@@ -28,10 +28,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from llmkit import tokenizer as tokenizers
 from llmkit.errors import ConfigError, InputError
-from llmkit.tasks.language import tokenizer as tokenizers
+from llmkit.reading import check_encoding, find_files, hash_files, open_file, read_documents
 from llmkit.tasks.language.cleaning import build_cleaner, drops_documents
-from llmkit.tasks.language.reading import check_encoding, find_files, hash_files, open_file, read_documents
 from llmkit.tasks.language.settings import Prepare, Split
 
 Progress = Callable[[str, int, int | None], None]

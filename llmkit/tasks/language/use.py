@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from llmkit import tokenizer as tokenizers
 from llmkit.errors import ConfigError
 from llmkit.model_folder import ModelFolder
 from llmkit.runtime import sampling
 from llmkit.runtime.session import Session, Stepper, log_softmax, open_session
-from llmkit.tasks.language import mixing, tokenizer as tokenizers
+from llmkit.tasks.language import mixing
 from llmkit.tasks.language.batches import scoring_windows
 from llmkit.tasks.language.settings import Generate
 

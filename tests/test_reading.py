@@ -9,15 +9,16 @@ import zipfile
 import pytest
 from hypothesis import given, strategies as st
 
+from llmkit import reading
 from llmkit.errors import ConfigError, InputError
-from llmkit.tasks.language import reading
-from llmkit.tasks.language.reading import (
+from llmkit.reading import (
     check_encoding,
     find_files,
     hash_files,
     lines,
     open_file,
     read_documents,
+    read_rows,
 )
 
 
@@ -291,3 +292,28 @@ def test_too_many_members(tmp_path, monkeypatch):
 def test_a_zip_in_a_zip(tmp_path):
     with pytest.raises(InputError, match=r"b\.zip is a zip file inside a zip file"):
         documents(zipped(tmp_path / "a.zip", {"b.zip": b""}))
+
+
+# --- rows ---------------------------------------------------------------------------------------------------
+
+
+def rows(data: bytes, name: str = "a.csv", **how: str) -> list[tuple[int, dict]]:
+    return list(read_rows(io.BytesIO(data), name, **how))
+
+
+def test_rows_carry_their_line_numbers_and_columns():
+    assert rows(b'a,b\n1,"x\ny"\n\n2,z\n') == [(3, {"a": "1", "b": "x\ny"}), (5, {"a": "2", "b": "z"})]
+    assert rows(b'a\tb\n1\t"x\n', "a.tsv") == [(2, {"a": "1", "b": '"x'})]
+    assert rows(b'\n{"a": 1, "b": null}\n', "a.jsonl") == [(2, {"a": 1, "b": None})]
+    assert rows(gzip.compress(b"a\n1\n"), "a.csv.gz") == [(2, {"a": "1"})]
+
+
+@pytest.mark.parametrize("data", [b'{"a": "1", "b": "2"}\n', b"a\tb\n1\t2\n", b"a,b\n1,2\n"])
+def test_the_first_line_tells_the_format_where_the_name_does_not(data):
+    [(_, row)] = rows(data, "standard-input.txt")
+    assert row == {"a": "1", "b": "2"}
+
+
+def test_two_columns_of_one_name_are_refused():
+    with pytest.raises(InputError, match=r"a\.csv, line 1: two columns are called 'x'"):
+        rows(b"x,y,x\n1,2,3\n")

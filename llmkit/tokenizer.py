@@ -12,7 +12,7 @@ any program can use; and `Encoder`, which gives the same ids many times faster. 
 `<|endoftext|>`, the boundary before each document, is in every vocabulary. Neither it nor `<unk>` is
 registered as a special token: a text that holds these very strings is encoded like any other text.
 
-Needs numpy and tokenizers only. Left out: files and splits, see `prepare.py`.
+Needs numpy and tokenizers only. Left out: files and splits, a task's affair.
 """
 
 import codecs

@@ -1,11 +1,11 @@
-"""Files to documents.
+"""Files to documents or rows.
 
 In: paths found by glob patterns. Out: documents, each an iterator of text pieces of about a million
 characters that may end anywhere, so that a file of any size is read in little memory. A document has to be
-read to its end before the next one is asked for.
+read to its end before the next one is asked for. Or rows, each with its line number and a dict of its columns.
 
 Text and Markdown are one document a file; CSV, TSV and JSON Lines are one document a row. All of them may be
-packed as .gz, or together in a .zip. Nothing is cleaned here: see `cleaning.py`.
+packed as .gz, or together in a .zip. Nothing is cleaned here: that is a task's affair.
 """
 
 import codecs
@@ -19,6 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from io import BufferedReader
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -99,15 +100,59 @@ def read_documents(
 
     `file.tell()` shows how far the reading is. Raises InputError for data that cannot be read as asked for.
     """
+    for pieces, label, inner in _texts(file, name, encoding):
+        kind = format if format != "auto" else _kind(inner)
+        if kind == "text":
+            yield pieces
+        elif kind == "jsonl":
+            yield from _json_documents(pieces, label, field)
+        else:
+            yield from _csv_documents(pieces, label, field, tabs=kind == "tsv")
+
+
+def read_rows(
+    file: BinaryIO, name: str, *, format: str = "auto", encoding: str = "utf-8"
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of one open CSV, TSV or JSON Lines file: (line number, {column: value}).
+
+    What the ending of `name` does not tell is told by the first line: an object in braces is JSON Lines, a tab makes
+    it TSV. Values of CSV and TSV are text. Raises InputError for data that cannot be read so.
+    """
+    for pieces, label, inner in _texts(file, name, encoding):
+        kind = format if format != "auto" else _kind(inner)
+        if kind == "text":
+            first = next(pieces, "")
+            start = first.lstrip().partition("\n")[0]
+            kind = "jsonl" if start.startswith("{") else "tsv" if "\t" in start else "csv"
+            pieces = chain([first] if first else [], pieces)
+        if kind == "jsonl":
+            yield from _json_rows(pieces, label)
+            continue
+        rows = _csv_rows(pieces, label, tabs=kind == "tsv")
+        _, header = next(rows, (1, []))
+        for column in header:
+            if header.count(column) > 1:
+                raise InputError(f"{label}, line 1: two columns are called '{column}'; give each a name of its own")
+        for number, row in rows:
+            yield number, dict(zip(header, row, strict=True))
+
+
+def _texts(file: BinaryIO, name: str, encoding: str) -> Iterator[tuple[Iterator[str], str, str]]:
+    """The decoded text of a file, or of each file packed in it: (pieces, what messages call it, name unpacked)."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    if _ending(name) == ".zip":
-        yield from _zip_documents(file, name, format, field, encoding)
-    else:
-        yield from _stream_documents(file, name, size, format, field, encoding)
+    members = _zip_members(file, name) if _ending(name) == ".zip" else iter([(file, name, size)])
+    for stream, label, length in members:
+        limit, inner = None, label
+        if _ending(label) == ".gz":
+            stream = gzip.GzipFile(fileobj=stream)
+            inner = label[: -len(".gz")]
+            limit = max(FREE_BYTES, MAX_RATIO * length)
+        yield _decode(_blocks(stream, label, limit), label, encoding), label, inner
 
 
-def _zip_documents(file: BinaryIO, name: str, format: str, field: str | None, encoding: str) -> Iterator[Iterator[str]]:
+def _zip_members(file: BinaryIO, name: str) -> Iterator[tuple[Any, str, int]]:
+    """(stream, label, unpacked bytes) of each file in a zip file."""
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError) as error:
@@ -134,31 +179,12 @@ def _zip_documents(file: BinaryIO, name: str, format: str, field: str | None, en
         except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
             raise InputError(f"{label} cannot be unpacked ({error}); is the file complete?") from error
         with stream:
-            yield from _stream_documents(stream, label, member.file_size, format, field, encoding)
+            yield stream, label, member.file_size
 
 
 def _hidden(member: str) -> bool:
     parts = [part for part in member.split("/") if part not in (".", "..")]
     return member.endswith("/") or any(part.startswith(".") or part == "__MACOSX" for part in parts)
-
-
-def _stream_documents(
-    stream: IO[bytes] | gzip.GzipFile, name: str, size: int, format: str, field: str | None, encoding: str
-) -> Iterator[Iterator[str]]:
-    limit = None
-    inner = name
-    if _ending(name) == ".gz":
-        stream = gzip.GzipFile(fileobj=stream)
-        inner = name[: -len(".gz")]
-        limit = max(FREE_BYTES, MAX_RATIO * size)
-    pieces = _decode(_blocks(stream, name, limit), name, encoding)
-    kind = format if format != "auto" else _kind(inner)
-    if kind == "text":
-        yield pieces
-    elif kind == "jsonl":
-        yield from _json_documents(pieces, name, field)
-    else:
-        yield from _csv_documents(pieces, name, field, tabs=kind == "tsv")
 
 
 def _kind(name: str) -> str:
@@ -235,6 +261,15 @@ def lines(pieces: Iterable[str]) -> Iterator[str]:
 
 
 def _csv_documents(pieces: Iterator[str], name: str, field: str | None, tabs: bool) -> Iterator[Iterator[str]]:
+    rows = _csv_rows(pieces, name, tabs)
+    _, header = next(rows, (1, []))
+    column = _find_column(header, name, field) if header else 0
+    for _, row in rows:
+        yield iter((row[column],))
+
+
+def _csv_rows(pieces: Iterable[str], name: str, tabs: bool) -> Iterator[tuple[int, list[str]]]:
+    """(line number, cells) of each row, the header first; every row has as many cells as the header."""
     csv.field_size_limit(MAX_CSV_FIELD)
     if tabs:  # text/tab-separated-values knows no quoting: a quote mark is text
         reader = csv.reader(lines(pieces), delimiter="\t", quoting=csv.QUOTE_NONE)
@@ -244,7 +279,7 @@ def _csv_documents(pieces: Iterator[str], name: str, field: str | None, tabs: bo
         header = next(reader, [])
         if not header:
             return
-        column = _find_column(header, name, field)
+        yield 1, header
         for row in reader:
             if not row:
                 continue
@@ -253,7 +288,7 @@ def _csv_documents(pieces: Iterator[str], name: str, field: str | None, tabs: bo
                     f"{name}, line {reader.line_num}: {len(row)} columns where the header has {len(header)}; "
                     "put text that holds the separator in quote marks"
                 )
-            yield iter((row[column],))
+            yield reader.line_num, row
     except csv.Error as error:
         raise InputError(f"{name}, line {reader.line_num}: {error}; check the quote marks") from error
 
@@ -267,15 +302,7 @@ def _find_column(header: list[str], name: str, field: str | None) -> int:
 
 
 def _json_documents(pieces: Iterator[str], name: str, field: str | None) -> Iterator[Iterator[str]]:
-    for number, line in enumerate(lines(pieces), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{name}, line {number}: no valid JSON ({error}); one object a line is needed") from error
-        if not isinstance(row, dict):
-            raise InputError(f"{name}, line {number}: a JSON object is needed, found {type(row).__name__}")
+    for number, row in _json_rows(pieces, name):
         if field is None:
             raise ConfigError(f"prepare.field: say which field of {name} holds the text: {', '.join(row)}")
         if field not in row:
@@ -285,3 +312,17 @@ def _json_documents(pieces: Iterator[str], name: str, field: str | None) -> Iter
         if not isinstance(row[field], str):
             raise InputError(f"{name}, line {number}: field '{field}' is no text but {type(row[field]).__name__}")
         yield iter((row[field],))
+
+
+def _json_rows(pieces: Iterable[str], name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, object) of each line that is not empty."""
+    for number, line in enumerate(lines(pieces), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{name}, line {number}: no valid JSON ({error}); one object a line is needed") from error
+        if not isinstance(row, dict):
+            raise InputError(f"{name}, line {number}: a JSON object is needed, found {type(row).__name__}")
+        yield number, row

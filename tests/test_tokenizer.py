@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 from tokenizers import Tokenizer
 
+from llmkit import tokenizer as module
 from llmkit.errors import ConfigError, InputError
-from llmkit.tasks.language import tokenizer as module
-from llmkit.tasks.language.tokenizer import (
+from llmkit.tokenizer import (
     BOUNDARY,
     PATTERNS,
     UNKNOWN,

@@ -1,0 +1,242 @@
+"""What the training loop drives for a classifier: shuffled batches, one update, averaged weights, calibration.
+
+In: a network, arrays of examples and the settings. The network takes the tensors that `inputs(examples)` gives and
+returns logits (B, C), or (B, K, C) while it trains as K members that each have a loss of their own. Out: the averaged
+weights, which are what is validated and kept, and `labels.json` with the labels' names and the temperature.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from llmkit.classification import figures
+from llmkit.classification.settings import Classifying
+from llmkit.errors import ConfigError
+from llmkit.model_folder import ModelFolder
+from llmkit.training import distributed
+from llmkit.training.distributed import ALONE, Processes
+
+LABELS = "labels.json"
+VALIDATION_BATCH = 1024
+POOL_BATCHES = 32  # sorted by length together: enough that batches have little padding, and still random
+
+Inputs = Callable[[np.ndarray], Sequence[Tensor]]
+
+
+class Batches:
+    """Batches of example numbers in random order, pass after pass; each pass shuffles anew, by seed and number.
+
+    With `lengths` (N,) examples of about the same length come together.
+    """
+
+    def __init__(self, examples: np.ndarray, batch_size: int, seed: int, lengths: np.ndarray | None = None):
+        self.examples, self.batch_size, self.seed, self.lengths = examples, batch_size, seed, lengths
+        self.passed, self.position = 0, 0  # passes, batches of the present one
+        self._order: list[np.ndarray] = []
+
+    def next(self) -> np.ndarray:
+        """Numbers of the next examples (B,); the last batch of a pass may be smaller."""
+        if self._order and self.position == len(self._order):
+            self.passed, self.position, self._order = self.passed + 1, 0, []
+        self._order = self._order or self._shuffled()
+        self.position += 1
+        return self._order[self.position - 1]
+
+    def _shuffled(self) -> list[np.ndarray]:
+        generator = np.random.default_rng([self.seed, self.passed])
+        order = generator.permutation(self.examples)
+        if self.lengths is not None:
+            pools = [
+                order[s : s + POOL_BATCHES * self.batch_size]
+                for s in range(0, len(order), POOL_BATCHES * self.batch_size)
+            ]
+            order = np.concatenate([pool[np.argsort(self.lengths[pool], kind="stable")] for pool in pools])
+        batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+        if self.lengths is not None:
+            batches = [batches[number] for number in generator.permutation(len(batches))]
+        return batches
+
+
+class ClassifierLearner:
+    """A `training.loop.Learner` for any network that turns examples into logits."""
+
+    unit = "examples"
+
+    def __init__(
+        self,
+        network: nn.Module,
+        inputs: Inputs,
+        labels: np.ndarray,
+        names: list[str],
+        train: np.ndarray,
+        val: np.ndarray,
+        settings: Classifying,
+        seed: int,
+        device: torch.device,
+        number_type: torch.dtype,
+        export: Callable[[nn.Module], tuple[Any, dict[str, np.ndarray]]],
+        files: dict[str, Path],
+        start_from: Callable[[nn.Module, ModelFolder], None],
+        lengths: np.ndarray | None = None,
+    ):
+        """`labels` (N,) of all examples, `names` of the C labels; `train` and `val` are the numbers of examples.
+
+        `export(network)` gives graph and weights, `files` go into the model folder with them, and
+        `start_from(network, folder)` puts the weights of a trained model into the network.
+        """
+        self.network, self.inputs, self.names, self.val = network.to(device), inputs, names, val
+        self.settings, self.device, self.number_type = settings, device, number_type
+        self.labels = torch.from_numpy(labels.astype(np.int64)).to(device)
+        self.batches = Batches(train, min(settings.batch_size, len(train)), seed, lengths)
+        decayed = [weight for weight in network.parameters() if weight.ndim > 1]
+        others = [weight for weight in network.parameters() if weight.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(
+            [group for group in groups if group["params"]], settings.learning_rate, betas=(0.9, 0.99), fused=True
+        )
+        self.averaged = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+        self.class_weights: Tensor | None = None
+        if settings.class_weights == "balanced":
+            counts = np.bincount(labels[train], minlength=len(names))
+            weights = len(train) / (len(names) * np.maximum(counts, 1))
+            self.class_weights = torch.from_numpy(weights).float().to(device)
+        self._export, self._files, self._start_from = export, files, start_from
+        self.processes: Processes = ALONE
+        self.forward: nn.Module = self.network
+        self.updates = 0
+        self.count = 0
+        self.step_count = self.batches.batch_size
+        self.validation_count = len(val)
+
+    @property
+    def epochs(self) -> float:
+        return self.count / len(self.batches.examples)
+
+    def distribute(self, processes: Processes) -> None:
+        """Train on this process's part of each batch (`Learner`)."""
+        smallest = len(self.batches.examples) % self.step_count or self.step_count
+        if self.step_count % processes.count or smallest % processes.count:
+            raise ConfigError(
+                f"{len(self.batches.examples)} examples in batches of {self.step_count} do not fall into equal parts "
+                f"for {processes.count} processes; set another train.batch_size, or start one process"
+            )
+        self.processes = processes
+        self.network.train()
+        self.forward = distributed.averaging(self.network, *self.inputs(self.batches.examples[:1]))
+
+    def step(self, learning_rate: float) -> Tensor:
+        """One update on the next batch; returns its mean loss in nats per example."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.network.train()
+        batch = self.batches.next()
+        mine = batch[self.processes.part(len(batch))]
+        with self._number_type():
+            logits = self.forward(*self.inputs(mine)).float()  # (B, C) or (B, K, C)
+        labels = self.labels[torch.from_numpy(mine).to(self.device)]
+        if logits.ndim == 3:
+            labels, logits = labels.repeat_interleave(logits.shape[1]), logits.flatten(0, 1)
+        loss = F.cross_entropy(logits, labels, self.class_weights, label_smoothing=self.settings.label_smoothing)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
+        self.optimizer.step()
+        self._average()
+        self.count += len(batch)
+        return loss.detach()
+
+    def _average(self) -> None:
+        """Move the running average towards the weights; its decay grows with the steps, so the start is forgotten."""
+        self.updates += 1
+        decay = min(self.settings.average, self.updates / (self.updates + 9.0))
+        present = self.network.state_dict()
+        for name, tensor in self.averaged.items():
+            if tensor.is_floating_point():
+                tensor.lerp_(present[name], 1 - decay)
+            else:
+                tensor.copy_(present[name])
+
+    @torch.no_grad()
+    def validate(self, share: float = 1.0) -> dict[str, float]:
+        """`val_loss` (nats per example) and `val_accuracy` of the averaged weights on the validation split."""
+        examples = self.val[: max(1, round(share * len(self.val)))]
+        logits, labels = self._logits(examples), self.labels.cpu().numpy()[examples]
+        loss = figures.log_loss(figures.softmax(logits), labels) if np.isfinite(logits).all() else float("nan")
+        return {"val_loss": loss, "val_accuracy": float((logits.argmax(axis=1) == labels).mean())}
+
+    @torch.no_grad()
+    def _logits(self, examples: np.ndarray) -> np.ndarray:
+        """Logits (N, C) of examples by the averaged weights."""
+        trained = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
+        self.network.load_state_dict(self.averaged)
+        self.network.eval()
+        parts = []
+        with self._number_type():
+            for start in range(0, len(examples), VALIDATION_BATCH):
+                found = self.network(*self.inputs(examples[start : start + VALIDATION_BATCH]))
+                parts.append(found.float().cpu().numpy())
+        self.network.load_state_dict(trained)
+        return np.concatenate(parts)
+
+    def _number_type(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.number_type, enabled=self.number_type != torch.float32)
+
+    def weights(self) -> dict[str, Tensor]:
+        return self.averaged
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        self.network.load_state_dict(weights)
+        self.averaged = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
+        place = {"passed": self.batches.passed, "position": self.batches.position}
+        return tensors, {"batches": place, "count": self.count, "updates": self.updates}
+
+    def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
+        part = "network."
+        self.network.load_state_dict({n.removeprefix(part): t for n, t in tensors.items() if n.startswith(part)})
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            if key.startswith("optimizer."):
+                _, index, name = key.split(".")
+                moments.setdefault(int(index), {})[name] = tensor
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        self.batches.passed, self.batches.position = plain["batches"]["passed"], plain["batches"]["position"]
+        self.batches._order = self.batches._shuffled() if self.batches.position else []
+        self.count, self.updates = plain["count"], plain["updates"]
+
+    def start_from(self, folder: ModelFolder) -> None:
+        """Take the weights of a trained model. Raises InputError when it does not fit."""
+        self._start_from(self.network, folder)
+        self.load_weights(self.network.state_dict())
+
+    def export(self) -> tuple[Any, dict[str, np.ndarray], dict[str, Path]]:
+        """What a model folder holds: graph, weights by name and the task's own files."""
+        self.network.load_state_dict(self.averaged)
+        self.network.eval()
+        return *self._export(self.network), self._files
+
+    def finish(
+        self, val_loss: float, folder: Path, progress: Callable[[str, int, int | None], None]
+    ) -> tuple[dict[str, Path], dict[str, Any], list[str]]:
+        """Fit the temperature on the validation split and write labels.json; `val_loss` is then of what it gives."""
+        logits, labels = self._logits(self.val), self.labels.cpu().numpy()[self.val]
+        temperature = figures.fit_temperature(logits, labels)
+        text = json.dumps({"labels": self.names, "temperature": temperature}, indent=1, ensure_ascii=False)
+        (folder / LABELS).write_text(text + "\n", encoding="utf-8")
+        probabilities = figures.softmax(logits, temperature)
+        found = {
+            "val_loss": figures.log_loss(probabilities, labels),
+            "val_accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
+            "temperature": temperature,
+        }
+        return {LABELS: folder / LABELS}, found, []

@@ -1,0 +1,124 @@
+"""What the training loop drives for texts: the linear part fitted at once, the LSTM in the shared learner.
+
+In: the prepared folder. Both parts see the training split only.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from llmkit.classification import splits
+from llmkit.classification.learner import ClassifierLearner
+from llmkit.classification.use import read_labels
+from llmkit.config import to_data
+from llmkit.errors import InputError
+from llmkit.model_folder import ModelFolder
+from llmkit.tasks.classify import graph, linear, ngrams, prepare
+from llmkit.tasks.classify.network import TextNetwork
+from llmkit.tasks.classify.settings import Config, Model
+from llmkit.tasks.classify.texts import TOKENIZER, Examples, Reader
+
+
+def build(model: Model, vocab_size: int, features: int, classes: int) -> TextNetwork:
+    """The network that the settings describe."""
+    return TextNetwork(
+        vocab_size,
+        features,
+        classes,
+        model.embedding_size,
+        model.hidden_size,
+        model.bidirectional,
+        model.dropout,
+        model.input_dropout,
+        model.ngram_share,
+    )
+
+
+def learner(
+    prepared: Path, settings: Config, device: torch.device, number_type: torch.dtype, warn: Callable[[str], None]
+) -> ClassifierLearner:
+    """The learner of a prepared folder: the linear part fitted, the other weights initialised from the seed."""
+    torch.manual_seed(settings.seed)
+    names, labels = splits.read_meta(prepared)["labels"], np.load(prepared / "labels.npy")
+    train, val = (splits.examples_of(prepared, name)[0] for name in ("train", "val"))
+    reader = Reader(prepared, settings.prepare)
+    examples = reader.read(prepare.read(prepared))
+    scales = linear.scales(examples.features)
+
+    def inputs(which: np.ndarray) -> Sequence[Tensor]:
+        arrays = (
+            examples.tokens.padded(which).T,  # (T, B)
+            examples.tokens.counts[which],
+            examples.features.padded(which),
+            scales[which],
+        )
+        return [torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays]
+
+    network = build(settings.model, reader.encoder.vocab_size, len(reader.ngrams.buckets), len(names))
+    if network.ngram_share:
+        _fit_ngrams(network, examples, labels, train, settings)
+    return ClassifierLearner(
+        network,
+        inputs,
+        labels,
+        names,
+        train,
+        val,
+        settings.train,
+        settings.seed,
+        device,
+        number_type,
+        graph.export,  # type: ignore[arg-type]
+        {TOKENIZER: prepared / TOKENIZER, ngrams.FILE: prepared / ngrams.FILE},
+        lambda network, folder: start_from(network, folder, prepared, names),  # type: ignore[arg-type]
+        examples.tokens.counts,
+    )
+
+
+def _fit_ngrams(
+    network: TextNetwork, examples: Examples, labels: np.ndarray, train: np.ndarray, settings: Config
+) -> None:
+    weights = None
+    if settings.train.class_weights == "balanced":
+        weights = len(train) / (network.classes * np.maximum(np.bincount(labels[train], minlength=network.classes), 1))
+    table, bias = linear.fit(
+        examples.features.take(train),
+        labels[train],
+        network.features,
+        network.classes,
+        settings.model.ngram_penalty,
+        weights,
+    )
+    network.ngram_table.copy_(table)
+    network.ngram_bias.copy_(bias)
+
+
+def start_from(network: nn.Module, folder: ModelFolder, prepared: Path, names: list[str]) -> None:
+    """Take the weights of a model of this task, or of a language model its embedding and first layer.
+
+    Raises InputError for one of another vocabulary, other labels or other sizes.
+    """
+    assert isinstance(network, TextNetwork)
+    if (folder.path / TOKENIZER).read_bytes() != (prepared / TOKENIZER).read_bytes():
+        raise InputError(
+            f"train.start_from: {folder.path} has another vocabulary than the prepared data; "
+            f"prepare with prepare.tokenizer.file={folder.path / TOKENIZER}"
+        )
+    arrays = folder.weights()
+    try:
+        if folder.task == "language":
+            scale = arrays.get("embedding_scale", np.ones(1, np.float32))
+            lstm = (arrays[f"lstm0.{part}"] for part in "WRB")
+            graph.load_lstm(network, arrays["embedding"] * scale, *lstm)
+            return
+        if read_labels(folder)[0] != names:
+            raise InputError(f"train.start_from: {folder.path} has other labels than the prepared data")
+        graph.from_arrays(network, arrays)
+    except (KeyError, RuntimeError) as error:
+        raise InputError(
+            f"train.start_from: {folder.path} has other sizes than the section model; take its sizes: "
+            f"{to_data(folder.config.settings.model)}"
+        ) from error

@@ -1,0 +1,81 @@
+"""The network of a text classifier: an LSTM over tokens, pooled, beside a linear part over n-grams.
+
+Sizes in, logits out; it knows no settings. Pooled is the mean, the largest and the last of what the LSTM gives (as in
+ULMFiT: Howard & Ruder, arXiv 1801.06146, section 3.3). The linear part is fitted by itself (`linear.py`), for its loss
+has one minimum, and only mixed in: trained along with it, the LSTM would learn little, since n-grams learn so fast.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class TextNetwork(nn.Module):
+    """Tokens (T, B), their counts (B,), n-grams (B, N) filled up with 0 and their scales (B, 1) to logits."""
+
+    ngram_table: Tensor
+    ngram_bias: Tensor
+
+    def __init__(
+        self,
+        vocab_size: int,
+        features: int,
+        classes: int,
+        embedding_size: int,
+        hidden_size: int,
+        bidirectional: bool,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        ngram_share: float = 0.5,
+    ):
+        super().__init__()
+        self.vocab_size, self.features, self.classes = vocab_size, features, classes
+        self.embedding_size, self.hidden_size = embedding_size, hidden_size
+        self.directions = 2 if bidirectional else 1
+        self.dropout, self.input_dropout = dropout, input_dropout
+        self.ngram_share = ngram_share if features else 0.0
+        self.embedding = nn.Parameter(torch.randn(vocab_size, embedding_size))
+        self.lstm = nn.ModuleList(nn.LSTM(embedding_size, hidden_size) for _ in range(self.directions))
+        for lstm in self.lstm:
+            for name, weight in lstm.named_parameters():
+                if name.startswith("weight"):
+                    nn.init.orthogonal_(weight) if "hh" in name else nn.init.xavier_uniform_(weight)
+                else:
+                    nn.init.zeros_(weight)
+            forget = dict(lstm.named_parameters())["bias_ih_l0"][hidden_size : 2 * hidden_size]  # gates: i, f, g, o
+            nn.init.ones_(forget)
+        self.output = nn.Linear(3 * self.directions * hidden_size, classes)
+        self.register_buffer("ngram_table", torch.zeros(features + 1, classes))  # row 0: the filling
+        self.register_buffer("ngram_bias", torch.zeros(classes))
+
+    def forward(self, tokens: Tensor, counts: Tensor, ngrams: Tensor, scales: Tensor) -> Tensor:
+        """Logits (B, C): the LSTM's alone while training, else the mixture."""
+        logits = self.output(F.dropout(self.pooled(tokens, counts), self.dropout, self.training))
+        if self.training or not self.ngram_share:
+            return logits
+        linear = F.embedding(ngrams, self.ngram_table).sum(dim=1) * scales + self.ngram_bias
+        return self.ngram_share * linear + (1 - self.ngram_share) * logits
+
+    def pooled(self, tokens: Tensor, counts: Tensor) -> Tensor:
+        """Mean, largest and last of the LSTM's outputs, each (B, directions · H), side by side."""
+        x = F.embedding(tokens, self.embedding)  # (T, B) -> (T, B, E)
+        if self.training and self.input_dropout:
+            p = self.input_dropout
+            kept = torch.rand(*x.shape[:2], 1, device=x.device) >= p  # whole tokens
+            x = F.dropout(x * kept, p, True)
+        step = torch.arange(len(tokens), device=tokens.device)[:, None]  # (T, 1)
+        inside = (step < counts)[:, :, None]  # (T, B, 1)
+        outputs, last = [], []
+        for direction, lstm in enumerate(self.lstm):
+            place = (counts - 1 - step).clamp(min=0)[
+                :, :, None
+            ]  # of the text read from its end; the filling stays last
+            read = x if direction == 0 else x.gather(0, place.expand_as(x))
+            found, _ = lstm(read)  # (T, B, H)
+            outputs.append(found)
+            last.append(found.gather(0, (counts - 1)[None, :, None].expand(1, -1, found.shape[2]))[0])
+        # The order of steps does not matter to the mean and the largest, so nothing is turned back.
+        y = torch.cat(outputs, dim=2)  # (T, B, directions · H)
+        mean = (y * inside).sum(dim=0) / counts[:, None]
+        largest = y.masked_fill(~inside, -1e4).amax(dim=0)
+        return torch.cat([mean, largest, *last], dim=1)

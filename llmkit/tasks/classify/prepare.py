@@ -1,0 +1,165 @@
+"""Labelled texts to examples, their splits, and what is learnt from the training split.
+
+In: the section `prepare` of the config. Out, in the folder `out`:
+
+    texts.jsonl      the texts, a JSON string a line
+    labels.npy       (texts,) int32, the place in meta.json's list of labels
+    split.npy        (texts,) uint8: 0 train, 1 val, 2 test
+    tokenizer.json   trained on the training split only (Hugging Face `tokenizers` format)
+    ngrams.npy       the n-grams that are features, from the training split only (`ngrams.py`)
+    meta.json        labels, splits, sources
+
+The same files, settings and seed give the same bytes. The texts must fit into memory.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from llmkit import tokenizer as tokenizers
+from llmkit.classification import splits
+from llmkit.classification.settings import check_split
+from llmkit.errors import ConfigError, InputError
+from llmkit.reading import check_encoding, find_files, hash_files, open_file, read_documents, read_rows
+from llmkit.tasks.classify import ngrams
+from llmkit.tasks.classify.settings import Prepare
+from llmkit.tasks.classify.texts import TOKENIZER, spelt
+
+Progress = Callable[[str, int, int | None], None]
+Warn = Callable[[str], None]
+
+TEXTS = "texts.jsonl"
+ROW_ENDINGS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson")
+REPORT_TEXTS = 20_000  # between two calls of progress
+
+
+def check(settings: Prepare) -> None:
+    """Refuse, before anything is read, settings that no data can satisfy."""
+    check_encoding(settings.encoding)
+    check_split(settings.split)
+    tokenizers.check_vocab_size(settings.tokenizer.kind, settings.tokenizer.vocab_size)
+    if settings.text == settings.label:
+        raise ConfigError(f"prepare: text and label are the same column, '{settings.text}'; name two")
+    if not settings.ngrams.words and settings.ngrams.characters == 1:
+        raise ConfigError("prepare.ngrams.characters: n-grams of characters begin with 2; set it to 0 or to 2 and more")
+
+
+def inputs(settings: Prepare) -> list[dict[str, Any]]:
+    """The files that `prepare` reads, with bytes and SHA-256."""
+    given = [Path(settings.tokenizer.file)] if settings.tokenizer.file else []
+    return hash_files([*find_files(settings.files), *given])
+
+
+def prepare(
+    settings: Prepare, seed: int, out: Path, work: Path, progress: Progress, warn: Warn = lambda message: None
+) -> dict[str, Any]:
+    """Write the prepared data into the folder `out`; returns what meta.json holds. Raises ConfigError, InputError."""
+    check(settings)
+    paths = find_files(settings.files)
+    texts, labels, _ = read_examples(paths, settings, progress, warn)
+    names, numbers = splits.number_labels(labels, ", ".join(map(str, paths[:3])))
+    of = splits.split(numbers, settings.split.val, settings.split.test, seed)
+    summary = splits.write(out, names, numbers, of, settings.split)
+    with (out / TEXTS).open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(text) + "\n" for text in texts)
+    progress("learning the vocabulary", 0, 1)
+    learnt = learn([text for text, part in zip(texts, of, strict=True) if part == 0], settings, out)
+    progress("learning the vocabulary", 1, 1)
+    meta = {**summary, **learnt, "characters": sum(map(len, texts)), "sources": inputs(settings)}
+    splits.write_meta(out, meta)
+    return meta
+
+
+def fold(prepared: Path, out: Path, number: int, count: int, settings: Prepare, seed: int) -> None:
+    """The prepared folder of a fold: another split, and what is learnt from it."""
+    of = splits.copy_for_fold(prepared, out, number, count, settings.split, seed)
+    learn([text for text, part in zip(read(prepared), of, strict=True) if part == 0], settings, out)
+
+
+def learn(texts: Sequence[str], settings: Prepare, out: Path) -> dict[str, int]:
+    """Write tokenizer.json and ngrams.npy, learnt from training texts; returns their sizes."""
+    how = settings.tokenizer
+    if how.file:
+        tokenizer = tokenizers.load(Path(how.file))
+    else:
+        tokenizer = tokenizers.train(how.kind, how.vocab_size, (spelt(text, how.lowercase) for text in texts))
+    tokenizers.save(tokenizer, out / TOKENIZER)
+    wanted = settings.ngrams
+    found = ngrams.learn(texts, wanted.words, wanted.characters, wanted.at_least, wanted.at_most)
+    ngrams.save(found, out / ngrams.FILE)
+    return {"vocab_size": tokenizer.get_vocab_size(), "ngrams": len(found.buckets)}
+
+
+def read(prepared: Path) -> list[str]:
+    """The texts of a prepared folder."""
+    with (prepared / TEXTS).open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def read_examples(
+    paths: list[Path], settings: Prepare, progress: Progress, warn: Warn
+) -> tuple[list[str], list[str], list[str]]:
+    """(texts, labels, places) of files; examples without text or label are left out with a warning."""
+    texts, labels, places = [], [], []
+    dropped: list[str] = []
+    for path in paths:
+        rows = _rows(path, settings) if holds_rows(path, settings.format) else _folder_example(path, settings)
+        for place, text, label in rows:
+            if not text.strip() or not label:
+                dropped.append(place)
+                continue
+            texts.append(text)
+            labels.append(label)
+            places.append(place)
+            if len(texts) % REPORT_TEXTS == 0:
+                progress("reading texts", len(texts), None)
+    if dropped:
+        warn(f"{len(dropped):,} examples have no text or no label and are left out, the first in {dropped[0]}")
+    if not texts:
+        raise InputError(f"there is no labelled text in {', '.join(map(str, paths[:3]))}; name other files")
+    return texts, labels, places
+
+
+def holds_rows(path: Path, format: str) -> bool:
+    """Whether a file holds an example a row, by its ending where `format` is auto."""
+    name = path.name.removesuffix(".gz").removesuffix(".zip") if path.suffix in (".gz", ".zip") else path.name
+    return format in ("csv", "tsv", "jsonl") or (format == "auto" and name.endswith(ROW_ENDINGS))
+
+
+def _rows(path: Path, settings: Prepare) -> Any:
+    """(place, text, label) of each row. Raises InputError where a column is not there."""
+    format = "auto" if settings.format == "folders" else settings.format
+    with open_file(path) as file:
+        for line, row in read_rows(file, str(path), format=format, encoding=settings.encoding):
+            place = f"{path}, line {line}"
+            for key in ("text", "label"):
+                if (column := getattr(settings, key)) not in row:
+                    raise InputError(
+                        f"{place}: there is no column '{column}' (prepare.{key}); there are: {', '.join(row)}"
+                    )
+            yield place, text_of(row[settings.text], place), _label(row[settings.label], place)
+
+
+def text_of(value: Any, place: str) -> str:
+    """The text in a value; none is an empty one. Raises InputError for what is no text."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise InputError(f"{place}: the text is no text but {type(value).__name__}")
+    return value
+
+
+def _label(value: Any, place: str) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None or isinstance(value, str | int):
+        return "" if value is None else str(value).strip()
+    raise InputError(f"{place}: a label is text or a whole number, not {type(value).__name__}")
+
+
+def _folder_example(path: Path, settings: Prepare) -> Any:
+    """(place, text, label) of one file: its label is the name of its folder."""
+    with open_file(path) as file:
+        for document in read_documents(file, str(path), format="text", encoding=settings.encoding):
+            yield str(path), "".join(document), path.resolve().parent.name

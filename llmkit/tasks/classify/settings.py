@@ -1,0 +1,144 @@
+"""Settings of `task: classify`: what each section of the config may say, with defaults and units."""
+
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta, field
+
+from llmkit.classification.settings import Classifying, Predict, Share, Split
+from llmkit.compression.settings import Quantize, check_names
+from llmkit.config import Section
+from llmkit.evaluation import Evaluate
+from llmkit.training.settings import Count, Positive, Range, Tune
+
+Size = Annotated[int, Meta(ge=1, le=65_536)]
+STARTS_FROM = ("classify", "language")  # tasks whose models `train.start_from` may name
+
+
+class Tokenizer(Section):
+    """How text becomes the tokens that the LSTM reads. Trained on the training split only."""
+
+    kind: Literal["char", "byte", "word", "bpe"] = "word"
+    """char: a token per Unicode character; byte: per UTF-8 byte; word: per word; bpe: byte-level byte-pair encoding."""
+    vocab_size: Annotated[int, Meta(ge=3, le=1_000_000)] = 8000
+    """Tokens in the vocabulary, for word (the most frequent) and bpe."""
+    lowercase: bool = True
+    """Read upper-case letters as lower-case ones."""
+    file: str | None = None
+    """A tokenizer.json to take in place of training one: that of the model that train.start_from names."""
+    max_tokens: Annotated[int, Meta(ge=2, le=100_000)] = 256
+    """Tokens of a text that the LSTM reads at most: the first and the last half of them. N-grams see all of it."""
+
+
+class Ngrams(Section):
+    """The features of the linear part. Learnt from the training split only."""
+
+    words: Annotated[int, Meta(ge=0, le=5)] = 2
+    """Longest n-grams of words; 0 takes none."""
+    characters: Annotated[int, Meta(ge=0, le=8)] = 5
+    """Longest n-grams of characters, from 2 on; 0 takes none."""
+    at_least: Count = 2
+    """Training texts that must hold an n-gram for it to be a feature."""
+    at_most: Annotated[int, Meta(ge=1, le=3_000_000)] = 300_000
+    """Features, the most frequent n-grams."""
+
+
+class Prepare(Section):
+    """Labelled texts to examples."""
+
+    files: str | list[str] = ""
+    """A glob or a list of globs, relative to the working directory. CSV, TSV and JSON Lines hold an example a row; any
+    other file is one example whose label is the name of its folder. A file may be packed as .gz, tables in a .zip."""
+    format: Literal["auto", "csv", "tsv", "jsonl", "folders"] = "auto"
+    """How files are read; auto goes by their ending (.csv, .tsv/.tab, .jsonl/.ndjson), and anything else is folders."""
+    encoding: str = "utf-8"
+    """Character encoding of the files."""
+    text: str = "text"
+    """Column that holds the text."""
+    label: str = "label"
+    """Column that holds the label, of any number of classes."""
+    tokenizer: Tokenizer = Tokenizer()
+    ngrams: Ngrams = Ngrams()
+    split: Split = Split()
+
+
+class Model(Section):
+    """An LSTM over tokens and a linear part over n-grams, whose logits are mixed."""
+
+    embedding_size: Size = 96
+    """Numbers per token in the embedding."""
+    hidden_size: Size = 64
+    """Units of the LSTM in each direction."""
+    bidirectional: bool = True
+    """Read the text from its end too."""
+    dropout: Share = 0.5
+    """Dropout of what is pooled over the text."""
+    input_dropout: Share = 0.3
+    """Dropout of whole tokens and, as much again, of numbers of their embeddings."""
+    ngram_share: Annotated[float, Meta(ge=0, le=1)] = 0.7
+    """Share of the n-grams' logits in the mixture; 0 leaves them out."""
+    ngram_penalty: Positive = 1.0
+    """Pulls the weights of the n-grams towards those of naive Bayes; the more examples, the less it counts."""
+
+
+class Train(Classifying):
+    """Budget and optimizer."""
+
+    default_budget: ClassVar[tuple[str, float]] = ("epochs", 8.0)
+
+    epochs: Positive | None = None
+    """Budget in passes over the training split (8 where no budget is named)."""
+    max_minutes: Positive | None = None
+    """Budget in minutes, from the first step to the last, validation included."""
+    batch_size: Count = 64
+    """Texts in one optimizer step."""
+    learning_rate: Positive = 3e-3
+    """Peak learning rate of AdamW."""
+    weight_decay: Annotated[float, Meta(ge=0)] = 0.1
+    """Decoupled weight decay of AdamW; not of biases."""
+    patience: Annotated[int, Meta(ge=0)] = 0
+    """Stop after this many validations without a better one; 0 never stops early."""
+    number_type: Literal["auto", "float32", "bfloat16"] = "float32"
+    """Type the matrix products are computed in; auto takes bfloat16 where the processor computes in it."""
+    start_from: str | None = None
+    """A trainable model folder whose weights are the start: of this task, or a language model with the same tokenizer
+    (prepare.tokenizer.file) and sizes, which gives its embedding and its first layer (for the forward direction)."""
+
+
+def _search() -> dict[str, Range]:
+    return {
+        "train.learning_rate": Range(low=1e-3, high=1e-2, log=True),
+        "model.dropout": Range(low=0.2, high=0.7),
+        "model.input_dropout": Range(low=0.0, high=0.5),
+        "model.ngram_share": Range(low=0.4, high=0.9),
+    }
+
+
+class Generate(Predict):
+    """How labels of texts are predicted. Every key is also an option of `llmkit generate`."""
+
+    prompt: str | list[str] | None = None
+    """A text; several give several predictions; - reads standard input, a text a line."""
+    prompt_file: str | None = None
+    """File of texts: a text a line, or CSV, TSV or JSON Lines with the column that the model was trained on."""
+
+
+class Config(Section):
+    """A classifier of texts."""
+
+    task: Literal["classify"] = "classify"
+    """What is learned."""
+    run_dir: Annotated[str, Meta(min_length=1)] = "runs/default"
+    """Folder of everything this experiment writes; by default runs/<name of the config file>."""
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 1
+    """Seed of everything random."""
+    prepare: Prepare = Prepare()
+    model: Model = Model()
+    train: Train = Train()
+    tune: Tune = field(default_factory=lambda: Tune(search=_search()))
+    compress: dict[str, Quantize] = field(default_factory=lambda: {"int8": Quantize()})
+    """Named variants: the name is yours, `method` says how."""
+    generate: Generate = Generate()
+    evaluate: Evaluate = Evaluate()
+
+    def __post_init__(self) -> None:
+        check_names(self.compress)

@@ -1,0 +1,56 @@
+"""Texts to what the network reads, the same for training and for a raw text at inference: tokens and n-grams."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from llmkit import tokenizer as tokenizers
+from llmkit.tasks.classify import ngrams
+from llmkit.tasks.classify.ragged import Ragged, from_lists
+from llmkit.tasks.classify.settings import Prepare
+
+TOKENIZER = "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """N texts as read: token ids, the boundary first, and the numbers of the n-grams that they hold."""
+
+    tokens: Ragged
+    features: Ragged
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def take(self, which: np.ndarray) -> "Examples":
+        """Some of the texts, by number."""
+        return Examples(self.tokens.take(which), self.features.take(which))
+
+
+class Reader:
+    """What a prepared folder or a model folder knows of reading texts."""
+
+    def __init__(self, folder: Path, settings: Prepare):
+        """`settings`: those that the folder was made with."""
+        self.settings = settings.tokenizer
+        self.encoder = tokenizers.Encoder(tokenizers.load(folder / TOKENIZER))
+        self.ngrams = ngrams.load(folder / ngrams.FILE)
+
+    def read(self, texts: Sequence[str]) -> Examples:
+        """The texts as the network reads them."""
+        return Examples(from_lists([self.tokens(text) for text in texts]), self.ngrams.features(texts))
+
+    def tokens(self, text: str) -> np.ndarray:
+        """The ids of a text, the boundary first: of one that is too long the first and the last half."""
+        most = self.settings.max_tokens - 1
+        ids = self.encoder.encode(spelt(text, self.settings.lowercase))
+        if len(ids) > most:
+            ids = np.concatenate([ids[: most - most // 2], ids[len(ids) - most // 2 :]])
+        return np.concatenate([[self.encoder.boundary_id], ids])
+
+
+def spelt(text: str, lowercase: bool) -> str:
+    """The text as the tokenizer gets it, a space before it: so its first word is the same as in the middle."""
+    return " " + (text.lower() if lowercase else text).strip()

@@ -1,0 +1,40 @@
+"""A text classifier in use: texts in, labels and calibrated probabilities out. Never imports torch."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from llmkit.classification.use import Classifier, Feeds
+from llmkit.errors import InputError
+from llmkit.model_folder import ModelFolder
+from llmkit.tasks.classify.ragged import batches
+from llmkit.tasks.classify.texts import Examples, Reader
+
+BATCH_TEXTS = 128
+BATCH_NUMBERS = 1 << 20  # padded tokens or n-grams of a batch, at most: a text of a million characters goes alone
+
+
+def load(folder: ModelFolder, threads: int | None = None) -> Classifier:
+    """The model of a folder. Its `predict` takes texts, or one of them."""
+    reader = Reader(folder.path, folder.config.settings.prepare)
+    with_ngrams = bool(folder.config.settings.model.ngram_share) and len(reader.ngrams.buckets) > 0
+
+    def read(texts: Sequence[str]) -> Examples:
+        for number, text in enumerate(texts, 1):
+            if not isinstance(text, str):
+                raise InputError(f"text {number}: a text is needed, not {type(text).__name__}")
+        return reader.read(texts)
+
+    def feeds(examples: Examples) -> Iterator[tuple[np.ndarray, Feeds]]:
+        tokens, features = examples.tokens.counts, examples.features.counts
+        for which in batches(tokens, features, BATCH_TEXTS, BATCH_NUMBERS):
+            counts = tokens[which].astype(np.int32)
+            padded = np.ascontiguousarray(examples.tokens.padded(which).T)
+            mask = (np.arange(len(padded))[:, None] < counts).astype(np.float32)[:, :, None]
+            given = {"tokens": padded, "counts": counts, "mask": mask}
+            if with_ngrams:
+                scales = (1 / np.sqrt(np.maximum(features[which], 1)))[:, None].astype(np.float32)
+                given |= {"ngrams": examples.features.padded(which), "scales": scales}
+            yield which, given
+
+    return Classifier(folder, read, feeds, threads)

@@ -1,0 +1,70 @@
+"""The network of a table: a linear part plus an ensemble of multi-layer perceptrons that share their matrices.
+
+Sizes in, logits out; it knows no settings. Each member scales the inputs and the outputs of every shared matrix in its
+own way (BatchEnsemble: Wen et al., arXiv 2002.06715; for tables TabM: Gorishniy et al., arXiv 2410.24210, section 3.3).
+"""
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class TableNetwork(nn.Module):
+    """Numbers (B, F) and categories (B, M), which number on in one table of `table_size` rows, to logits."""
+
+    def __init__(
+        self,
+        width: int,
+        columns: int,
+        table_size: int,
+        classes: int,
+        hidden_size: int,
+        layers: int,
+        members: int,
+        embedding_size: int,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+    ):
+        """`width` is F, `columns` M."""
+        super().__init__()
+        self.width, self.columns, self.classes, self.layers = width, columns, classes, layers
+        self.members, self.embedding_size = members, embedding_size
+        self.dropout, self.input_dropout = dropout, input_dropout
+        sizes = [width + columns * embedding_size, *[hidden_size] * layers, classes] if layers else []
+        self.matrices = nn.ParameterList(nn.Parameter(torch.empty(a, b)) for a, b in itertools.pairwise(sizes))
+        self.scales_in = nn.ParameterList(nn.Parameter(torch.ones(members, a)) for a in sizes[:-1])
+        self.scales_out = nn.ParameterList(nn.Parameter(torch.ones(members, b)) for b in sizes[1:])
+        self.biases = nn.ParameterList(nn.Parameter(torch.zeros(members, b)) for b in sizes[1:])
+        self.linear = nn.Parameter(torch.zeros(width, classes)) if width else None
+        self.linear_table = nn.Parameter(torch.zeros(table_size, classes)) if columns else None
+        self.embedding = nn.Parameter(torch.randn(table_size, embedding_size)) if columns and layers else None
+        self.bias = nn.Parameter(torch.zeros(classes))
+        for matrix in self.matrices:
+            bound = matrix.shape[0] ** -0.5
+            nn.init.uniform_(matrix, -bound, bound)
+        if layers:  # the members differ from the start, by the signs of the first scales only
+            self.scales_in[0].data = torch.randint(0, 2, self.scales_in[0].shape).float() * 2 - 1
+
+    def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
+        """Logits (B, K, C) of the K members while training, else their mean (B, C)."""
+        total = self.bias.expand(len(numbers), -1)  # (B, C)
+        if self.linear is not None:
+            total = total + numbers @ self.linear
+        if self.linear_table is not None:
+            total = total + F.embedding(categories, self.linear_table).sum(dim=1)  # (B, M, C) -> (B, C)
+        if not self.layers:
+            return total[:, None] if self.training else total
+        x = numbers
+        if self.embedding is not None:
+            x = torch.cat([x, F.embedding(categories, self.embedding).flatten(1)], dim=1)  # (B, F + M·E)
+        x = x[:, None].expand(-1, self.members, -1)  # (B, K, F + M·E)
+        x = F.dropout(x, self.input_dropout, self.training)
+        last = len(self.matrices) - 1
+        for k, matrix in enumerate(self.matrices):
+            x = (x * self.scales_in[k]) @ matrix * self.scales_out[k] + self.biases[k]
+            if k < last:
+                x = F.dropout(F.relu(x), self.dropout, self.training)
+        x = x + total[:, None]  # (B, K, C)
+        return x if self.training else x.mean(dim=1)

@@ -1,0 +1,196 @@
+"""Raw files to rows of numbers and categories, with their labels, splits and what is learnt from the training split.
+
+In: the section `prepare` of the config. Out, in the folder `out`:
+
+    numbers.npy      (rows, columns) float64, NaN where missing
+    categories.npy   (rows, columns) int32, the place of the value in categories.json, -1 where missing
+    categories.json  of each column of categories every value that occurs
+    labels.npy       (rows,) int32, the place in meta.json's list of labels
+    split.npy        (rows,) uint8: 0 train, 1 val, 2 test
+    columns.json     scaling and categories, learnt from the training split (`encoding.py`)
+    meta.json        columns, labels, splits, sources
+
+The same files, settings and seed give the same bytes. The rows must fit into memory.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from llmkit.classification import splits
+from llmkit.classification.settings import check_split
+from llmkit.errors import ConfigError, InputError
+from llmkit.reading import check_encoding, find_files, hash_files, open_file, read_rows
+from llmkit.tasks.table import encoding
+from llmkit.tasks.table.columns import Rows, as_text, is_number, parse
+from llmkit.tasks.table.settings import Prepare
+
+Progress = Callable[[str, int, int | None], None]
+Warn = Callable[[str], None]
+
+REPORT_ROWS = 20_000  # between two calls of progress
+IDENTIFIER_VALUES = 50  # different ones, and more than half of the rows': the column looks like an identifier
+
+
+def check(settings: Prepare) -> None:
+    """Refuse, before anything is read, settings that no data can satisfy."""
+    check_encoding(settings.encoding)
+    check_split(settings.split)
+    if not settings.label:
+        raise ConfigError("prepare.label: say which column holds the label, e.g. prepare.label=risk")
+    named = [settings.label, *settings.numbers, *settings.categories, *settings.ignore]
+    for name in named:
+        if named.count(name) > 1:
+            raise ConfigError(
+                f"prepare: the column '{name}' is named twice; it is the label, in numbers, categories or ignore"
+            )
+
+
+def inputs(settings: Prepare) -> list[dict[str, Any]]:
+    """The files that `prepare` reads, with bytes and SHA-256."""
+    return hash_files(find_files(settings.files))
+
+
+def prepare(
+    settings: Prepare, seed: int, out: Path, work: Path, progress: Progress, warn: Warn = lambda message: None
+) -> dict[str, Any]:
+    """Write the prepared data into the folder `out`; returns what meta.json holds. Raises ConfigError, InputError."""
+    check(settings)
+    paths = find_files(settings.files)
+    rows, places = read_files(paths, settings, progress)
+    rows, places, labels = with_labels(rows, places, settings, warn)
+    names, label_numbers = splits.number_labels(labels, ", ".join(map(str, paths[:3])))
+    columns = kinds(rows, places, settings, warn)
+    parsed = parse(rows, places, *columns, settings.missing)
+    of = splits.split(label_numbers, settings.split.val, settings.split.test, seed)
+    summary = splits.write(out, names, label_numbers, of, settings.split)
+    _write_rows(parsed, columns, out)
+    learnt = encoding.learn(parsed.take(of == 0), columns, settings.scaling, settings.missing)
+    encoding.save(learnt, out / encoding.FILE)
+    meta = {
+        **summary,
+        "numbers": columns[0],
+        "categories": columns[1],
+        "inputs_of_the_network": learnt.width + len(learnt.categories),
+        "sources": hash_files(paths),
+    }
+    splits.write_meta(out, meta)
+    return meta
+
+
+def fold(prepared: Path, out: Path, number: int, count: int, settings: Prepare, seed: int) -> None:
+    """The prepared folder of a fold: another split, and what is learnt from it."""
+    of = splits.copy_for_fold(prepared, out, number, count, settings.split, seed)
+    meta = splits.read_meta(prepared)
+    learnt = encoding.learn(
+        read(prepared).take(of == 0), (meta["numbers"], meta["categories"]), settings.scaling, settings.missing
+    )
+    encoding.save(learnt, out / encoding.FILE)
+
+
+def read(prepared: Path) -> Rows:
+    """The rows of a prepared folder."""
+    values = json.loads((prepared / "categories.json").read_text(encoding="utf-8"))
+    ids = np.load(prepared / "categories.npy")
+    words = np.full(ids.shape, None, dtype=object)
+    for k, known in enumerate(values):
+        words[:, k] = np.array([*known, None], dtype=object)[ids[:, k]]  # -1 is the last one
+    return Rows(np.load(prepared / "numbers.npy"), words)
+
+
+def read_files(paths: list[Path], settings: Prepare, progress: Progress) -> tuple[list[dict[str, Any]], list[str]]:
+    """All rows of the files, and where each was found: "FILE, line N"."""
+    rows: list[dict[str, Any]] = []
+    places: list[str] = []
+    for path in paths:
+        with open_file(path) as file:
+            for line, row in read_rows(file, str(path), format=settings.format, encoding=settings.encoding):
+                rows.append(row)
+                places.append(f"{path}, line {line}")
+                if len(rows) % REPORT_ROWS == 0:
+                    progress("reading rows", len(rows), None)
+    if not rows:
+        raise InputError(f"there is no row in {', '.join(map(str, paths[:3]))}; name other files in prepare.files")
+    return rows, places
+
+
+def with_labels(
+    rows: list[dict[str, Any]], places: list[str], settings: Prepare, warn: Warn
+) -> tuple[list[dict[str, Any]], list[str], list[str]]:
+    """The rows that have a label, with their places and labels. Raises InputError where the column is not there."""
+    if not any(settings.label in row for row in rows):
+        there = ", ".join(rows[0])
+        raise InputError(f"{places[0]}: there is no column '{settings.label}' (prepare.label); there are: {there}")
+    labels = [
+        as_text(row.get(settings.label), settings.missing, place, settings.label)
+        for row, place in zip(rows, places, strict=True)
+    ]
+    kept = [number for number, label in enumerate(labels) if label is not None]
+    if len(kept) < len(rows):
+        first = next(place for place, label in zip(places, labels, strict=True) if label is None)
+        warn(f"{len(rows) - len(kept):,} rows have no label and are left out, the first in {first}")
+    return [rows[k] for k in kept], [places[k] for k in kept], [labels[k] or "" for k in kept]
+
+
+def kinds(rows: list[dict[str, Any]], places: list[str], settings: Prepare, warn: Warn) -> tuple[list[str], list[str]]:
+    """(columns of numbers, columns of categories), in the order in which they occur.
+
+    Raises InputError for a named column that is not there and for one that holds numbers and words.
+    """
+    there = list(dict.fromkeys(name for row in rows for name in row))
+    for key in ("numbers", "categories", "ignore"):
+        for name in getattr(settings, key):
+            if name not in there:
+                raise InputError(
+                    f"{places[0]}: there is no column '{name}' (prepare.{key}); there are: {', '.join(there)}"
+                )
+    numbers, categories = [], []
+    for name in there:
+        if name == settings.label or name in settings.ignore:
+            continue
+        values = [
+            as_text(row.get(name), settings.missing, place, name) for row, place in zip(rows, places, strict=True)
+        ]
+        found = [value for value in values if value is not None]
+        if not found:
+            warn(f"the column '{name}' has no value in any row and is left out")
+        elif name in settings.numbers:
+            numbers.append(name)
+        elif name in settings.categories:
+            categories.append(name)
+        elif words := [value for value in found if not is_number(value)]:
+            if len(words) < len(found) / 2:
+                first = next(place for value, place in zip(values, places, strict=True) if value == words[0])
+                raise InputError(
+                    f"{first}, column '{name}': {words[0][:40]!r} is no number, but most values are ({len(words):,} of "
+                    f"{len(found):,} are not); if it stands for a missing value, name it in prepare.missing; if these "
+                    "are codes, name the column in prepare.categories"
+                )
+            different = len(set(found))
+            if different > IDENTIFIER_VALUES and different > len(found) / 2:
+                warn(
+                    f"the column '{name}' has {different:,} different values in {len(found):,} rows: if it is an "
+                    "identifier or free text, name it in prepare.ignore"
+                )
+            categories.append(name)
+        else:
+            numbers.append(name)
+    if not numbers and not categories:
+        raise InputError(f"{places[0]}: there is no column to learn from beside '{settings.label}'")
+    return numbers, categories
+
+
+def _write_rows(rows: Rows, columns: tuple[list[str], list[str]], out: Path) -> None:
+    np.save(out / "numbers.npy", rows.numbers)
+    ids = np.full(rows.categories.shape, -1, np.int32)
+    values = []
+    for k in range(len(columns[1])):
+        known = sorted({value for value in rows.categories[:, k] if value is not None})
+        place = {value: number for number, value in enumerate(known)}
+        ids[:, k] = [place.get(value, -1) for value in rows.categories[:, k]]
+        values.append(known)
+    np.save(out / "categories.npy", ids)
+    (out / "categories.json").write_text(json.dumps(values, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,118 @@
+"""Settings of `task: table`: what each section of the config may say, with defaults and units."""
+
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta, field
+
+from llmkit.classification.settings import Classifying, Predict, Share, Split
+from llmkit.compression.settings import Quantize, check_names
+from llmkit.config import Section
+from llmkit.evaluation import Evaluate
+from llmkit.training.settings import Count, Positive, Range, Tune
+
+Size = Annotated[int, Meta(ge=1, le=65_536)]
+
+
+class Prepare(Section):
+    """Rows to arrays of numbers and categories."""
+
+    files: str | list[str] = ""
+    """A glob or a list of globs, relative to the working directory; rows of all files are read together. A file may be
+    packed as .gz or, with others, in a .zip."""
+    format: Literal["auto", "csv", "tsv", "jsonl"] = "auto"
+    """How a file is read; auto goes by its ending or, where that does not tell, by its first line."""
+    encoding: str = "utf-8"
+    """Character encoding of the files."""
+    label: str = ""
+    """Column that holds the label, of any number of classes."""
+    numbers: list[str] = []
+    """Columns of numbers. A column that is not named is one where all its values are numbers."""
+    categories: list[str] = []
+    """Columns of categories, also where they look like numbers (codes)."""
+    ignore: list[str] = []
+    """Columns to leave out, such as an identifier."""
+    missing: list[str] = field(default_factory=lambda: ["", "NA", "N/A", "NaN", "nan", "null", "?"])
+    """Values that stand for a missing one."""
+    scaling: Literal["quantile", "standard", "both"] = "both"
+    """How numbers are scaled, learnt from the training split: quantile maps them to a normal distribution, standard
+    subtracts the mean and divides by the deviation, clipped to 4 deviations; both gives the network either."""
+    split: Split = Split()
+
+
+class Model(Section):
+    """The network: a linear part plus layers shared by several members that differ in their scales."""
+
+    hidden_size: Size = 64
+    """Units per hidden layer."""
+    layers: Annotated[int, Meta(ge=0, le=8)] = 2
+    """Hidden layers; 0 leaves the linear part alone."""
+    members: Annotated[int, Meta(ge=1, le=256)] = 16
+    """Members of the ensemble inside the network (TabM: Gorishniy et al., arXiv 2410.24210): they share all matrices
+    and each has scales of its own before and after."""
+    embedding_size: Size = 8
+    """Numbers per category."""
+    dropout: Share = 0.2
+    """Dropout after each hidden layer."""
+    input_dropout: Share = 0.0
+    """Dropout of the inputs of the hidden layers, each column as a whole."""
+
+
+class Train(Classifying):
+    """Budget and optimizer."""
+
+    default_budget: ClassVar[tuple[str, float]] = ("epochs", 60.0)
+
+    epochs: Positive | None = None
+    """Budget in passes over the training split (60 where no budget is named)."""
+    max_minutes: Positive | None = None
+    """Budget in minutes, from the first step to the last, validation included."""
+    batch_size: Count = 64
+    """Rows in one optimizer step."""
+    learning_rate: Positive = 4e-3
+    """Peak learning rate of AdamW."""
+    weight_decay: Annotated[float, Meta(ge=0)] = 0.1
+    """Decoupled weight decay of AdamW; not of biases and scales."""
+    patience: Annotated[int, Meta(ge=0)] = 0
+    """Stop after this many validations without a better one; 0 never stops early."""
+    number_type: Literal["auto", "float32", "bfloat16"] = "float32"
+    """Type the matrix products are computed in; auto takes bfloat16 where the processor computes in it."""
+
+
+def _search() -> dict[str, Range]:
+    return {
+        "train.learning_rate": Range(low=1e-3, high=2e-2, log=True),
+        "train.weight_decay": Range(low=1e-2, high=1.0, log=True),
+        "model.dropout": Range(low=0.0, high=0.5),
+        "model.hidden_size": Range(choices=[32, 64, 128]),
+    }
+
+
+class Generate(Predict):
+    """How labels of rows are predicted. Every key is also an option of `llmkit generate`."""
+
+    prompt: str | list[str] | None = None
+    """A row as a JSON object; several give several predictions; - reads rows from standard input."""
+    prompt_file: str | None = None
+    """File of rows: CSV, TSV or JSON Lines, packed or not."""
+
+
+class Config(Section):
+    """A classifier of table rows."""
+
+    task: Literal["table"] = "table"
+    """What is learned."""
+    run_dir: Annotated[str, Meta(min_length=1)] = "runs/default"
+    """Folder of everything this experiment writes; by default runs/<name of the config file>."""
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 1
+    """Seed of everything random."""
+    prepare: Prepare = Prepare()
+    model: Model = Model()
+    train: Train = Train()
+    tune: Tune = field(default_factory=lambda: Tune(search=_search()))
+    compress: dict[str, Quantize] = field(default_factory=lambda: {"int8": Quantize()})
+    """Named variants: the name is yours, `method` says how."""
+    generate: Generate = Generate()
+    evaluate: Evaluate = Evaluate()
+
+    def __post_init__(self) -> None:
+        check_names(self.compress)

@@ -1,0 +1,49 @@
+"""A table classifier in use: raw rows in, labels and calibrated probabilities out. Never imports torch."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from llmkit.classification.use import Classifier, Feeds
+from llmkit.model_folder import ModelFolder
+from llmkit.tasks.table import encoding
+from llmkit.tasks.table.columns import Rows, parse
+
+BATCH_ROWS = 1024
+
+
+def load(folder: ModelFolder, threads: int | None = None) -> Classifier:
+    """The model of a folder. Its `predict` takes rows, {column: value}, or one of them."""
+    learnt = encoding.load(folder.path / encoding.FILE)
+
+    def read(rows: Sequence[dict[str, Any]]) -> Rows:
+        return read_rows(learnt, rows, [f"row {number}" for number in range(1, len(rows) + 1)])
+
+    def feeds(rows: Rows) -> Iterator[tuple[np.ndarray, Feeds]]:
+        for start in range(0, len(rows), BATCH_ROWS):
+            which = np.arange(start, min(start + BATCH_ROWS, len(rows)))
+            numbers, categories = learnt.encode(rows.take(which))
+            given = {"numbers": numbers, "categories": categories}
+            yield which, {name: array for name, array in given.items() if array.shape[1]}
+
+    return Classifier(folder, read, feeds, threads)
+
+
+def read_rows(learnt: encoding.Encoding, rows: Sequence[dict[str, Any]], places: Sequence[str]) -> Rows:
+    """Raw rows as the model takes them; `places` are for messages. Raises InputError for what does not fit."""
+    numbers, categories = ([column.name for column in part] for part in (learnt.numbers, learnt.categories))
+    return parse(rows, places, numbers, categories, learnt.missing_values)
+
+
+def unseen(learnt: encoding.Encoding, rows: Rows, places: Sequence[str]) -> list[str]:
+    """A sentence, or none, on categories that training has not seen."""
+    found = learnt.unseen(rows)
+    if not found:
+        return []
+    row, column, value = found[0]
+    others = f", and {len(found) - 1:,} more values" if len(found) > 1 else ""
+    return [
+        f"{places[row]}, column '{column}': {value[:40]!r}{others}: seldom or never seen in training, so the model "
+        "takes it as unknown"
+    ]

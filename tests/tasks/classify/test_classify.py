@@ -1,0 +1,172 @@
+"""`task: classify` through the command line: figures, predictions in every form, sources, starts, bad input."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import llmkit as package
+from llmkit import model_folder
+from llmkit.tasks.classify import prepare as task
+
+# --- what it gives ------------------------------------------------------------------------------------------
+
+
+def test_the_figures_of_the_contract_and_what_int8_keeps_of_them(text_run, llmkit):
+    rows = llmkit("evaluate", text_run.config, "--model", "model", "--model", "int8", "--json").json["models"]
+    keys = "accuracy macro_f1 roc_auc log_loss calibration_error confusion examples size_bytes examples_per_second"
+    for row in rows:
+        assert {*keys.split(), "latency_ms"} <= row.keys()
+        assert row["accuracy"] > 0.9 and row["examples"] == 32
+    assert rows[1]["size_bytes"] < rows[0]["size_bytes"]
+    assert abs(rows[0]["log_loss"] - rows[1]["log_loss"]) < 0.05
+
+
+def test_predict_from_a_program(text_run):
+    model = package.load(text_run.int8)
+    assert model.predict("A wonderful film.")["label"] == "positive"
+    found = model.predict(["a dull plot", "BRIGHT AND CLEVER", ""])
+    assert [item["label"] for item in found[:2]] == ["negative", "positive"]
+    assert 0.3 < found[2]["probability"] < 0.9
+
+
+def test_predictions_of_a_text_do_not_depend_on_those_beside_it(text_run):
+    model = package.load(text_run.model)
+    texts = ["a dull plot", "it is wonderful " * 40, "", "the film"]
+    together = [item["probability"] for item in model.predict(texts)]
+    assert together == pytest.approx([model.predict(text)["probability"] for text in texts], abs=1e-5)
+
+
+def test_predictions_as_table_csv_and_json_lines(text_run, llmkit):
+    given = ["--prompt", "A touching scene, a clever plot", "--prompt", "dull"]
+    ran = llmkit("generate", text_run.model, *given)
+    assert ran.out.splitlines()[0].split() == ["text", "label", "probability", "p(negative)", "p(positive)"]
+    rows = list(csv.DictReader(io.StringIO(llmkit("generate", text_run.model, *given, "--output", "csv").out)))
+    assert [(row["text"], row["label"]) for row in rows] == [(given[1], "positive"), ("dull", "negative")]
+    lines = [json.loads(line) for line in llmkit("generate", text_run.model, *given, "--jsonl").out.splitlines()]
+    assert [float(row["probability"]) for row in rows] == [line["probability"] for line in lines]
+
+
+def test_texts_from_a_file_and_from_standard_input(text_run, llmkit, tmp_path):
+    (tmp_path / "texts.txt").write_text("a dull plot\nwonderful\n")
+    (tmp_path / "texts.jsonl").write_text('{"text": "a dull plot"}\n{"text": "wonderful"}\n')
+    by_input = llmkit("generate", text_run.model, "--prompt", "-", "--jsonl", stdin=b"a dull plot\nwonderful\n").out
+    assert len(by_input.splitlines()) == 2
+    for name in ("texts.txt", "texts.jsonl"):
+        assert llmkit("generate", text_run.model, "--prompt-file", tmp_path / name, "--jsonl").out == by_input
+
+
+def test_it_predicts_without_torch(text_run, tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('torch is not to be imported')")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import llmkit; llmkit.load({str(text_run.model)!r})"
+    code += ".predict('a film'); assert 'onnx' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=package.__path__[0] + "/..")
+
+
+def test_a_folder_for_each_label(text_fresh, llmkit):
+    for label, word in (("good", "bright"), ("bad", "dull")):
+        folder = text_fresh.table.parent / "texts" / label
+        folder.mkdir(parents=True)
+        for number in range(20):
+            (folder / f"{number}.txt").write_text(f"A {word} film,\nnumber {number}.\n")
+    ran = llmkit("prepare", text_fresh.config, f"prepare.files={text_fresh.table.parent}/texts/*/*.txt", "--json")
+    assert ran.json["labels"] == ["bad", "good"] and ran.json["examples"] == 40
+    assert task.read(text_fresh.run_dir / "prepared")[0] == "A dull film,\nnumber 0.\n"
+
+
+def test_folds_are_in_the_result(text_fresh, llmkit):
+    assert llmkit("prepare", text_fresh.config).code == 0
+    result = llmkit("train", text_fresh.config, "train.folds=2", "train.epochs=2", "--json").json
+    assert result["mean_accuracy"] == pytest.approx(np.mean([row["accuracy"] for row in result["folds"]]))
+    assert result["mean_accuracy"] > 0.8
+
+
+# --- start_from ---------------------------------------------------------------------------------------------
+
+
+def test_it_starts_from_a_language_model_of_its_vocabulary(text_fresh, llmkit, tmp_path):
+    text = tmp_path / "plain.txt"
+    text.write_text("the film is a bright film . it is the plot , a dull plot\n" * 60)
+    language = tmp_path / "language.yaml"
+    language.write_text(
+        f"task: language\nrun_dir: {tmp_path}/language\nprepare: {{files: {text}, tokenizer: {{kind: word}}}}\n"
+        "model: {embedding_size: 8, hidden_size: 6}\ntrain: {steps: 3, batch_size: 2, sequence_length: 8}\n"
+    )
+    assert llmkit("prepare", language).code == 0
+    assert llmkit("train", language).code == 0
+    start = f"train.start_from={tmp_path}/language/model"
+    assert llmkit("prepare", text_fresh.config).code == 0
+    ran = llmkit("train", text_fresh.config, start)
+    assert ran.code == 3 and "has another vocabulary" in ran.error and "prepare.tokenizer.file=" in ran.error
+    file = f"prepare.tokenizer.file={tmp_path}/language/model/tokenizer.json"
+    assert llmkit("prepare", text_fresh.config, file).code == 0
+    ran = llmkit("train", text_fresh.config, file, start, "train.steps=1", "train.learning_rate=1e-9")
+    assert ran.code == 0, ran.err
+    mine = model_folder.read(text_fresh.model).weights()
+    theirs = model_folder.read(tmp_path / "language" / "model").weights()
+    np.testing.assert_allclose(mine["embedding"], theirs["embedding"], atol=1e-5)
+    np.testing.assert_allclose(mine["lstm.W"][0], theirs["lstm0.W"][0], atol=1e-5)
+    ran = llmkit("train", text_fresh.config, file, start, "model.hidden_size=5")
+    assert ran.code == 3 and "has other sizes than the section model" in ran.error
+
+
+# --- bad input ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "override", "code", "message"),
+    [
+        ("text,label\n" + "a film,good\n" * 20, "", 3, "all 20 examples have the label 'good'"),
+        ("text,label\na,x\nb,y\n", "prepare.text=review", 3, "line 2: there is no column 'review' (prepare.text)"),
+        ("text,label\na,x\nb,y\n", "prepare.label=class", 3, "line 2: there is no column 'class' (prepare.label)"),
+        ("text,label\na,x\nb,y\n", "prepare.label=text", 2, "text and label are the same column"),
+        ("text,label\na,x\nb,y\n", "", 3, "the val split is empty: 2 examples are too few"),
+        ("text,label\n,x\n ,y\n", "", 3, "there is no labelled text in"),
+    ],
+)
+def test_texts_that_cannot_be_learnt(text_fresh, llmkit, text, override, code, message):
+    text_fresh.table.write_text(text)
+    ran = llmkit("prepare", text_fresh.config, *([override] if override else []))
+    assert (ran.code, message in ran.error) == (code, True), ran.error
+
+
+def test_empty_texts_are_left_out_of_training_with_a_warning(text_fresh, llmkit):
+    text_fresh.table.write_text(text_fresh.table.read_text() + "  ,positive\nfine,\n")
+    ran = llmkit("prepare", text_fresh.config, "--json")
+    assert ran.json["examples"] == 160
+    assert "warning: 2 examples have no text or no label and are left out, the first in" in ran.err
+
+
+def test_an_empty_text_and_one_of_a_million_characters_are_predicted(text_run, llmkit):
+    ran = llmkit("generate", text_run.model, "--prompt", "", "--jsonl")
+    assert ran.code == 0 and "warning: 1 of 1 texts are empty" in ran.err
+    long = ("a wonderful film " * 60_000)[:1_000_000]
+    ran = llmkit("generate", text_run.model, "--prompt", "-", stdin=long.encode())
+    assert ran.code == 0 and "positive" in ran.out and len(ran.out) < 1000
+    one_word = llmkit("generate", text_run.model, "--prompt", "-", "--jsonl", stdin=b"x" * 1_000_000)
+    assert one_word.code == 0
+
+
+def test_no_texts_and_a_label_never_seen(text_run, llmkit, tmp_path):
+    ran = llmkit("generate", text_run.model)
+    assert ran.code == 2 and "there are no texts to classify; give --prompt TEXT" in ran.error
+    ran = llmkit("generate", text_run.model, "--prompt", "-", stdin=b"")
+    assert ran.code == 3 and "standard input holds no texts" in ran.error
+    other = tmp_path / "other.csv"
+    other.write_text("text,label\na film,positive\na film,mixed\n")
+    ran = llmkit("evaluate", text_run.model, "--on", other)
+    assert ran.code == 3 and "other.csv, line 3: the label 'mixed' was never seen in training" in ran.error
+    other.write_text("review\na film\n")
+    ran = llmkit("generate", text_run.model, "--prompt-file", other)
+    assert ran.code == 3 and "line 2: there is no column 'text', which the model reads" in ran.error
+
+
+def test_training_that_diverges_says_what_to_change(text_fresh, llmkit):
+    assert llmkit("prepare", text_fresh.config).code == 0
+    ran = llmkit("train", text_fresh.config, "train.learning_rate=1e30", "train.warmup_steps=0")
+    assert ran.code == 2 and "training diverged" in ran.error
+    assert not text_fresh.model.exists()
