@@ -32,9 +32,9 @@ from llmkit import artifacts, config as configs, model_folder
 from llmkit.console import Console
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import make_learner, train
-from llmkit.tasks.language import dynamic, mixing
+from llmkit.tasks.language import dynamic, mixing, optimizers
 from llmkit.tasks.language.batches import Window
-from llmkit.tasks.language.learn import optimizers, scored_windows
+from llmkit.tasks.language.learn import scored_windows
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.training import devices
 from llmkit.training.muon import Muon
@@ -89,7 +89,7 @@ def trained(seconds: int, text: Path) -> dict[str, Any]:
     network = dynamic.load(folder, vocab_size)
     validations = len((folder.path / "metrics.jsonl").read_text().splitlines())
     flops = network.flops_per_token * (3 * result["tokens"] + validations * len(tokens))
-    [muon] = [o for o in optimizers(network, config.settings.train, torch.float32) if isinstance(o, Muon)]
+    [muon] = [o for o in optimizers.of(network, config.settings.train, torch.float32) if isinstance(o, Muon)]
     mixture = mixing.load(folder.path)
     assert mixture is not None
     figures: dict[str, Any] = {

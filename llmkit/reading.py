@@ -298,6 +298,8 @@ def _find_column(header: list[str], name: str, field: str | None) -> int:
         raise ConfigError(f"prepare.field: say which column of {name} holds the text: {', '.join(header)}")
     if field not in header:
         raise InputError(f"{name}, line 1: there is no column '{field}' (prepare.field); it has: {', '.join(header)}")
+    if header.count(field) > 1:
+        raise InputError(f"{name}, line 1: two columns are called '{field}'; give each a name of its own")
     return header.index(field)
 
 
@@ -325,4 +327,17 @@ def _json_rows(pieces: Iterable[str], name: str) -> Iterator[tuple[int, dict[str
             raise InputError(f"{name}, line {number}: no valid JSON ({error}); one object a line is needed") from error
         if not isinstance(row, dict):
             raise InputError(f"{name}, line {number}: a JSON object is needed, found {type(row).__name__}")
+        if "\\u" in line and not _is_text(json.dumps(row, ensure_ascii=False)):
+            raise InputError(
+                f"{name}, line {number}: half of a surrogate pair (\\ud800 to \\udfff) is no character; write the "
+                "row again"
+            )
         yield number, row
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

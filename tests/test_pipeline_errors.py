@@ -567,10 +567,12 @@ def test_an_interrupted_run_of_other_settings_is_neither_continued_nor_dropped(l
     not_trained(tiny_copy)
     signalled(signal.SIGINT, at=2)
     assert llmkit("train", tiny_copy.config).code == 130
-    ran = llmkit("train", tiny_copy.config, "train.learning_rate=0.5")
-    assert ran.code == 3
-    assert "train.learning_rate: 0.01 → 0.5" in ran.error
-    assert "--fresh" in ran.error
+    for more in (["--dry-run"], []):
+        ran = llmkit("train", tiny_copy.config, "train.learning_rate=0.5", *more)
+        assert ran.code == 3
+        assert "train.learning_rate: 0.01 → 0.5" in ran.error
+        assert "--fresh" in ran.error
+    assert llmkit("train", tiny_copy.config, "train.learning_rate=0.5", "--dry-run", "--fresh").code == 0
     assert "going on from step 2 " in llmkit("train", tiny_copy.config).err
     assert llmkit("train", tiny_copy.config, "train.learning_rate=0.5", "--json").json["steps"] == 5
 
@@ -1014,8 +1016,10 @@ def test_other_files_are_read_with_the_field_named_now(llmkit, tiny_copy, tmp_pa
     assert ran.json["tokens"] == len("the quick brown fox")
 
 
-def test_a_dry_run_says_that_an_interrupted_run_goes_on(llmkit, tiny_copy):
-    folder = tiny_copy.run_dir / "work" / "train" / "checkpoint-00000003"
-    folder.mkdir(parents=True)
-    ran = llmkit("train", tiny_copy.config, "train.steps=9", "--dry-run", "--json")
+def test_a_dry_run_says_that_an_interrupted_run_goes_on(llmkit, tiny_copy, monkeypatch, signalled):
+    not_trained(tiny_copy)
+    with monkeypatch.context():
+        signalled(signal.SIGTERM, at=3)
+        assert llmkit("train", tiny_copy.config).code == 130
+    ran = llmkit("train", tiny_copy.config, "--dry-run", "--json")
     assert ran.json["goes_on_from_step"] == 3

@@ -187,6 +187,8 @@ def test_format_overrides_the_ending(tmp_path):
             InputError,
             r"a\.csv, line 1: there is no column 'text' .* it has: id, body",
         ),
+        ("a.csv", "id,text,text\n1,x,y\n", InputError, r"a\.csv, line 1: two columns are called 'text'"),
+        ("a.jsonl", '{"text": "\\ud800"}\n', InputError, r"a\.jsonl, line 1: half of a surrogate pair"),
         ("a.csv", "id,text\n1,x\n2\n", InputError, r"a\.csv, line 3: 1 columns where the header has 2"),
         ("a.csv", "id,text\n1,a,b\n", InputError, r"a\.csv, line 2: 3 columns"),
         ("a.csv", 'id,text\n1,"x\n2,y\n', InputError, r"a\.csv, line 3: unexpected end of data"),

@@ -79,6 +79,8 @@ def train(
     folds = getattr(config.settings.train, "folds", None)
     if folds and processes.count > 1:
         raise ConfigError("train.folds: the folds are trained by one process; start it without torchrun")
+    checkpoints = work / "train"
+    begins_anew = fresh or bool(found and why and _made(found, checkpoint.ended(checkpoints)))
     if dry_run:
         if processes.count > 1:
             ui.warn(f"--dry-run measures one process with the whole batch, not {processes.count} with their parts")
@@ -87,14 +89,15 @@ def train(
             "folder": str(place),
             "dry_run": True,
             "would_run": why or ["--fresh" if fresh else "--force"],
-            "goes_on_from_step": 0 if fresh else checkpoint.newest_step(work / "train"),
+            "goes_on_from_step": 0
+            if begins_anew
+            else _goes_on_from(config, prepared, checkpoints, device, ui, processes),
             **probe(config, prepared, device, ui),
             **({"folds": folds} if folds else {}),
         }
     ui.detail(f"making {place}: {'; '.join(why) or '--force or --fresh'}")
     with artifacts.lock(config.run_dir, config.command("train")):
-        checkpoints = work / "train"
-        if fresh or (found and why and _made(found, checkpoint.ended(checkpoints))):
+        if begins_anew:
             checkpoint.drop(checkpoints)
             shutil.rmtree(work / "folds", ignore_errors=True)
         if config.settings.train.tensorboard:
@@ -189,7 +192,6 @@ def run(
     processes: Processes = ALONE,
 ) -> tuple[Any, Any]:
     """The training alone, all that a trial of the search needs: the learner and its `training.loop.Outcome`."""
-    import torch
 
     from llmkit.training import devices, loop, tensorboard
 
@@ -200,17 +202,7 @@ def run(
     if processes.count > 1:
         learner.distribute(processes)
         processes.seed_apart(config.settings.seed)
-    fingerprint = model_settings(config) | {
-        "seed": config.settings.seed,
-        "prepared": prepared.hash,
-        "device": chosen.type,
-        "number_type": str(number_type),
-        "torch": torch.__version__,
-    }
-    if start := start_folder(config):
-        fingerprint["start_from"] = start.artifact.hash
-    if processes.count > 1:
-        fingerprint["processes"] = processes.count
+    fingerprint = _fingerprint(config, prepared, chosen, number_type, processes)
     memory = devices.explained_memory(settings.batch_size, to_data(config.settings.model))
     recorded = settings.tensorboard and processes.leads
     curves = tensorboard.recording(recorded, checkpoints / "tensorboard", learner.unit, ui.training)
@@ -218,6 +210,38 @@ def run(
         outcome = loop.run(learner, settings, checkpoints, fingerprint, report, ui.warn, prune, processes)
     ui.close()
     return learner, outcome
+
+
+def _fingerprint(
+    config: Config, prepared: artifacts.Artifact, device: Any, number_type: Any, processes: Processes
+) -> dict[str, Any]:
+    """What must be the same for a checkpoint to be continued."""
+    import torch
+
+    fingerprint = model_settings(config) | {
+        "seed": config.settings.seed,
+        "prepared": prepared.hash,
+        "device": device.type,
+        "number_type": str(number_type),
+        "torch": torch.__version__,
+    }
+    if start := start_folder(config):
+        fingerprint["start_from"] = start.artifact.hash
+    if processes.count > 1:
+        fingerprint["processes"] = processes.count
+    return fingerprint
+
+
+def _goes_on_from(
+    config: Config, prepared: artifacts.Artifact, checkpoints: Path, device: str, ui: Console, processes: Processes
+) -> int:
+    """The step of the checkpoint that a training goes on from, 0 for none. Raises InputError as the training would."""
+    from llmkit.training import checkpoint, devices
+
+    chosen = devices.choose(device)
+    number_type = devices.number_type(config.settings.train.number_type, chosen)
+    found = checkpoint.newest(checkpoints, _fingerprint(config, prepared, chosen, number_type, processes), ui.warn)
+    return found.step if found else 0
 
 
 def make_learner(config: Config, prepared: artifacts.Artifact, device: Any, number_type: Any, ui: Console) -> Any:

@@ -301,8 +301,8 @@ def validation_interval(settings: Training, learner: Learner) -> int:
 def _diverged(step: int, loss: float, settings: Training) -> str:
     return (
         f"training diverged: the loss of step {step} is {loss}; lower train.learning_rate "
-        f"(now {settings.learning_rate:g}) or train.gradient_clip (now {settings.gradient_clip:g}), then start "
-        "again with --fresh"
+        f"(now {settings.learning_rate:g}), train.gradient_clip (now {settings.gradient_clip:g}) or train.weight_decay "
+        f"(now {settings.weight_decay:g}), then start again with --fresh"
     )
 
 

@@ -22,7 +22,8 @@ class Muon(torch.optim.Optimizer):
     """For matrices (blocks * n, m), each block of n rows a matrix of its own, all in the order of the gates.
 
     `lr` and `weight_decay` (decoupled: lr * weight_decay of a weight is taken off a step) mean what they do for AdamW.
-    `number_type` is the type in which the steps are made orthogonal; the rest is done in the weights' own.
+    Steps are `scale` times as long as `lr` says, the decay is not. Steps are made orthogonal in `number_type`; the rest
+    is done in the weights' own type.
     """
 
     def __init__(
@@ -32,9 +33,10 @@ class Muon(torch.optim.Optimizer):
         momentum: float = 0.95,
         weight_decay: float = 0.0,
         blocks: int = 1,
+        scale: float = 1.0,
         number_type: torch.dtype = torch.float32,
     ):
-        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "blocks": blocks}
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "blocks": blocks, "scale": scale}
         super().__init__(matrices, defaults)
         self.number_type = number_type
 
@@ -62,7 +64,7 @@ class Muon(torch.optim.Optimizer):
                 ahead = weight.grad.lerp(mean, group["momentum"])  # Nesterov's momentum
                 blocks = ahead.view(group["blocks"], -1, weight.shape[1])  # (4H, m) -> (4, H, m)
                 direction = orthogonalized(blocks.to(self.number_type)).to(weight.dtype)
-                size = group["lr"] * ADAM_RMS * max(blocks.shape[1:]) ** 0.5
+                size = group["scale"] * group["lr"] * ADAM_RMS * max(blocks.shape[1:]) ** 0.5
                 weight.mul_(1 - group["lr"] * group["weight_decay"])
                 weight.add_(direction.reshape(weight.shape), alpha=-size)
 

@@ -26,14 +26,14 @@ class Training(Section):
     """Budget in passes over the training split."""
     batch_size: Count = 32
     """Sequences (or examples) in one optimizer step."""
-    learning_rate: Positive = 8e-3
+    learning_rate: Annotated[float, Meta(gt=0, le=1e30)] = 8e-3
     """Peak learning rate of the optimizers (language: Muon for the LSTM's weights, AdamW for the others)."""
     warmup_steps: Annotated[int, Meta(ge=0)] = 50
     """Steps over which the learning rate rises from 0 to its peak (a tenth of the budget at most); then it falls along
     a half cosine."""
     final_learning_rate: Annotated[float, Meta(ge=0, le=1)] = 0.01
     """Learning rate at the end of the budget, as a share of the peak."""
-    weight_decay: Annotated[float, Meta(ge=0)] = 0.01
+    weight_decay: Annotated[float, Meta(ge=0, le=1e30)] = 0.01
     """Decoupled weight decay: learning rate times this share of a weight is taken off at each step."""
     gradient_clip: Positive = 1.0
     """Largest norm of the gradient; longer ones are scaled down to it."""

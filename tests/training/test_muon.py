@@ -57,6 +57,16 @@ def test_a_step_is_as_long_as_one_of_adamw():
     assert weight.detach().square().mean().sqrt().item() == pytest.approx(ADAM_RMS * 0.01, rel=0.2)
 
 
+def test_scale_makes_steps_longer_and_leaves_decay():
+    weight = torch.nn.Parameter(torch.ones(6, 6))
+    other = torch.nn.Parameter(torch.ones(6, 6))
+    for each in (weight, other):
+        each.grad = torch.randn(6, 6, generator=torch.Generator().manual_seed(1))
+    Muon([weight], 0.1, weight_decay=0.5).step()
+    Muon([other], 0.1, weight_decay=0.5, scale=2.0).step()
+    assert torch.allclose(other - 0.95, 2 * (weight - 0.95), atol=1e-6)
+
+
 @pytest.mark.parametrize("shape", [(32, 24), (48, 8)])  # blocks wider and narrower than they are long
 def test_flops_are_those_of_the_products_that_are_run(shape):
     weight = torch.nn.Parameter(torch.zeros(shape))

@@ -35,12 +35,9 @@ class Dropouts(NamedTuple):
     recurrent_dropout: float
 
 
-def chosen(model: Model, train: Train, tokens: int, flops_per_token: float, kind: str) -> Dropouts:
-    """The dropouts: as the settings say, else by the passes that the budget makes over the training split of `tokens`.
-
-    `flops_per_token`: of a training step. `kind`: a key of NOMINAL_SPEED.
-    """
-    usual = for_passes(expected_passes(train, tokens, flops_per_token, NOMINAL_SPEED[kind]))
+def chosen(model: Model, passes: float) -> Dropouts:
+    """The dropouts: as the settings say, else by the passes over the training split that the budget makes."""
+    usual = for_passes(passes)
     given = (model.dropout, model.input_dropout, model.recurrent_dropout)
     return Dropouts(*(by_passes if own is None else own for own, by_passes in zip(given, usual, strict=True)))
 

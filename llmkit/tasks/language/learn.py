@@ -17,17 +17,15 @@ from torch.nn import functional as F
 from llmkit.config import to_data
 from llmkit.errors import ConfigError, InputError
 from llmkit.model_folder import ModelFolder
-from llmkit.tasks.language import baseline, dropout, graph, mixing
+from llmkit.tasks.language import baseline, dropout, graph, mixing, optimizers
 from llmkit.tasks.language.batches import TrainingStreams, Window, scoring_windows
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.prepare import read_meta
 from llmkit.tasks.language.settings import Config, Model, Train
 from llmkit.training import distributed
 from llmkit.training.distributed import ALONE, Processes
-from llmkit.training.muon import Muon
 
 TIE_FROM = 1000  # tokens in the vocabulary from which the embedding is a real share of the weights
-GATES = 4  # matrices in each of an LSTM layer's two
 VALIDATION_STREAMS, VALIDATION_LENGTH = 16, 256
 MAX_LOGITS = 1 << 25  # numbers in one window's logits (128 MiB)
 
@@ -70,13 +68,14 @@ class LanguageLearner:
         device: torch.device,
         number_type: torch.dtype,
         tokenizer: Path,
+        expected_steps: float = optimizers.LONG,
     ):
         self.tokenizer, self.settings = tokenizer, settings
         self.network, self.val, self.device, self.number_type = network.to(device), val, device, number_type
         self.streams = TrainingStreams(
             train, settings.batch_size, settings.sequence_length, boundary_id, seed, settings.state_resets
         )
-        self.optimizers = optimizers(network, settings, number_type)
+        self.optimizers = optimizers.of(network, settings, number_type, expected_steps)
         self.gradient_clip = settings.gradient_clip
         self.carried = network.initial_state(settings.batch_size)
         self.processes, self.mine = ALONE, slice(None)  # the streams of this process
@@ -208,17 +207,6 @@ class LanguageLearner:
             yield window, logits.float().cpu().numpy()
 
 
-def optimizers(network: LanguageModel, settings: Train, number_type: torch.dtype) -> list[torch.optim.Optimizer]:
-    """As `train.optimizer` says: AdamW for all, or Muon for the weights of the gates and AdamW for the others."""
-    gates = [*network.weight_ih, *network.weight_hh] if settings.optimizer == "muon" else []
-    others = [weight for weight in network.parameters() if all(weight is not gate for gate in gates)]
-    rate, decay = settings.learning_rate, settings.weight_decay
-    adamw = torch.optim.AdamW(others, rate, betas=(0.9, 0.99), weight_decay=decay, fused=True)
-    if not gates:
-        return [adamw]
-    return [adamw, Muon(gates, rate, weight_decay=decay, blocks=GATES, number_type=number_type)]
-
-
 def score(
     network: LanguageModel,
     tokens: np.ndarray,
@@ -275,8 +263,9 @@ def learner(
     train, val = (np.load(prepared / f"{name}.npy", mmap_mode="r") for name in ("train", "val"))
     train_settings = fit_to_data(settings.train, len(train), warn)
     network = build(settings.model, meta["vocab_size"])
-    kind = f"{device.type} {str(number_type).removeprefix('torch.')}"
-    chosen = dropout.chosen(settings.model, train_settings, len(train), 3 * network.flops_per_token, kind)
+    speed = dropout.NOMINAL_SPEED[f"{device.type} {str(number_type).removeprefix('torch.')}"]
+    passes = dropout.expected_passes(train_settings, len(train), 3 * network.flops_per_token, speed)
+    chosen = dropout.chosen(settings.model, passes)
     network.dropout, network.input_dropout, network.recurrent_dropout = chosen
     return LanguageLearner(
         network,
@@ -288,6 +277,7 @@ def learner(
         device,
         number_type,
         prepared / "tokenizer.json",
+        passes * len(train) / (train_settings.batch_size * train_settings.sequence_length),
     )
 
 

@@ -70,7 +70,8 @@ class Model(Section):
     """LSTM layers."""
     dropout: Dropout | None = None
     """Dropout between layers and before the output, one mask for all time steps. By default as much as a text needs
-    that is read so often: 0 for less than one pass, 0.15 for 6 passes over the training split, 0.25 for 20."""
+    that is read so often: 0.15 for 6 passes over the training split, 0.25 for 20 or more, in proportion between and
+    below. The passes of a budget in minutes are reckoned with a usual speed, not timed."""
     input_dropout: Dropout | None = None
     """Dropout of the embedded inputs, one mask for all time steps; by default likewise, 0.05 at most."""
     recurrent_dropout: Dropout | None = None
@@ -86,7 +87,8 @@ class Train(Training):
     """Tokens per window of back-propagation; each window's own length varies by a fifth around it."""
     optimizer: Literal["muon", "adamw"] = "muon"
     """muon: momentum whose steps are made orthogonal for the weights of the LSTM's gates, AdamW for the others; adamw:
-    AdamW for all."""
+    AdamW for all. Where a small vocabulary leaves the embedding untied, Muon's steps are longer in a training of less
+    than 3,000 steps, twice as long in one of 300."""
     state_resets: Share = 0.02
     """Share of windows that a stream enters with a zero state, not the carried one: the model learns to start cold."""
     ngram: bool = False
