@@ -47,7 +47,8 @@ def build(model: Model, vocab_size: int) -> LanguageModel:
 def usual_embedding_size(vocab_size: int) -> int:
     """8 times the cube root of the vocabulary's size, in steps of 16: 32 for 65 tokens, 160 for 8,000.
 
-    For characters 32 are as good as 128 and leave the time to the recurrent weights (a row of benchmarks/ablations.py).
+    For characters 128 are a little better than 32 in as many steps, each of which takes a quarter longer
+    (benchmarks/ablations.md).
     """
     return max(16, 16 * round(vocab_size ** (1 / 3) / 2))
 
