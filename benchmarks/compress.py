@@ -2,9 +2,9 @@
 
     python benchmarks/compress.py --text FILE [--minutes 10] [--only "sparse 80 %"] [--again] [--json]
 
-The parent has 512 hidden units and is trained for --minutes; what is fine-tuned gets half of that, so the row
-"trained on" is the parent after as many more minutes. 5 % of the text are for validation, on which every choice is
-made, and the last 5 % for the figures:
+The parent has 512 hidden units and is trained for --minutes; what is fine-tuned gets 0.3 of that, so the row
+"trained on" is the parent after as many more minutes; students get half of it, with a teacher or alone. 5 % of the
+text are for validation, on which every choice is made, and the last 5 % for the figures:
 
     size, smaller    of the model folder, and how many times smaller than the parent's
     loss, change     nats per character, state carried, and how much more than the parent's
@@ -38,6 +38,7 @@ from llmkit.tasks.language.evaluate import speed
 from llmkit.tasks.language.settings import Quantize
 
 HIDDEN, SEEDS, ROUNDS = 512, (1, 2, 3), 3
+FINE_TUNING, STUDENT = 0.3, 0.5  # of the parent's minutes
 GENTLE = 2e-3  # learning rate of what goes on from the parent: a quarter of the default
 BUDGET_MB, BUDGET_PERCENT = 0.45, 2.0
 SPLIT = {"val": 0.05, "test": 0.05}
@@ -69,7 +70,7 @@ class Bench:
     """The run directories of a scale, and the parent."""
 
     def __init__(self, text: Path, minutes: float):
-        self.text, self.minutes, self.more = text, minutes, minutes / 2
+        self.text, self.minutes, self.more = text, minutes, FINE_TUNING * minutes
         self.folder = Path(f"runs/benchmarks/compress-{minutes:g}")
         self.ui = Console()
 
@@ -134,7 +135,7 @@ class Bench:
 
     def alone(self, seed: int = 1) -> ModelFolder:
         """A model of a quarter of the parameters, without a teacher."""
-        return self.trained(f"quarter-{seed}", self.minutes, self.quarter(), seed)
+        return self.trained(f"quarter-{seed}", STUDENT * self.minutes, self.quarter(), seed)
 
     def measured(self, folder: ModelFolder, minutes: float) -> dict[str, Any]:
         """The figures of a row."""
@@ -163,7 +164,7 @@ def loss_of(folder: ModelFolder, prepared: Path) -> float:
 
 def rows_of(bench: Bench) -> dict[str, Any]:
     """{row: what makes it, returning its figures}; a row that another needs is made with it."""
-    minutes, more = bench.minutes, bench.more
+    minutes, more, student = bench.minutes, bench.more, STUDENT * bench.minutes
 
     def row(make: Any, spent: float) -> Any:
         return lambda: bench.measured(make(), spent)
@@ -205,16 +206,16 @@ def rows_of(bench: Bench) -> dict[str, Any]:
         "half, from scratch": row(lambda: bench.trained("half", minutes + more, HIDDEN // 2), minutes + more),
         "quarter, taught": lambda: bench.measured(
             bench.compressed(
-                "quarter", {"method": "distil", "model": {"hidden_size": bench.quarter()}, "max_minutes": minutes}
+                "quarter", {"method": "distil", "model": {"hidden_size": bench.quarter()}, "max_minutes": student}
             ),
-            minutes,
+            student,
         ),
-        "quarter, alone": row(bench.alone, minutes),
+        "quarter, alone": row(bench.alone, student),
         "best of the soup": best(bench.trained_on, more),
         "soup": lambda: bench.measured(
             bench.compressed("soup", {"method": "fuse", "members": members(bench.trained_on)}), len(SEEDS) * more
         ),
-        "best of three": best(bench.alone, minutes),
+        "best of three": best(bench.alone, student),
         "student of three": lambda: bench.measured(
             bench.compressed(
                 "three",
@@ -223,10 +224,10 @@ def rows_of(bench: Bench) -> dict[str, Any]:
                     "how": "distil",
                     "members": members(bench.alone),
                     "model": {"hidden_size": bench.quarter()},
-                    "max_minutes": minutes,
+                    "max_minutes": student,
                 },
             ),
-            (len(SEEDS) + 1) * minutes,
+            (len(SEEDS) + 1) * student,
         ),
         "chain": variant("chain", {"method": "chain", "steps": [sparse, int8]}, more),
         "budget": searched,

@@ -1,8 +1,9 @@
 """Limits in place of methods: which compression gives the best model within them, found out on this machine.
 
 In three rounds. Every plan (units removed, weights pruned, bits) is carried out without fine-tuning, which takes
-seconds and tells size and speed, both of which stay. Of those that fit, the most promising are fine-tuned, each for a
-fixed share of the time. Of all that was measured the best that fits is taken.
+seconds and tells size and speed, both of which stay. Of those that fit, the most promising of different kinds are
+fine-tuned a little, for what a plan costs by itself says little of what it costs after learning; the best of them is
+fine-tuned for the rest of the time. Of all that was measured the best that fits is taken.
 
 Writes WORK/candidates.json, .md and, where matplotlib is installed, .png, whether something fits or not.
 """
@@ -22,9 +23,11 @@ from llmkit.errors import Diverged, InputError, RequirementError
 UNITS = (0.0, 0.25, 0.5)  # shares of the hidden units that go
 SPARSITIES = (0.0, 0.5, 0.7, 0.8, 0.9)
 FIRST_SHARE = 0.25  # of the time, at most, for the plans without fine-tuning
-FINALISTS, FINALIST_SHARE = 2, 0.33  # that are fine-tuned, and the share of the time that each gets
-# Of what a plan costs without fine-tuning, a twentieth is expected to stay: only to put the plans in an order.
-STAYS = 1 / 20
+TRIALS, TRIAL_SHARE = 4, 0.06  # plans that are fine-tuned a little, and the share of the time that each gets
+LAST_SHARE = 0.92  # of the time, when the last fine-tuning ends: rounding and measuring come after
+# What a plan costs is expected to become so many times less, from no fine-tuning to all of it and from a trial to all
+# of it: only to put the plans in an order where the loss alone is limited.
+FROM_NONE, FROM_TRIAL = 20, 2
 Row = dict[str, Any]
 
 
@@ -44,6 +47,11 @@ class Plan:
         pruned = f"without {' and '.join(parts)}" if parts else ""
         return ", ".join(filter(None, [pruned, f"{self.quantize.bits} bits" if self.quantize else ""]))
 
+    @property
+    def learns(self) -> bool:
+        """Whether fine-tuning makes it better: rounding alone needs none."""
+        return bool(self.units or self.sparsity)
+
     def variant(self, minutes: float | None) -> Chain:
         """Its settings, with so many minutes of fine-tuning, or none."""
         shares = [("structured", self.units), ("unstructured", self.sparsity)]
@@ -58,7 +66,12 @@ def plans(task: str) -> list[Plan]:
     quantize = tasks.module(task, "settings").Quantize
     roundings = [quantize(bits=bits) for bits in sorted(get_args(config.field_type(quantize, "bits")), reverse=True)]
     units = UNITS if hasattr(tasks.module(task, "compress"), "without_units") else (0.0,)
-    return [Plan(share, sparsity, rounding) for rounding in roundings for share in units for sparsity in SPARSITIES]
+    return [
+        Plan(share, sparsity, rounding)
+        for share in units
+        for rounding in roundings
+        for sparsity in (SPARSITIES if rounding.bits == 8 else (0.0,))  # packed weights of 4 bits are not stored sparse
+    ]
 
 
 def search(variant: Budget, model: Model, job: Job) -> Model:
@@ -87,10 +100,16 @@ def search(variant: Budget, model: Model, job: Job) -> Model:
             job.ui.warn(f"no time to try all plans; the rest come after: {rows[-1]['name']}")
             break
         attempt(plan, None)
-    finalists = [tried[row["name"]] for row in promising(rows[1:], limits, unit)]
-    for plan in [plan for plan in finalists if plan.units or plan.sparsity][:FINALISTS]:
-        if time.monotonic() - start < (1 - FINALIST_SHARE) * seconds:
-            attempt(plan, FINALIST_SHARE * variant.max_minutes)
+    learning = [row for row in rows[1:] if tried[row["name"]].learns]
+    if not smallest_wanted(limits) and any(row["fits"] for row in rows if row not in learning):
+        learning = []  # rounding alone fits, and costs less loss than anything that removes weights
+    for row in one_of_a_kind(promising(learning, limits, unit, FROM_NONE), tried)[:TRIALS]:
+        attempt(tried[row["name"]], TRIAL_SHARE * variant.max_minutes)
+    trials = [row for row in rows if row.get("fine_tuning_minutes")]
+    minutes = (LAST_SHARE * seconds - (time.monotonic() - start)) / 60
+    for row in promising(trials, limits, unit, FROM_TRIAL)[:1]:
+        if minutes > row["fine_tuning_minutes"]:
+            attempt(tried[row["name"]], minutes)
     mark(rows, limits, unit)
     _report(rows, job)
     if best is None:
@@ -162,27 +181,41 @@ def misses(row: Row, limits: dict[str, float], unit: str) -> dict[str, float]:
     return {limit: value for limit, value in values.items() if value > limits[limit]}
 
 
-def promising(rows: list[Row], limits: dict[str, float], unit: str) -> list[Row]:
-    """The rows without fine-tuning that are worth it, in their order: those that fit but for the loss.
+def promising(rows: list[Row], limits: dict[str, float], unit: str, times_less: float) -> list[Row]:
+    """The rows that are worth (more) fine-tuning, in their order: those that fit but for the loss.
 
-    In the order of their loss; where only the loss is limited, in that of their size, without those that it would cost
-    too much.
+    In the order of their loss; where only the loss is limited, in that of their size, without those whose loss would
+    not fit if fine-tuning made the increase so many times less.
     """
     hard = {limit: value for limit, value in limits.items() if limit != "max_loss_increase_percent"}
     fitting = [row for row in rows if not misses(row, hard, unit)]
-    if hard:
+    if not smallest_wanted(limits):
         return sorted(fitting, key=lambda row: row["val_loss"])
-    most = limits["max_loss_increase_percent"] / STAYS
+    most = limits["max_loss_increase_percent"] * times_less
     return sorted(
         (row for row in fitting if row["val_loss_increase_percent"] <= most), key=lambda row: row["size_bytes"]
     )
 
 
+def one_of_a_kind(rows: list[Row], tried: dict[str, Plan]) -> list[Row]:
+    """Of the rows whose plans differ in the weights pruned alone, the first."""
+    kinds: dict[Any, Row] = {}
+    for row in rows:
+        plan = tried[row["name"]]
+        kinds.setdefault((plan.units, plan.quantize), row)
+    return list(kinds.values())
+
+
 def choose(rows: list[Row], limits: dict[str, float], unit: str) -> Row | None:
     """Of the rows that fit the one of least loss, or the smallest where only the loss is limited."""
     fitting = [row for row in rows if not misses(row, limits, unit)]
-    by = "size_bytes" if set(limits) == {"max_loss_increase_percent"} else "val_loss"
+    by = "size_bytes" if smallest_wanted(limits) else "val_loss"
     return min(fitting, key=lambda row: row[by], default=None)
+
+
+def smallest_wanted(limits: dict[str, float]) -> bool:
+    """Whether the smallest model is wanted, not the one of least loss: where the loss alone is limited."""
+    return set(limits) == {"max_loss_increase_percent"}
 
 
 def nearest(rows: list[Row], limits: dict[str, float], unit: str) -> str:

@@ -7,6 +7,7 @@ and one with other settings begins anew.
 import hashlib
 import json
 import math
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -56,12 +57,23 @@ def training(original: Training, wanted: FineTuning, budget_share: float, rate_s
     )
 
 
-def taught(learner: Any, wanted: FineTuning, teachers: list[Model], job: Job) -> Any:
-    """The learner with `teachers`, where the settings give them a share of the loss."""
+def taught(
+    learner: Any, wanted: FineTuning, teachers: list[Model], settings: Training, job: Job
+) -> tuple[Any, Training]:
+    """The learner with `teachers`, where `wanted` gives them a share of the loss, and the training that is left.
+
+    What the teachers take before the first step is taken off a budget in minutes.
+    """
     if not wanted.mix or wanted.steps == 0:
-        return learner
+        return learner, settings
     pairs = [(teacher.settings, teacher.weights) for teacher in teachers]
-    return job.task.taught(learner, pairs, wanted.temperature, wanted.mix)
+    start = time.monotonic()
+    learner = job.task.taught(learner, pairs, wanted.temperature, wanted.mix, job.ui.progress)
+    kind, amount = settings.budget
+    if kind == "max_minutes":
+        left = max(amount - (time.monotonic() - start) / 60, amount / 10)
+        settings = structs.replace(settings, max_minutes=left)
+    return learner, settings
 
 
 def run(job: Job, learner: Any, settings: Training, wanted: FineTuning, identity: dict[str, Any]) -> dict[str, Any]:
@@ -71,8 +83,9 @@ def run(job: Job, learner: Any, settings: Training, wanted: FineTuning, identity
     """
     if wanted.steps == 0:
         return {"steps": 0}
+    timed = {"max_minutes"}  # what is left of it; that of the beginning stands in `wanted` or in the original
     identity = identity | {
-        "train": to_data(settings),
+        "train": {key: value for key, value in to_data(settings).items() if key not in timed},
         "variant": to_data(wanted),
         "seed": job.seed,
         "prepared": job.prepared.hash,

@@ -91,9 +91,10 @@ def prune(variant: Prune, model: Model, job: Job) -> Model:
 
     model.require_trainable("prune")
     settings = _for_fine_tuning(model, variant, PRUNING)
-    learner = fine_tuning.taught(fine_tuning.learner(job, settings, model.weights), variant, [job.original], job)
-    pruned = sparse.Pruned(learner, variant.sparsity, settings.train)
-    figures = fine_tuning.run(job, pruned, settings.train, variant, {"from": model.digest})
+    learner = fine_tuning.learner(job, settings, model.weights)
+    learner, training = fine_tuning.taught(learner, variant, [job.original], settings.train, job)
+    pruned = sparse.Pruned(learner, variant.sparsity, training)
+    figures = fine_tuning.run(job, pruned, training, variant, {"from": model.digest})
     zeros = pruned.finish()
     record = {"method": "prune", "how": variant.how, "sparsity": variant.sparsity, **figures, **zeros}
     return fine_tuning.exported(job, learner, model, model.settings, record)
@@ -108,8 +109,9 @@ def remove_units(variant: Prune, model: Model, job: Job) -> Model:
     whole = fine_tuning.learner(job, settings, model.weights)
     smaller, weights = job.task.without_units(whole, model.settings, variant.sparsity)
     settings = structs.replace(settings, model=smaller.model)
-    learner = fine_tuning.taught(fine_tuning.learner(job, settings, weights), variant, [job.original], job)
-    figures = fine_tuning.run(job, learner, settings.train, variant, {"from": model.digest})
+    learner = fine_tuning.learner(job, settings, weights)
+    learner, training = fine_tuning.taught(learner, variant, [job.original], settings.train, job)
+    figures = fine_tuning.run(job, learner, training, variant, {"from": model.digest})
     record = {"method": "prune", "how": variant.how, "sparsity": variant.sparsity, **figures}
     return fine_tuning.exported(job, learner, model, smaller, record)
 
@@ -153,9 +155,10 @@ def _learn_anew(
     from llmkit.compression import fine_tuning
 
     settings = structs.replace(student, train=fine_tuning.training(student.train, variant, *LEARNING_ANEW))
-    learner = fine_tuning.taught(fine_tuning.learner(job, settings, None), variant, teachers, job)
+    learner = fine_tuning.learner(job, settings, None)
+    learner, training = fine_tuning.taught(learner, variant, teachers, settings.train, job)
     identity = {"model": to_data(settings.model), "teachers": [teacher.digest for teacher in teachers]}
-    figures = fine_tuning.run(job, learner, settings.train, variant, identity)
+    figures = fine_tuning.run(job, learner, training, variant, identity)
     return fine_tuning.exported(job, learner, model, student, record | figures)
 
 

@@ -7,6 +7,7 @@ import pytest
 from llmkit.compression import budget, methods
 from llmkit.compression.settings import Quantize
 from llmkit.errors import RequirementError
+from llmkit.tasks.language import settings as language
 from llmkit.tasks.language.settings import Budget
 
 
@@ -69,11 +70,29 @@ def test_the_nearest_miss_is_named_with_what_it_misses_and_by_how_much(rows):
 
 
 def test_what_is_fine_tuned_first(rows):
-    names = [row["name"] for row in budget.promising(rows[1:], {"max_size_mb": 0.45}, "token")]
+    names = [row["name"] for row in budget.promising(rows[1:], {"max_size_mb": 0.45}, "token", 20)]
     assert names == ["b", "d", "c"]  # by their loss, whatever that limit is
-    small_first = budget.promising(rows[1:], {"max_loss_increase_percent": 0.11}, "token")
+    small_first = budget.promising(rows[1:], {"max_loss_increase_percent": 0.11}, "token", 20)
     assert [row["name"] for row in small_first][:2] == ["d", "b"]
     assert "c" not in [row["name"] for row in small_first]  # 3 % is more than twenty times that
+
+
+def test_of_plans_that_differ_in_pruned_weights_alone_the_first_is_tried(rows):
+    eight, four = Quantize(bits=8), language.Quantize(bits=4)
+    tried = {
+        "a": budget.Plan(0.0, 0.5, eight),
+        "b": budget.Plan(0.0, 0.8, eight),
+        "c": budget.Plan(0.5, 0.8, eight),
+        "d": budget.Plan(0.5, 0.0, four),
+        "e": budget.Plan(0.5, 0.9, eight),
+    }
+    assert [row["name"] for row in budget.one_of_a_kind(rows[1:], tried)] == ["a", "c", "d"]
+
+
+def test_weights_of_4_bits_are_not_pruned_one_by_one():
+    found = budget.plans("language")
+    assert {plan.sparsity for plan in found if plan.quantize.bits == 4} == {0.0}
+    assert {plan.sparsity for plan in found if plan.quantize.bits == 8} == set(budget.SPARSITIES)
 
 
 def test_plans_become_settings():
@@ -97,7 +116,7 @@ def few_plans(monkeypatch):
     monkeypatch.setattr(budget, "UNITS", (0.0, 0.5))
     monkeypatch.setattr(budget, "SPARSITIES", (0.0,))
     monkeypatch.setattr(budget, "FIRST_SHARE", 100.0)  # however slow the machine is
-    monkeypatch.setattr(budget, "FINALIST_SHARE", 0.2)
+    monkeypatch.setattr(budget, "TRIAL_SHARE", 0.2)
 
 
 def test_a_search_measures_chooses_and_reports(job, few_plans, monkeypatch):
@@ -109,10 +128,17 @@ def test_a_search_measures_chooses_and_reports(job, few_plans, monkeypatch):
     assert chosen["size_bytes"] <= 9000 < rows[0]["size_bytes"]
     assert made.settings.model.hidden_size == 8
     assert chosen["val_loss"] == min(row["val_loss"] for row in rows if row["fits"])
-    assert {row["name"] for row in rows[:3]} == {"original", "8 bits", "without 50 % of the units, 8 bits"}
+    assert {row["name"] for row in rows[:3]} == {"original", "8 bits", "4 bits"}
     text = (job.work / "candidates.md").read_text()
     assert all(row["name"] in text for row in rows)
     assert (job.work / "candidates.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_where_rounding_alone_fits_nothing_is_fine_tuned(job, few_plans):
+    methods.apply(Budget(max_size_mb=1.0, max_minutes=0.05), job.original, job)
+    rows = json.loads((job.work / "candidates.json").read_text())
+    assert not any(row.get("fine_tuning_minutes") for row in rows)
+    assert len(rows) > 3
 
 
 def test_nothing_fits(job, few_plans):

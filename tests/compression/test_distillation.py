@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from msgspec import structs
 from torch.nn import functional as F
 
 from llmkit.compression import distillation, fine_tuning, methods
@@ -34,7 +35,45 @@ def test_the_loss_against_torch(temperature, mix):
     torch.testing.assert_close(distillation.loss(logits, targets, soft, temperature, mix), expected)
 
 
-def test_a_model_that_is_its_own_teacher_has_nothing_to_learn_from_it(job):
+@pytest.fixture
+def beside(monkeypatch):
+    """Teachers read beside the learner: there is no memory for their answers."""
+    monkeypatch.setattr(compress, "ANSWER_BYTES", 0)
+
+
+def with_budget(settings, steps):
+    train = structs.replace(settings.train, steps=steps, max_minutes=None, epochs=None)
+    return structs.replace(settings, train=train)
+
+
+def test_answers_that_are_kept_are_those_of_the_whole_text_read_once(job):
+    model = job.original
+    learner = fine_tuning.learner(job, with_budget(model.settings, 10_000), None)
+    taught = compress.taught(learner, [(model.settings, model.weights)] * 2, 2.0, 1.0)
+    taught.step(0.0)
+    tokens = torch.from_numpy(np.append(taught.streams.tokens, taught.streams.tokens[0]).astype(np.int64))
+    teacher = taught.teachers[0]
+    with torch.no_grad():
+        logits, _ = teacher(tokens[:-1, None], teacher.initial_state(1), torch.float32)
+    expected = torch.softmax(logits[:, 0] / 2.0, 1).numpy()
+    assert taught.answers.shape == (len(tokens) - 1, taught.network.vocab_size)
+    np.testing.assert_allclose(taught.answers, expected, atol=2e-3)  # float16, and a warm-up where parts begin
+    places = taught.streams.places[:-1]
+    np.testing.assert_array_equal(
+        taught._kept(taught.answers).numpy(), taught.answers[places.ravel()].astype(np.float32)
+    )
+    np.testing.assert_array_equal(taught.streams.tokens[places[1:]], taught.streams.tokens[places[:-1] + 1])
+
+
+def test_where_the_text_is_not_read_twice_no_answers_are_kept(job):
+    model = job.original
+    learner = fine_tuning.learner(job, with_budget(model.settings, 1), None)
+    taught = compress.taught(learner, [(model.settings, model.weights)], 1.0, 0.5)
+    taught.step(0.0)
+    assert taught.answers is None
+
+
+def test_a_model_that_is_its_own_teacher_has_nothing_to_learn_from_it(job, beside):
     """All the loss is the divergence from the teacher, through resets and carried states: zero, window by window."""
     model = job.original
     learner = fine_tuning.learner(job, model.settings, model.weights)
@@ -45,7 +84,7 @@ def test_a_model_that_is_its_own_teacher_has_nothing_to_learn_from_it(job):
     assert taught.states[0][0].abs().max() > 0
 
 
-def test_the_state_of_a_teacher_is_saved(job):
+def test_the_state_of_a_teacher_is_saved(job, beside):
     model = job.original
     learners = [
         compress.taught(fine_tuning.learner(job, model.settings, None), [(model.settings, model.weights)], 1.0, 0.5)

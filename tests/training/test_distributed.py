@@ -45,7 +45,9 @@ def make_learner(dropout: float) -> LanguageLearner:
     torch.manual_seed(1)
     network = LanguageModel(9, 4, 8, 2, dropout=dropout, input_dropout=dropout, recurrent_dropout=dropout)
     data = TOKENS, TOKENS[:STREAMS_OF_3]
-    return LanguageLearner(network, *data, SETTINGS, 0, 1, torch.device("cpu"), torch.float32, tokenizer=Path())
+    return LanguageLearner(
+        network, *data, SETTINGS, 0, 1, torch.device("cpu"), torch.float32, tokenizer=Path(), passes=1.0
+    )
 
 
 def in_processes(count: int, work: Callable[[Processes], None], *, joined: bool = True) -> list[int | None]:

@@ -34,7 +34,7 @@ def make_learner(settings=SETTINGS, seed=1):
     torch.manual_seed(seed)
     network = LanguageModel(9, 4, 8, 2, dropout=0.2, input_dropout=0.1, recurrent_dropout=0.1)
     return LanguageLearner(
-        network, TOKENS, TOKENS[:100], settings, 0, seed, torch.device("cpu"), torch.float32, tokenizer=None
+        network, TOKENS, TOKENS[:100], settings, 0, seed, torch.device("cpu"), torch.float32, None, passes=1.0
     )
 
 

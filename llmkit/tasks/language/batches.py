@@ -26,6 +26,7 @@ class TrainingStreams:
         self.tokens, self.length, self.boundary_id, self.resets = tokens, length, boundary_id, resets
         self.starts = np.arange(batch_size, dtype=np.int64) * (len(tokens) // batch_size)
         self.position = 0
+        self.places = np.empty((0, batch_size), np.int64)  # (T + 1, B): where in `tokens` the last window's stand
         self.generator = np.random.default_rng(seed)
 
     def next(self) -> tuple[np.ndarray, np.ndarray]:
@@ -36,7 +37,8 @@ class TrainingStreams:
         low, high = max(1, round(0.8 * self.length)), max(1, round(1.2 * self.length))
         length = int(self.generator.integers(low, high + 1))
         rows = self.position + np.arange(length + 1)[:, None]
-        window = self.tokens[(self.starts + rows) % len(self.tokens)].astype(np.int64)
+        self.places = (self.starts + rows) % len(self.tokens)
+        window = self.tokens[self.places].astype(np.int64)
         if self.position == 0:
             window[0] = self.boundary_id  # the state is zero here, as it is before a prompt
         self.position += length

@@ -4,6 +4,7 @@ Units are judged by the first-order Taylor criterion of Molchanov et al., "Impor
 pruning" (arXiv 1906.10771, equation 8), a unit being the group of the weights that read it.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ from llmkit.tasks.language.settings import Config, Quantize
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+ANSWER_BYTES = 1 << 30  # of a teacher's probabilities on the whole training split that are kept, at most
+ANSWER_STREAMS, ANSWER_LENGTH = 64, 64
+Progress = Callable[[str, float, float], None]
 DROPOUTS = ("dropout", "input_dropout", "recurrent_dropout")
 IMPORTANCE_TOKENS = 65_536  # of the training split, from its start
 IMPORTANCE_STREAMS, IMPORTANCE_LENGTH = 16, 64
@@ -173,14 +177,25 @@ def of_four_bits(
 class Taught:
     """A learner that learns from teachers too: what `learner` does, with another loss.
 
-    The teachers read the same windows, each with a carried state of its own, which is zero where the learner's is.
+    Where a budget reads the text more than once and memory allows, the teachers read it once, before the first step,
+    and their mean probabilities are kept for every place: `answers` (N, V) float16. Else they read each window beside
+    the learner, with carried states of their own, which are zero where the learner's is.
     """
 
-    def __init__(self, learner: LanguageLearner, teachers: list[LanguageModel], temperature: float, mix: float):
+    def __init__(
+        self,
+        learner: LanguageLearner,
+        teachers: list[LanguageModel],
+        temperature: float,
+        mix: float,
+        keeps_answers: bool,
+        progress: Progress,
+    ):
         self.learner, self.teachers = learner, [teacher.to(learner.device).eval() for teacher in teachers]
         self.temperature, self.mix = temperature, mix
         self.states = [teacher.initial_state(learner.carried[0].shape[1]) for teacher in teachers]
         self.network = learner.network
+        self.answers = self._answers(progress) if keeps_answers else None
         learner.forward = self.forward  # type: ignore[assignment]
 
     def __getattr__(self, name: str) -> Any:
@@ -188,21 +203,51 @@ class Taught:
 
     def forward(self, tokens: Tensor, state: State, number_type: torch.dtype, targets: Tensor) -> tuple[Tensor, State]:
         """The loss on a window (T, B), and the state after it: as `LanguageModel.forward` with targets."""
-        carries = state[0].ne(0).any(dim=2).any(dim=0)[:, None]  # (L, B, H) -> (B, 1)
-        soft = self._probabilities(tokens, carries, number_type)
+        soft = self._beside(tokens, state, number_type) if self.answers is None else self._kept(self.answers)
         logits, after = self.network(tokens, state, number_type)  # (T, B, V)
         logits = logits.flatten(0, 1)
         return distillation.loss(logits, targets.flatten(), soft, self.temperature, self.mix), after
 
+    def _kept(self, answers: np.ndarray) -> Tensor:
+        """Mean probabilities (T * B, V) of the teachers on the learner's window, from what is kept."""
+        places = self.learner.streams.places[:-1, self.learner.mine]
+        return torch.from_numpy(answers[places.ravel()]).to(self.learner.device).float()
+
     @torch.no_grad()
-    def _probabilities(self, tokens: Tensor, carries: Tensor, number_type: torch.dtype) -> Tensor:
+    def _answers(self, progress: Progress) -> np.ndarray:
+        """Mean probabilities (N, V) float16 of what follows each token of the training split, state carried along."""
+        learner = self.learner
+        tokens = np.append(learner.streams.tokens, learner.streams.tokens[0])  # the learner reads on at the start
+        answers = np.empty((len(tokens) - 1, self.network.vocab_size), np.float16)
+        places = np.arange(len(tokens))
+        states: list[State] = []
+        done = 0
+        for window, where in zip(
+            scoring_windows(tokens, ANSWER_STREAMS, ANSWER_LENGTH),
+            scoring_windows(places, ANSWER_STREAMS, ANSWER_LENGTH),
+            strict=True,
+        ):
+            inputs = torch.from_numpy(window.inputs).to(learner.device)
+            if not states:
+                states = [teacher.initial_state(inputs.shape[1]) for teacher in self.teachers]
+            soft, states = self._read(inputs, states, learner.number_type)
+            answers[where.inputs[window.counted]] = soft[torch.from_numpy(window.counted.ravel())].cpu().numpy()
+            done += int(window.counted.sum())
+            progress("teachers read the text", done, len(answers))
+        return answers
+
+    def _beside(self, tokens: Tensor, state: State, number_type: torch.dtype) -> Tensor:
         """Mean probabilities (T * B, V) of the teachers, whose states go on."""
-        all_logits = []
-        for index, teacher in enumerate(self.teachers):
-            h, c = self.states[index]
-            logits, self.states[index] = teacher(tokens, (h * carries, c * carries), number_type)
-            all_logits.append(logits.flatten(0, 1))
-        return distillation.probabilities(all_logits, self.temperature)
+        carries = state[0].ne(0).any(dim=2).any(dim=0)[:, None]  # (L, B, H) -> (B, 1)
+        soft, self.states = self._read(tokens, [(h * carries, c * carries) for h, c in self.states], number_type)
+        return soft
+
+    @torch.no_grad()
+    def _read(self, tokens: Tensor, states: list[State], number_type: torch.dtype) -> tuple[Tensor, list[State]]:
+        """Mean probabilities (T * B, V) after tokens (T, B), and the teachers' states then."""
+        outputs = [teacher(tokens, state, number_type) for teacher, state in zip(self.teachers, states, strict=True)]
+        soft = distillation.probabilities([logits.flatten(0, 1) for logits, _ in outputs], self.temperature)
+        return soft, [state for _, state in outputs]
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The learner's state, and the teachers'."""
@@ -221,11 +266,19 @@ class Taught:
         self.learner.load_state({n: t for n, t in tensors.items() if not n.startswith("teacher.")}, plain)
 
 
-def taught(learner: LanguageLearner, teachers: list[tuple[Config, Arrays]], temperature: float, mix: float) -> Taught:
+def taught(
+    learner: LanguageLearner,
+    teachers: list[tuple[Config, Arrays]],
+    temperature: float,
+    mix: float,
+    progress: Progress = lambda description, done, total: None,
+) -> Taught:
     """The learner with networks of the same vocabulary as teachers."""
     networks = []
     for settings, weights in teachers:
         network = build(settings.model, learner.network.vocab_size)
         graph.from_arrays(network, weights)
         networks.append(network)
-    return Taught(learner, networks, temperature, mix)
+    tokens = len(learner.streams.tokens)
+    fits = 2 * tokens * learner.network.vocab_size <= ANSWER_BYTES
+    return Taught(learner, networks, temperature, mix, fits and learner.passes > 1, progress)

@@ -69,14 +69,17 @@ class LanguageLearner:
         device: torch.device,
         number_type: torch.dtype,
         tokenizer: Path,
-        expected_steps: float = optimizers.LONG,
+        passes: float,
     ):
+        """`passes`: over the training split, that the budget is expected to make."""
         self.tokenizer, self.settings = tokenizer, settings
         self.network, self.val, self.device, self.number_type = network.to(device), val, device, number_type
         self.streams = TrainingStreams(
             train, settings.batch_size, settings.sequence_length, boundary_id, seed, settings.state_resets
         )
-        self.optimizers = optimizers.of(network, settings, number_type, expected_steps)
+        self.passes = passes
+        steps = passes * len(train) / (settings.batch_size * settings.sequence_length)
+        self.optimizers = optimizers.of(network, settings, number_type, steps)
         self.gradient_clip = settings.gradient_clip
         self.carried = network.initial_state(settings.batch_size)
         self.processes, self.mine = ALONE, slice(None)  # the streams of this process
@@ -278,7 +281,7 @@ def learner(
         device,
         number_type,
         prepared / "tokenizer.json",
-        passes * len(train) / (train_settings.batch_size * train_settings.sequence_length),
+        passes,
     )
 
 
