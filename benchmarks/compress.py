@@ -38,7 +38,7 @@ from llmkit.tasks.language.evaluate import speed
 from llmkit.tasks.language.settings import Quantize
 
 HIDDEN, SEEDS, ROUNDS = 512, (1, 2, 3), 3
-FINE_TUNING, STUDENT = 0.3, 0.5  # of the parent's minutes
+FINE_TUNING, STUDENT = 0.3, 0.3  # of the parent's minutes
 GENTLE = 2e-3  # learning rate of what goes on from the parent: a quarter of the default
 BUDGET_MB, BUDGET_PERCENT = 0.45, 2.0
 SPLIT = {"val": 0.05, "test": 0.05}

@@ -14,7 +14,7 @@ from llmkit.compression.model import Job, Model, read, read_other
 from llmkit.compression.settings import Budget, Chain, Distil, FineTuning, Fuse, Prune, Quantize
 from llmkit.config import to_data
 
-PRUNING = (1 / 3, 0.25)  # shares of the original's budget and learning rate, where the settings name none
+PRUNING = (1 / 3, 0.75)  # shares of the original's budget and learning rate, where the settings name none
 LEARNING_ANEW = (1.0, 1.0)
 
 
@@ -90,7 +90,7 @@ def prune(variant: Prune, model: Model, job: Job) -> Model:
     from llmkit.compression import fine_tuning, sparse
 
     model.require_trainable("prune")
-    settings = _for_fine_tuning(model, variant, PRUNING)
+    settings = job.task.with_less_dropout(_for_fine_tuning(model, variant, PRUNING), 1 - variant.sparsity)
     learner = fine_tuning.learner(job, settings, model.weights)
     learner, training = fine_tuning.taught(learner, variant, [job.original], settings.train, job)
     pruned = sparse.Pruned(learner, variant.sparsity, training)
@@ -108,6 +108,7 @@ def remove_units(variant: Prune, model: Model, job: Job) -> Model:
     settings = _for_fine_tuning(model, variant, PRUNING)
     whole = fine_tuning.learner(job, settings, model.weights)
     smaller, weights = job.task.without_units(whole, model.settings, variant.sparsity)
+    smaller = job.task.with_less_dropout(smaller, (1 - variant.sparsity) ** 2)
     settings = structs.replace(settings, model=smaller.model)
     learner = fine_tuning.learner(job, settings, weights)
     learner, training = fine_tuning.taught(learner, variant, [job.original], settings.train, job)

@@ -34,7 +34,7 @@ class FineTuning(Section):
     epochs: Positive | None = None
     """Budget in passes over the training split."""
     learning_rate: Positive | None = None
-    """Peak learning rate; by default the original's `train.learning_rate`, a quarter of it for `prune`."""
+    """Peak learning rate; by default the original's `train.learning_rate`, three quarters of it for `prune`."""
     mix: Annotated[float, Meta(ge=0, le=1)] = 0.5
     """Share of the loss that comes from the teacher's probabilities; the rest comes from the data. 0: no teacher."""
     temperature: Positive = 1.0

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from llmkit.training.settings import Training
 
-RAMP = 0.6  # of the budget, over which the sparsity rises; the rest is for the weights that stay
+RAMP = 0.5  # of the budget, over which the sparsity rises; the rest is for the weights that stay
 UPDATE_STEPS = 20  # between two choices of what is zero, while the sparsity rises
 
 

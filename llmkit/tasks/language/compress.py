@@ -54,6 +54,15 @@ def _with_dropouts(settings: Config, dropouts: dict[str, float]) -> Config:
     return structs.replace(settings, model=structs.replace(settings.model, **dropouts))
 
 
+def with_less_dropout(settings: Config, kept: float) -> Config:
+    """The settings of a network of which a share of the weights is `kept`: dropouts times its square root.
+
+    Fewer weights learn less by heart (Han et al., "Learning both weights and connections for efficient neural
+    networks", arXiv 1506.02626, section 3.2).
+    """
+    return _with_dropouts(settings, {name: (getattr(settings.model, name) or 0.0) * kept**0.5 for name in DROPOUTS})
+
+
 def load(learner: LanguageLearner, weights: Arrays) -> None:
     """Put weights in the graph's layout into a learner's network of the same sizes."""
     graph.from_arrays(learner.network, weights)

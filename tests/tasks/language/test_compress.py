@@ -133,3 +133,10 @@ def test_a_short_fine_tuning_keeps_the_dropouts_of_the_original(job):
     found = learner.network.dropout, learner.network.input_dropout, learner.network.recurrent_dropout
     assert found == (0.25, 0.05, 0.15)
     assert compress.as_learned(job.folder.config.settings, learner).model.dropout == 0.25
+
+
+def test_a_network_of_fewer_weights_gets_less_dropout(job):
+    model = structs.replace(job.original.settings.model, dropout=0.4, input_dropout=0.2, recurrent_dropout=None)
+    settings = structs.replace(job.original.settings, model=model)
+    found = compress.with_less_dropout(settings, 0.25).model
+    assert (found.dropout, found.input_dropout, found.recurrent_dropout) == pytest.approx((0.2, 0.1, 0.0))
