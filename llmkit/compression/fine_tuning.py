@@ -37,19 +37,19 @@ def learner(job: Job, settings: Any, weights: dict[str, Any] | None) -> Any:
     return made
 
 
-def training(original: Training, wanted: FineTuning, budget_share: float, rate_share: float) -> Training:
+def training(original: Training, wanted: FineTuning, share: float) -> Training:
     """The section `train` of a fine-tuning: the original's, but for what `wanted` says.
 
-    Where that names no budget or no learning rate, a share of the original's.
+    Where that names no budget, a `share` of the original's.
     """
     budget: dict[str, Any] = {name: getattr(wanted, name) for name in wanted.one_of}
     if all(amount is None for amount in budget.values()):
         kind, amount = original.budget
-        budget[kind] = math.ceil(budget_share * amount) if kind == "steps" else budget_share * amount
+        budget[kind] = math.ceil(share * amount) if kind == "steps" else share * amount
     return structs.replace(
         original,
         **budget,
-        learning_rate=wanted.learning_rate or rate_share * original.learning_rate,
+        learning_rate=wanted.learning_rate or original.learning_rate,
         validation_steps=None,
         patience=0,
         start_from=None,

@@ -14,8 +14,7 @@ from llmkit.compression.model import Job, Model, read, read_other
 from llmkit.compression.settings import Budget, Chain, Distil, FineTuning, Fuse, Prune, Quantize
 from llmkit.config import to_data
 
-PRUNING = (1 / 3, 0.75)  # shares of the original's budget and learning rate, where the settings name none
-LEARNING_ANEW = (1.0, 1.0)
+PRUNING, LEARNING_ANEW = 1 / 3, 1.0  # shares of the original's budget, where the settings name none
 
 
 def apply(variant: Any, model: Model, job: Job) -> Model:
@@ -155,7 +154,7 @@ def _learn_anew(
 ) -> Model:
     from llmkit.compression import fine_tuning
 
-    settings = structs.replace(student, train=fine_tuning.training(student.train, variant, *LEARNING_ANEW))
+    settings = structs.replace(student, train=fine_tuning.training(student.train, variant, LEARNING_ANEW))
     learner = fine_tuning.learner(job, settings, None)
     learner, training = fine_tuning.taught(learner, variant, teachers, settings.train, job)
     identity = {"model": to_data(settings.model), "teachers": [teacher.digest for teacher in teachers]}
@@ -163,7 +162,7 @@ def _learn_anew(
     return fine_tuning.exported(job, learner, model, student, record | figures)
 
 
-def _for_fine_tuning(model: Model, variant: FineTuning, shares: tuple[float, float]) -> Any:
+def _for_fine_tuning(model: Model, variant: FineTuning, share: float) -> Any:
     from llmkit.compression import fine_tuning
 
-    return structs.replace(model.settings, train=fine_tuning.training(model.settings.train, variant, *shares))
+    return structs.replace(model.settings, train=fine_tuning.training(model.settings.train, variant, share))

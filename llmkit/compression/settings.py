@@ -34,7 +34,7 @@ class FineTuning(Section):
     epochs: Positive | None = None
     """Budget in passes over the training split."""
     learning_rate: Positive | None = None
-    """Peak learning rate; by default the original's `train.learning_rate`, three quarters of it for `prune`."""
+    """Peak learning rate; by default the original's `train.learning_rate`."""
     mix: Annotated[float, Meta(ge=0, le=1)] = 0.5
     """Share of the loss that comes from the teacher's probabilities; the rest comes from the data. 0: no teacher."""
     temperature: Positive = 1.0
@@ -56,6 +56,8 @@ class Prune(FineTuning, tag_field="method", tag="prune"):
     which makes a smaller ordinary network."""
     sparsity: Share = 0.5
     """Share of the weights (in matrices) or of the hidden units that goes."""
+    mix: Annotated[float, Meta(ge=0, le=1)] = 0.3
+    """Share of the loss that comes from the original's probabilities; the rest comes from the data. 0: no teacher."""
 
 
 class Distil(FineTuning, tag_field="method", tag="distil"):

@@ -133,7 +133,7 @@ def test_the_loop_does_not_take_an_early_fuller_network_for_the_best(job, monkey
     settings = job.original.settings
     learner = fine_tuning.learner(job, settings, job.original.weights)
     wanted = Prune(sparsity=0.9, steps=20)
-    training = fine_tuning.training(settings.train, wanted, 1.0, 1.0)
+    training = fine_tuning.training(settings.train, wanted, 1.0)
     pruned = sparse.Pruned(learner, 0.9, training)
     fine_tuning.run(job, pruned, training, wanted, {})
     pruned.finish()
