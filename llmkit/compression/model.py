@@ -80,6 +80,11 @@ class Job:
         return tasks.module(self.folder.task, "compress")
 
     @property
+    def needs_calibration(self) -> bool:
+        """Whether the task has inputs to find the ranges of activations on."""
+        return tasks.has(self.folder.task, "compress") and hasattr(self.task, "calibration")
+
+    @property
     def files(self) -> dict[str, Path]:
         """The task's own files of the original, which every variant has too: name -> source."""
         own = (*model_folder.OF_THE_MAKING, model_folder.GRAPH, model_folder.WEIGHTS, model_folder.CONFIG)

@@ -1,7 +1,8 @@
 """The generator as an ONNX graph without weights, and its weights as named arrays.
 
 Inputs `latents` (B, Z) float32 and, of a model that knows labels, `labels` (B,) int64; output `pictures` (B, H, H, C)
-uint8. Matrix product, look-up and convolutions have constant weights, so compression finds them.
+uint8. Matrix product, look-up and convolutions have constant weights, so compression finds them. The convolutions are
+transposed ones of 4×4, which ONNX Runtime computes more than twice as fast as repeated pixels and 3×3.
 """
 
 from typing import Any
@@ -11,15 +12,20 @@ import onnx
 import torch
 from onnx import NodeProto, TensorProto, helper
 
-from llmkit.tasks.image.network import SLOPE, TINY, Generator
+from llmkit.tasks.image.network import SLOPE, TINY, Generator, contracted, expanded
 
 OPSET, IR_VERSION = 21, 10
+CONVOLUTIONS = ("first", "second")
 
 
 def export(generator: Generator) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
     """(graph, weights): the ONNX model, and the arrays its initializers name."""
-    weights = {name: tensor.detach().to("cpu", torch.float32).numpy() for name, tensor in _named(generator).items()}
-    weights = {name: np.ascontiguousarray(array.T if name == "project" else array) for name, array in weights.items()}
+    weights = {}
+    for name, tensor in generator.state_dict().items():
+        name = name.replace(".weight", "").replace(".bias", "_bias")
+        tensor = tensor.detach().to("cpu", torch.float32)
+        tensor = expanded(tensor) if name in CONVOLUTIONS else tensor.T if name == "project" else tensor
+        weights[name] = np.ascontiguousarray(tensor.numpy())
     nodes: list[NodeProto] = []
 
     def node(kind: str, given: list[str], name: str, **attributes: Any) -> str:
@@ -36,10 +42,10 @@ def export(generator: Generator) -> tuple[onnx.ModelProto, dict[str, np.ndarray]
         x = node("Concat", [x, node("Gather", ["embedding", "labels"], "embed")], "given", axis=1)
     x = node("Add", [node("MatMul", [x, "project"], "multiply"), "project_bias"], "add_bias")
     x = node("Reshape", [x, "shape"], "as_picture")  # (B, 2W, H/4, H/4)
-    for name in ("first", "second"):
+    for name in CONVOLUTIONS:
         x = node("LeakyRelu", [x], f"{name}_activation", alpha=SLOPE)
-        x = node("Resize", [x, "", "scales"], f"{name}_repeat", **REPEATED)
-        x = node("Conv", [x, name, f"{name}_bias"], f"{name}_convolution", pads=[1, 1, 1, 1], kernel_shape=[3, 3])
+        given = [x, name, f"{name}_bias"]
+        x = node("ConvTranspose", given, f"{name}_convolution", kernel_shape=[4, 4], strides=[2, 2], pads=[1, 1, 1, 1])
     x = node("Tanh", [x], "tanh")  # (B, C, H, H)
     x = node("Mul", [node("Add", [x, "one"], "from_zero"), "half_range"], "to_bytes")
     x = node("Cast", [node("Round", [x], "round")], "cast", to=TensorProto.UINT8)
@@ -49,7 +55,6 @@ def export(generator: Generator) -> tuple[onnx.ModelProto, dict[str, np.ndarray]
         helper.make_tensor("last_axis_of_latents", TensorProto.INT64, [1], [1]),
         helper.make_tensor("tiny", TensorProto.FLOAT, [], [TINY]),
         helper.make_tensor("shape", TensorProto.INT64, [4], start),
-        helper.make_tensor("scales", TensorProto.FLOAT, [4], [1.0, 1.0, 2.0, 2.0]),
         helper.make_tensor("one", TensorProto.FLOAT, [], [1.0]),
         helper.make_tensor("half_range", TensorProto.FLOAT, [], [127.5]),
     ]
@@ -60,24 +65,16 @@ def export(generator: Generator) -> tuple[onnx.ModelProto, dict[str, np.ndarray]
     return model, weights
 
 
-REPEATED = {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
-
-
 def from_arrays(generator: Generator, arrays: dict[str, np.ndarray]) -> None:
     """Put the arrays that `export` gave into a generator of the same sizes. Raises RuntimeError for other ones."""
-    found = {_name(name): torch.from_numpy(np.array(array)) for name, array in arrays.items()}
-    if "project.weight" in found:
-        found["project.weight"] = found["project.weight"].T
+    found = {}
+    for name, array in arrays.items():
+        tensor = torch.from_numpy(np.array(array))
+        if name in CONVOLUTIONS:
+            tensor = contracted(tensor)
+        elif name == "project":
+            tensor = tensor.T
+        if name != "embedding":
+            name = name.replace("_bias", ".bias") if name.endswith("_bias") else f"{name}.weight"
+        found[name] = tensor
     generator.load_state_dict(found)
-
-
-def _named(generator: Generator) -> dict[str, torch.Tensor]:
-    """The weights by the graph's names: `first` and `first_bias` for `first.weight` and `first.bias`."""
-    state = generator.state_dict()
-    return {name.replace(".weight", "").replace(".bias", "_bias"): tensor for name, tensor in state.items()}
-
-
-def _name(name: str) -> str:
-    if name == "embedding":
-        return name
-    return name.replace("_bias", ".bias") if name.endswith("_bias") else f"{name}.weight"

@@ -40,15 +40,25 @@ class Generator(nn.Module):
 
 
 def doubled(h: Tensor, convolution: nn.Conv2d) -> Tensor:
-    """A 3×3 convolution of (B, C, H, W) with every pixel repeated, twice as high and wide.
+    """A 3×3 convolution of (B, C, H, W) with every pixel repeated, twice as high and wide."""
+    return F.conv_transpose2d(h, expanded(convolution.weight), convolution.bias, stride=2, padding=1)
 
-    As one transposed convolution of 4×4, stride 2, whose weights are sums of those of 3×3: a pixel then takes 4 products
-    in place of 9.
+
+def expanded(weight: Tensor) -> Tensor:
+    """Of the weights (out, in, 3, 3) of `doubled`, those (in, out, 4, 4) of a transposed convolution that does the same.
+
+    Each is the sum of those that meet a pixel and its repetitions: so a pixel takes 4 products in place of 9.
     """
-    weight = convolution.weight.transpose(0, 1).flip(2, 3)  # (in, out, 3, 3)
-    weight = F.pad(weight, (1, 1, 1, 1))
-    weight = weight[..., 1:, 1:] + weight[..., :-1, 1:] + weight[..., 1:, :-1] + weight[..., :-1, :-1]  # (in, out, 4, 4)
-    return F.conv_transpose2d(h, weight, convolution.bias, stride=2, padding=1)
+    weight = F.pad(weight.transpose(0, 1).flip(2, 3), (1, 1, 1, 1))
+    return weight[..., 1:, 1:] + weight[..., :-1, 1:] + weight[..., 1:, :-1] + weight[..., :-1, :-1]
+
+
+def contracted(weight: Tensor) -> Tensor:
+    """The weights (out, in, 3, 3) that `expanded` gives (in, out, 4, 4) for."""
+    for axis in (2, 3):
+        first, second, _, last = weight.unbind(axis)
+        weight = torch.stack([first, second - first, last], axis)
+    return weight.flip(2, 3).transpose(0, 1)
 
 
 class Discriminator(nn.Module):

@@ -38,12 +38,6 @@ def check(settings: Prepare) -> None:
     check_split(settings.split)
     if settings.resize and settings.size is None:
         raise ConfigError("prepare.resize: say to which size: prepare.size=28 or prepare.size=32")
-    missing = [name for name in ("torch", "onnx") if find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"preparing pictures trains a small network for evaluation and needs {', '.join(missing)}; install them "
-            "with: pip install '.[train]' in llmkit's own folder"
-        )
 
 
 def inputs(settings: Prepare) -> list[dict[str, Any]]:
@@ -56,6 +50,7 @@ def prepare(
 ) -> dict[str, Any]:
     """Write the prepared data into the folder `out`; returns what meta.json holds. Raises ConfigError, InputError."""
     check(settings)
+    _require_torch()
     found = sources.read(settings, progress)
     names, numbers = _number_labels(found, warn)
     of = splits.split(numbers, settings.split.val, settings.split.test, seed)
@@ -98,3 +93,12 @@ def _number_labels(found: sources.Pictures, warn: Warn) -> tuple[list[str], np.n
         return [], np.zeros(len(found.places), np.int32)
     place = {name: number for number, name in enumerate(names)}
     return names, np.array([place[label] for label in found.labels or []], np.int32)
+
+
+def _require_torch() -> None:
+    missing = [name for name in ("torch", "onnx") if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"preparing pictures trains a small network for evaluation and needs {', '.join(missing)}; install them "
+            "with: pip install '.[train]' in llmkit's own folder"
+        )
