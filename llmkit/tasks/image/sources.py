@@ -9,6 +9,7 @@ import io
 import math
 import os
 import struct
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +137,11 @@ def _picture(path: Path, settings: Prepare) -> np.ndarray:
 
     with open_file(path) as file:
         try:
-            picture = Image.open(file, formats=DECODED)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                picture = Image.open(file, formats=DECODED)
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+            raise InputError(f"{path}: more than the {MOST_PIXELS:,} pixels that are read; scale it down") from error
         except Exception as error:  # decoders raise what they like, and so below
             raise InputError(f"{path} is no picture that can be read ({_said(error)}); mend it or leave it out") from error
         width, height = picture.size
@@ -240,7 +245,7 @@ def _csv(path: Path, settings: Prepare) -> Iterator[tuple[str, np.ndarray, str |
         return
     separator = max(",;\t", key=numbered[0][1].count)
     head = [cell.strip().strip('"').lower() for cell in numbered[0][1].split(separator)]
-    has_head = not all(_is_number(cell) for cell in head[1:-1])
+    has_head = not any(_is_number(cell) for cell in head[1:-1])
     column = _label_column(head, has_head, settings, path)
     rows, places, labels = [], [], []
     for number, line in numbered[has_head:]:
@@ -267,7 +272,8 @@ def _label_column(head: list[str], has_head: bool, settings: Prepare, path: Path
     named = [head.index(name) for name in LABEL_COLUMNS if has_head and name in head]
     if settings.label == "auto" and named:
         return named[0]
-    if settings.label == "auto" and _side(len(head)) is None and _side(len(head) - 1) is not None:
+    side = _side(len(head) - 1)
+    if settings.label == "auto" and _side(len(head)) is None and side and (side[0] in SIZES or settings.resize):
         raise InputError(
             f"{path}: {len(head):,} columns are {len(head) - 1:,} pixels and a label; say where it is: "
             "prepare.label=first or prepare.label=last"
