@@ -65,29 +65,38 @@ def evaluate(
         others, _ = prepare.pictures_of(prepared, "val" if split == "train" else "train")
     if min(len(held_out), len(others)) <= figures.NEIGHBOURS:
         raise InputError(f"{len(held_out) + len(others)} pictures are too few to compare with; name more with --on")
-    held_out, others = network.of(held_out), network.of(others)
-    count = min(len(held_out), len(others), MOST)
-    made_rows, real_rows = [], []
-    for number in range(ROUNDS):
+
+    def make(count: int, number: int) -> np.ndarray:
         progress(f"scoring {folder.name}", number, ROUNDS)
-        generator = np.random.default_rng([SEED, number])
-        reference = held_out[generator.permutation(len(held_out))[:count]]
-        other = others[generator.permutation(len(others))[:count]]
-        made_rows.append(compare(reference, network.of(model.drawn(count, SEED + number))))
-        real_rows.append(compare(reference, other))
+        return network.of(model.drawn(count, SEED + number))
+
+    found = {"split": split} | rounds(network.of(held_out), network.of(others), make)
     progress(f"scoring {folder.name}", ROUNDS, ROUNDS)
-    return {
-        "split": split,
-        **_mean(made_rows),
-        "real_floor": _mean(real_rows),
-        "images": count,
-        "rounds": ROUNDS,
-        "neighbours": figures.NEIGHBOURS,
+    return found | {
         "features_sha256": network.hash,
         "size_bytes": folder.size_bytes,
         "parameters": folder.result["parameters"],
         "images_per_second": _speed(model),
         "latency_ms": _latency(model),
+    }
+
+
+def rounds(held_out: np.ndarray, others: np.ndarray, make: Callable[[int, int], np.ndarray]) -> dict[str, Any]:
+    """The figures from features: of held-out and of other real pictures, and of `make(count, number of the round)`."""
+    count = min(len(held_out), len(others), MOST)
+    made_rows, real_rows = [], []
+    for number in range(ROUNDS):
+        generator = np.random.default_rng([SEED, number])
+        reference = held_out[generator.permutation(len(held_out))[:count]]
+        other = others[generator.permutation(len(others))[:count]]
+        made_rows.append(compare(reference, make(count, number)))
+        real_rows.append(compare(reference, other))
+    return {
+        **_mean(made_rows),
+        "real_floor": _mean(real_rows),
+        "images": count,
+        "rounds": ROUNDS,
+        "neighbours": figures.NEIGHBOURS,
     }
 
 

@@ -136,10 +136,11 @@ class ImageLearner:
         """Update the generator: what it makes is to look more real than the pictures."""
         self.discriminator.requires_grad_(False)
         with self._number_type():
-            made = self.generator(self._latents(len(real)), labels)
-            pictures = torch.stack([self._shifted(real), self._shifted(made.float())])
-            realness = self.discriminator(pictures, labels)
-        loss = F.softplus(realness[0] - realness[1]).mean()
+            with torch.no_grad():
+                expected = self.discriminator(self._shifted(real)[None], labels)
+            made = self.generator(self._latents(len(real)), labels).float()
+            realness = self.discriminator(self._shifted(made)[None], labels)
+        loss = F.softplus(expected - realness).mean()
         self._update("generator", self.generator, loss)
         self.discriminator.requires_grad_(True)
         return loss.detach()

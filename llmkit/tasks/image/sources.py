@@ -221,7 +221,7 @@ def _bytes(values: np.ndarray, place: Callable[[int], str]) -> np.ndarray:
     """
     if values.dtype == np.uint8:
         return values
-    rows = values.reshape(len(values), -1).astype(np.float64)
+    rows = values.reshape(len(values), -1).astype(np.float32)
     wrong = np.argwhere(~np.isfinite(rows))
     if len(wrong):
         raise InputError(f"{place(int(wrong[0, 0]))}: a pixel is {rows[tuple(wrong[0])]}; mend the file")
@@ -254,7 +254,7 @@ def _csv(path: Path, settings: Prepare) -> Iterator[tuple[str, np.ndarray, str |
             raise InputError(f"{place}: {len(cells):,} columns where the first line has {len(head):,}")
         labels.append(None if column is None else cells.pop(column).strip().strip('"'))
         try:
-            rows.append(np.array(cells, np.float64))
+            rows.append(np.array(cells, np.float32))
         except ValueError as error:
             wrong = next(cell for cell in cells if not _is_number(cell))
             raise InputError(f"{place}: {wrong[:40]!r} is no pixel; pixels are numbers from 0 to 255") from error

@@ -1,5 +1,6 @@
 """A generator that is learnt in a second."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,16 @@ train: {{steps: 30, batch_size: 16, validation_steps: 10, warmup_steps: 5, numbe
 generate: {{count: 6}}
 """
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_features() -> Iterator[None]:
+    """Features learnt in a few steps: what they are is all the same here."""
+    from llmkit.tasks.image import feature_network
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feature_network, "STEPS", 40)
+        yield
 
 
 @pytest.fixture(scope="session")
