@@ -1,9 +1,9 @@
-"""The plain DCGAN for small pictures, as its paper and countless tutorials have it: what benchmarks/image.py compares with.
+"""The plain DCGAN for small pictures, as its paper and many tutorials have it: benchmarks/image.py compares with it.
 
 Radford et al., arXiv 1511.06434: 100 latent numbers, projected to a quarter of the edge; two transposed convolutions of
 5×5 up, two strided ones of 5×5 down; batch normalization in both networks (not where pictures enter or leave), ReLU and
 leaky ReLU, weights from a normal distribution of deviation 0.02, Adam with 2e-4 and beta1 0.5, binary cross-entropy.
-Labels are not used. What it gives is what the generator itself gives at the end: nothing is averaged, nothing is chosen.
+Labels are not used. What it gives is what the generator itself gives at the end: nothing is averaged or chosen.
 """
 
 import time

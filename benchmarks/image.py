@@ -11,9 +11,9 @@ evaluate` has them, of the same count of pictures on each side and by the same f
     size, ms, images/s   of the model folder, for one picture by itself, and in batches
 
 Rows: "real", "DCGAN" (benchmarks/dcgan.py, 64 base filters), "llmkit" (configs/digits.yaml as it stands, but for the
-minutes), "int8" (the same, compressed) and "llmkit, 5x" (five times the minutes). Below the table stands what was wanted
-of each row, and what came of it. Finished rows are taken from runs/benchmarks/image-MINUTES/results.json; --again does
-them anew. Grids of pictures lie beside it. Nothing else should run on the machine.
+minutes), "int8" (the same, compressed) and "llmkit, 5x" (five times the minutes). Below the table stands what was
+wanted of each row, and what came of it. Finished rows are taken from runs/benchmarks/image-MINUTES/results.json;
+--again does them anew. Grids of pictures lie beside it. Nothing else should run on the machine.
 """
 
 import argparse
@@ -38,7 +38,7 @@ CONFIG = Path(__file__).parents[1] / "configs" / "digits.yaml"
 FILTERS, LONGER = 64, 5
 SEED = 1
 
-# What the table is to show: (row, figure, whether it is at least or at most, value or (factor, row whose figure it is)).
+# What the table is to show: (row, figure, whether it is at least or at most, value or (factor, row of that figure)).
 WANTED: list[tuple[str, str, str, float | tuple[float, str]]] = [
     ("llmkit", "frechet_distance", "<=", (1 / 3, "DCGAN")),
     ("llmkit, 5x", "frechet_distance", "<=", (10, "real")),
@@ -101,7 +101,9 @@ class Bench:
         minutes = (time.monotonic() - start) / 60
         self.draw("dcgan", dcgan.make(generator, 100, SEED))
         held_out, others, network = self.features()
-        found = evaluate.rounds(held_out, others, lambda count, number: network.of(dcgan.make(generator, count, number)))
+        found = evaluate.rounds(
+            held_out, others, lambda count, number: network.of(dcgan.make(generator, count, number))
+        )
         return found | {"steps": steps, "minutes": minutes}
 
     def features(self) -> tuple[np.ndarray, np.ndarray, Features]:

@@ -1,4 +1,4 @@
-"""A transposed convolution that doubles height and width, in integers: what ONNX Runtime has no kernel for, by one it has.
+"""A transposed convolution that doubles height and width, in integers: by a kernel that is there for another one.
 
 Each of the four places that a pixel becomes takes a 2×2 window of the input. One convolution of 2×2 computes all four
 as channels, `DepthToSpace` lays them out, and a row and a column on each side, which belong to no pixel, are cut off.
@@ -49,7 +49,7 @@ def ranges(
     watched.CopyFrom(model)
     watched.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
     session = Session(declare_weights(watched, weights), weights)
-    found = {name: (np.inf, -np.inf) for name in names}
+    found = dict.fromkeys(names, (np.inf, -np.inf))
     for start in range(0, len(next(iter(feeds.values()))), CALIBRATION_BATCH):
         part = {name: array[start : start + CALIBRATION_BATCH] for name, array in feeds.items()}
         for name, array in zip(names, session.run(names, part), strict=True):
@@ -71,7 +71,11 @@ def integer(
     """
     name, x, out = node.name, node.input[0], node.output[0]
     weight = node.input[1]
-    arrays: dict[str, np.ndarray] = {weight: values, f"{weight}.scale": scales, f"{weight}.zero": np.zeros(len(scales), np.int8)}
+    arrays: dict[str, np.ndarray] = {
+        weight: values,
+        f"{weight}.scale": scales,
+        f"{weight}.zero": np.zeros(len(scales), np.int8),
+    }
     constants, steps = [], {}
     for part, (low, high) in zip(("x", "y"), bounds, strict=True):
         steps[part], zero = _scale(low, high)

@@ -25,8 +25,8 @@ def generate(
     """Use a model by the section `generate`; returns the task's result (texts / predictions / files and speed).
 
     `keep_in`: RUN_DIR, where the result is written to generated/; None keeps nothing. `emit` gets pieces as they come.
-    Files that a task makes go to generated/ too or, where `settings.to` names one or there is no RUN_DIR, to a folder of
-    the user's, where those of the same names are replaced; `files` are their paths.
+    Files that a task makes go to generated/ too or, where `settings.to` names one or there is no RUN_DIR, to a folder
+    of the user's, where those of the same names are replaced; `files` are their paths.
     """
     ui = ui or Console(0)
     result = tasks.module(folder.task, "write").generate(folder, settings, seed, emit, ui.warn)

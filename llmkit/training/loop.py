@@ -77,8 +77,8 @@ class Learner(Protocol):
     def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
 
-    # A learner may have `samples() -> {file name: bytes}`: what its model makes, for people to look at. They are written
-    # to the folder samples/ beside the checkpoints after each validation.
+    # A learner may have `samples() -> {file name: bytes}`: what its model makes, for people to look at. They are
+    # written to the folder samples/ beside the checkpoints after each validation.
 
 
 @dataclass

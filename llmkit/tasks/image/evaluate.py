@@ -6,8 +6,8 @@ held-out pictures; `real_floor` has the same of training against held-out pictur
 draws from the training pictures themselves. Since all sets are of one size, so is what that size adds to the figures.
 Of `--on FILE` one half of the pictures stands for the held-out and the other for the training ones.
 
-Each set has all pictures of the smaller of the two real ones, 2,000 at most; everything is done ROUNDS times, with other
-pictures where there are more, and the mean is reported. Seeds are fixed.
+Each set has as many pictures as the smaller of the two real ones, 2,000 at most; everything is done ROUNDS times, with
+other pictures where there are more, and the mean is reported. Seeds are fixed.
 """
 
 import time

@@ -1,13 +1,13 @@
 """What the training loop drives for pictures: two networks, their two updates, the averaged generator, its figures.
 
 The discriminator compares: a real picture is to look more real than a made one of the same label, and the generator
-wants the opposite (relativistic pairing, Jolicoeur-Martineau, arXiv 1807.00734; with both gradient penalties, R1 on real
-and R2 on made pictures, it converges where the plain loss does not: Huang et al., arXiv 2501.05441, sections 2 and 3).
+wants the opposite (relativistic pairing, Jolicoeur-Martineau, arXiv 1807.00734; with both gradient penalties, R1 on
+real and R2 on made pictures, it converges where the plain loss does not: Huang et al., arXiv 2501.05441, section 2).
 The penalties are taken every few steps and weighted as many times (lazy: Karras et al., arXiv 1912.04958, section 3.1).
 Of the generator a running average is kept (Karras et al., arXiv 1710.10196, section 6.1); Adam has no momentum.
 
-Validation makes as many pictures as there are validation pictures, always from the same latent numbers; the generator of
-least KID is the best one.
+Validation makes as many pictures as there are validation pictures, always from the same latent numbers; the generator
+of least KID is the best one.
 """
 
 import json
@@ -167,9 +167,7 @@ class ImageLearner:
         return shifted(pictures, self.settings.translate)
 
     def _number_type(self, enabled: bool = True) -> torch.autocast:
-        return torch.autocast(
-            self.device.type, self.number_type, enabled=enabled and self.number_type != torch.float32
-        )
+        return torch.autocast(self.device.type, self.number_type, enabled=enabled and self.number_type != torch.float32)
 
     @torch.no_grad()
     def validate(self, share: float = 1.0) -> dict[str, float]:

@@ -45,7 +45,7 @@ def doubled(h: Tensor, convolution: nn.Conv2d) -> Tensor:
 
 
 def expanded(weight: Tensor) -> Tensor:
-    """Of the weights (out, in, 3, 3) of `doubled`, those (in, out, 4, 4) of a transposed convolution that does the same.
+    """Weights (in, out, 4, 4) of a transposed convolution that does what `doubled` does with those (out, in, 3, 3).
 
     Each is the sum of those that meet a pixel and its repetitions: so a pixel takes 4 products in place of 9.
     """

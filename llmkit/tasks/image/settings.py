@@ -53,7 +53,7 @@ class Train(Training):
 
     batch_size: Count = 64
     """Pictures in one step."""
-    learning_rate: Annotated[float, Meta(gt=0, le=1e30)] = 1e-3
+    learning_rate: Annotated[float, Meta(gt=0, le=1e30)] = 3e-3
     """Peak learning rate of Adam (beta1 0), for both networks."""
     weight_decay: Annotated[float, Meta(ge=0, le=1e30)] = 0.0
     """Decoupled weight decay: learning rate times this share of a weight is taken off at each step."""
@@ -75,7 +75,7 @@ class Train(Training):
 
 def _search() -> dict[str, Range]:
     return {
-        "train.learning_rate": Range(low=3e-4, high=3e-3, log=True),
+        "train.learning_rate": Range(low=5e-4, high=1e-2, log=True),
         "train.penalty": Range(low=0.1, high=10.0, log=True),
     }
 
@@ -97,7 +97,7 @@ class Generate(Section):
     other_seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] | None = None
     """Go from the picture of the seed to the one of this seed, in `count` pictures of one label."""
     columns: Annotated[int, Meta(ge=1, le=1000)] | None = None
-    """Pictures in a row of the grid; by default the number of labels up to 20, else about the square root of `count`."""
+    """Pictures in a row of the grid; by default the number of labels up to 20, else the square root of `count`."""
     singles: bool = True
     """Write each picture to a file of its own, beside the grid."""
     to: str | None = None

@@ -143,7 +143,9 @@ def _picture(path: Path, settings: Prepare) -> np.ndarray:
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
             raise InputError(f"{path}: more than the {MOST_PIXELS:,} pixels that are read; scale it down") from error
         except Exception as error:  # decoders raise what they like, and so below
-            raise InputError(f"{path} is no picture that can be read ({_said(error)}); mend it or leave it out") from error
+            raise InputError(
+                f"{path} is no picture that can be read ({_said(error)}); mend it or leave it out"
+            ) from error
         width, height = picture.size
         if width * height > MOST_PIXELS:
             raise InputError(
@@ -309,9 +311,7 @@ def _is_number(text: str) -> bool:
 # --- one size, one colour, labels ---------------------------------------------------------------------------------
 
 
-def _fit(
-    picture: np.ndarray, place: str, settings: Prepare, before: list[np.ndarray], places: list[str]
-) -> np.ndarray:
+def _fit(picture: np.ndarray, place: str, settings: Prepare, before: list[np.ndarray], places: list[str]) -> np.ndarray:
     """The picture in the size and colour of those before it, as the settings say. Raises InputError."""
     from PIL import Image, ImageOps
 

@@ -19,7 +19,7 @@ def load(folder: ModelFolder, threads: int | None = None) -> "Generator":
 
 
 class Generator:
-    """A loaded model folder. Pictures are (N, H, H, C) uint8; what a seed gives does not depend on what else is made."""
+    """A loaded model folder. Pictures are (N, H, H, C) uint8; what a seed gives depends on nothing else that is made."""
 
     def __init__(self, folder: ModelFolder, threads: int | None = None):
         self.folder = folder

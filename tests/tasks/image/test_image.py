@@ -155,7 +155,9 @@ def test_a_grid_by_hand():
 def test_it_generates_and_evaluates_without_torch(image_run, tmp_path):
     (tmp_path / "torch.py").write_text("raise ImportError('torch is not to be imported')")
     code = f"""
-import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ["llmkit", "evaluate", {str(image_run.config)!r}, "--force"]
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+sys.argv = ["llmkit", "evaluate", {str(image_run.config)!r}, "--force"]
 import llmkit; llmkit.load({str(image_run.int8)!r}).generate(2)
 from llmkit.cli import main
 try: main()

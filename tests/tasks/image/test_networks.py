@@ -72,7 +72,7 @@ def test_windows_compute_a_transposed_convolution():
 
 def test_other_convolutions_and_graphs_without_inputs_to_calibrate_on_stay_as_they_are():
     exported, weights = graph.export(Generator(28, 1, 0, 4, 4))
-    quantized, fewer = quantize.quantize(exported, weights)
+    _, fewer = quantize.quantize(exported, weights)
     assert fewer["first"].dtype == np.float32 and fewer["project"].dtype == np.int8
     node = next(node for node in exported.graph.node if node.op_type == "ConvTranspose")
     assert convolutions.doubles(node, weights)

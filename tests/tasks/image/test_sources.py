@@ -8,11 +8,11 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from small_pictures import squares, write_pictures
 
 from llmkit import config
 from llmkit.errors import ConfigError, InputError
 from llmkit.tasks.image import sources
-from small_pictures import squares, write_pictures
 
 PIXELS, LABELS = squares(8, colours=3)
 GREY = PIXELS[..., :1]
@@ -36,7 +36,9 @@ def npy_bytes(array):
 def csv_text(pixels, labels=None, where="last", head=False):
     rows = [",".join(map(str, picture.ravel())) for picture in pixels]
     if labels:
-        rows = [f"{row},{label}" if where == "last" else f"{label},{row}" for row, label in zip(rows, labels)]
+        rows = [
+            f"{row},{label}" if where == "last" else f"{label},{row}" for row, label in zip(rows, labels, strict=True)
+        ]
     if head:
         names = [f"pixel{k}" for k in range(pixels[0].size)]
         rows.insert(0, ",".join([*names, "label"] if where == "last" else ["label", *names]))
