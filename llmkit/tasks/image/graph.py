@@ -58,7 +58,7 @@ def export(generator: Generator) -> tuple[onnx.ModelProto, dict[str, np.ndarray]
         helper.make_tensor("one", TensorProto.FLOAT, [], [1.0]),
         helper.make_tensor("half_range", TensorProto.FLOAT, [], [127.5]),
     ]
-    shape = ["B", generator.edge, generator.edge, generator.colours]
+    shape: list[str | int | None] = ["B", generator.edge, generator.edge, generator.colours]
     outputs = [helper.make_tensor_value_info("pictures", TensorProto.UINT8, shape)]
     made = helper.make_graph(nodes, "image", inputs, outputs, constants)
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)

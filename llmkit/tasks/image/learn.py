@@ -214,7 +214,7 @@ class ImageLearner:
         self.averaged = {name: tensor.detach().clone() for name, tensor in self.generator.state_dict().items()}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        tensors = {}
+        tensors: dict[str, Tensor] = {}
         for part, network in (("generator", self.generator), ("discriminator", self.discriminator)):
             tensors |= {f"{part}.{name}": tensor for name, tensor in network.state_dict().items()}
             for index, moments in self.optimizers[part].state_dict()["state"].items():

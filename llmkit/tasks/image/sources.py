@@ -154,21 +154,26 @@ def _picture(path: Path, settings: Prepare) -> np.ndarray:
         if not settings.resize and width != height:  # what else does not fit is seen beside the others
             raise InputError(_unfit(str(path), (height, width)))
         try:
-            picture.load()
-            if picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info:
-                over = picture.convert("RGBA")
-                picture = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
-                grey = picture.mode == "LA"
-            else:
-                grey = picture.mode in ("1", "L", "I", "F") or picture.mode.startswith("I;")
-            if picture.mode.startswith("I"):  # 16 bits
-                picture = Image.fromarray((np.asarray(picture).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
-            if settings.colour != "auto":
-                grey = settings.colour == "grey"
-            pixels = np.asarray(picture.convert("L" if grey else "RGB"))
+            pixels = _decoded(picture, settings)
         except Exception as error:
             raise InputError(f"{path} is damaged ({_said(error)}); mend it or leave it out") from error
     return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _decoded(picture: Any, settings: Prepare) -> np.ndarray:
+    """The pixels (H, W) or (H, W, 3) uint8 of a pillow picture; what is transparent is white."""
+    from PIL import Image
+
+    picture.load()
+    grey = picture.mode in ("1", "L", "LA", "F") or picture.mode.startswith("I")
+    if picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info:
+        over = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
+    elif picture.mode.startswith("I"):  # 16 bits
+        picture = Image.fromarray((np.asarray(picture).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
+    if settings.colour != "auto":
+        grey = settings.colour == "grey"
+    return np.asarray(picture.convert("L" if grey else "RGB"))
 
 
 def _said(error: Exception) -> str:

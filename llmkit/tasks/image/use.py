@@ -19,7 +19,7 @@ def load(folder: ModelFolder, threads: int | None = None) -> "Generator":
 
 
 class Generator:
-    """A loaded model folder. Pictures are (N, H, H, C) uint8; what a seed gives depends on nothing else that is made."""
+    """A loaded model folder. Pictures are (N, H, H, C) uint8; what a seed gives is the same whatever else is made."""
 
     def __init__(self, folder: ModelFolder, threads: int | None = None):
         self.folder = folder
@@ -38,8 +38,8 @@ class Generator:
 
     def between(self, seed: int, other_seed: int, count: int, label: str | None = None) -> np.ndarray:
         """`count` pictures on the way from the first one of a seed to that of another, both included."""
-        ends = [latents(number, 1, self.latent_size)[0] for number in (seed, other_seed)]
-        return self.pictures(interpolated(*ends, count), self.numbers(label or self.labels[:1], count))
+        first, last = (latents(number, 1, self.latent_size)[0] for number in (seed, other_seed))
+        return self.pictures(interpolated(first, last, count), self.numbers(label or self.labels[:1], count))
 
     def numbers(self, label: str | Sequence[str] | None, count: int) -> np.ndarray:
         """The label numbers (count,) of pictures with these labels in turn. Raises ConfigError for an unknown one."""
