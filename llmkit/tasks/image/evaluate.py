@@ -116,6 +116,12 @@ def validation_loss(folder: ModelFolder, prepared: Path, progress: Progress) -> 
     return _validation_loss(use.load(folder), folder, prepared)
 
 
+def validation_features(prepared: Path, network: Features) -> np.ndarray:
+    """Features (N, 64) of the validation pictures, in random order, of MOST at most."""
+    pixels, _ = prepare.pictures_of(prepared, "val")
+    return network.of(pixels[np.random.default_rng(VALIDATION_SEED).permutation(len(pixels))[:MOST]])
+
+
 def measure(folder: ModelFolder, prepared: Path, progress: Progress) -> tuple[float, dict[str, float]]:
     """(`validation_loss`, how fast the model is on this machine: load_ms, ms_per_picture, pictures_per_second)."""
     opening = time.perf_counter()
@@ -126,10 +132,10 @@ def measure(folder: ModelFolder, prepared: Path, progress: Progress) -> tuple[fl
 
 
 def _validation_loss(model: use.Generator, folder: ModelFolder, prepared: Path) -> float:
-    pixels, _ = prepare.pictures_of(prepared, "val")
     network = Features(folder.path / features.FILE)
-    made = model.drawn(min(len(pixels), MOST), VALIDATION_SEED)
-    return figures.frechet_distance(network.of(pixels[:MOST]), network.of(made))
+    reference = validation_features(prepared, network)
+    made = model.drawn(len(reference), VALIDATION_SEED)
+    return figures.frechet_distance(reference, network.of(made))
 
 
 def _mean(rows: list[dict[str, float]]) -> dict[str, float]:

@@ -78,8 +78,7 @@ class ImageLearner:
             for name, network in (("generator", self.generator), ("discriminator", self.discriminator))
         }
         self.features = Features(prepared / features.FILE)
-        held_out, _ = prepare.pictures_of(prepared, "val")
-        self.reference = self.features.of(held_out[: evaluate.MOST])
+        self.reference = evaluate.validation_features(prepared, self.features)
         self.batches = Batches(np.arange(len(pixels)), min(self.settings.batch_size, len(pixels)), settings.seed)
         self.processes: Processes = ALONE
         self.updates = 0

@@ -12,7 +12,6 @@ from small_pictures import squares, write_pictures
 
 import llmkit as package
 from llmkit import config, model_folder
-from llmkit.errors import Interrupted
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
 from llmkit.tasks.image import evaluate, features, prepare as task, use
@@ -207,12 +206,11 @@ def test_an_interrupted_training_ends_with_the_same_bytes(image_run, tmp_path, m
 
     from llmkit.training import loop
 
-    save = loop._Run.save
     monkeypatch.setattr(loop._Run, "checkpoint_is_due", lambda self: self.progress.step == 14)
     monkeypatch.setattr(learn.ImageLearner, "step", interrupted)
-    with pytest.raises((KeyboardInterrupt, Interrupted)):
+    with pytest.raises(KeyboardInterrupt):
         train(loaded)
-    assert save is loop._Run.save and len(steps) == 17
+    assert len(steps) == 17
     monkeypatch.undo()
     train(loaded)
     for name in ("model.safetensors", "labels.json", "samples.png", "metrics.jsonl", "graph.onnx"):
@@ -252,17 +250,6 @@ def test_colour_at_32_pixels_without_labels_through_every_stage(image_fresh, llm
     assert opened(result["files"][1]).shape == (32, 32, 3) and result["labels"] is None
     ran = llmkit("generate", image_fresh.config, *more, "--label", "7")
     assert ran.code == 2 and "has not learnt the label '7'; it knows no labels" in ran.error
-
-
-def test_several_processes_average_their_gradients():
-    import torch
-
-    from llmkit.training.distributed import Processes
-
-    weight = torch.nn.Parameter(torch.ones(2, 2))
-    weight.grad = torch.full((2, 2), 3.0)
-    Processes().average_gradients([weight])
-    assert (weight.grad == 3).all()
 
 
 # --- bad input ------------------------------------------------------------------------------------------------------
