@@ -251,7 +251,7 @@ def generate(
     model: Model = None,
     **options: Any,
 ) -> None:
-    """Use a model: write texts, predict labels. Needs no torch."""
+    """Use a model: write texts, predict labels, make pictures. Needs no torch."""
     from llmkit.stages import generate as stage
 
     if json and jsonl:

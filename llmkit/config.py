@@ -330,7 +330,8 @@ def plain_type(kind: Any) -> Any:
     if typing.get_origin(kind) is Annotated:
         return plain_type(typing.get_args(kind)[0])
     members = [part for part in typing.get_args(kind) if part is not type(None)]
-    return plain_type(members[0]) if isinstance(kind, types.UnionType) and len(members) == 1 else kind
+    union = typing.get_origin(kind) in (types.UnionType, typing.Union)  # the latter where a member is Annotated
+    return plain_type(members[0]) if union and len(members) == 1 else kind
 
 
 # --- what a key is for -------------------------------------------------------------------------------------

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 GRAPH, WEIGHTS, CONFIG = "graph.onnx", "model.safetensors", "config.yaml"
-NOT_COUNTED = ("metrics.jsonl", "card.md", "best.yaml", "trials.jsonl")  # of no use to a running model
+OF_THE_MAKING = ("metrics.jsonl", "card.md", "best.yaml", "trials.jsonl", "samples.png")  # of this one model
+FOR_EVALUATION = ("features.onnx",)  # not read to run a model, but to score it and those made of it
+NOT_COUNTED = (*OF_THE_MAKING, *FOR_EVALUATION)
 STAGES = ("train", "tune", "compress")
 
 

@@ -81,6 +81,15 @@ def open_file(path: Path) -> BufferedReader:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
 
 
+def read_bytes(path: Path) -> bytes:
+    """A whole file, unpacked where it is a .gz. Raises InputError, also where that would be far more than it holds."""
+    with open_file(path) as file:
+        packed = _ending(path.name) == ".gz"
+        length = os.fstat(file.fileno()).st_size
+        stream = gzip.GzipFile(fileobj=file) if packed else file
+        return b"".join(_blocks(stream, str(path), max(FREE_BYTES, MAX_RATIO * length) if packed else None))
+
+
 def check_encoding(encoding: str) -> None:
     """Refuse an encoding that Python does not know, or that is none of text (rot13, zip)."""
     try:

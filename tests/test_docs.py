@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from small_pictures import squares
 
 from llmkit import config as configs, reference
 from llmkit.stages.compress import compress
@@ -22,6 +23,7 @@ SHRUNK = {
         "prepare.split={val: 0.2, test: 0.2}",
     ],
     "classify": ["train.steps=3", "model.hidden_size=8", "model.embedding_size=4"],
+    "image": ["train.steps=3", "model.width=4", "model.discriminator_width=4", "prepare.split={val: 0.2, test: 0.2}"],
     "table": ["train.steps=3", "train.folds=2", "model.hidden_size=8", "model.members=2"],
 }
 
@@ -44,13 +46,22 @@ def write_table(folder, settings):
     (folder / "rows.csv").write_text("\n".join(",".join(row) for row in [head, *rows]) + "\n")
 
 
+def write_image(folder, settings):
+    """Rows of pixels with a label where the config says."""
+    pixels, labels = squares(120)
+    assert settings.label == "last"
+    rows = [",".join([*map(str, picture.ravel()), label]) for picture, label in zip(pixels, labels, strict=True)]
+    (folder / "pictures.csv").write_text("\n".join(rows) + "\n")
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_config_runs_on_small_data(path, tmp_path, monkeypatch):
     data = tmp_path / "data"
     data.mkdir()
     overrides = [f"prepare.files={data}/*", f"run_dir={tmp_path / 'run'}"]
+    monkeypatch.setattr("llmkit.tasks.image.feature_network.STEPS", 20)
     task = configs.load(path).task
-    writers = {"language": write_language, "classify": write_classify, "table": write_table}
+    writers = {"language": write_language, "classify": write_classify, "table": write_table, "image": write_image}
     writers[task](data, configs.load(path).settings.prepare)
     config = configs.load(path, [*overrides, *SHRUNK[task], "evaluate.require={}"])
     prepare(config)

@@ -82,12 +82,15 @@ def _each_label_trains(of: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def write(out: Path, names: list[str], labels: np.ndarray, of: np.ndarray, settings: Split) -> dict[str, Any]:
-    """Write labels.npy and split.npy; returns what meta.json says of them. Raises InputError for an empty split."""
+    """Write labels.npy and split.npy; returns what meta.json says of them. Raises InputError for an empty split.
+
+    Without `names` all examples have the label 0, which is not spoken of.
+    """
     summary = {}
     for number, name in enumerate(SPLITS):
         counts = np.bincount(labels[of == number], minlength=len(names))
         if name != "test" or settings.test > 0:
-            summary[name] = {"examples": int(counts.sum())} | dict(zip(names, counts.tolist(), strict=True))
+            summary[name] = {"examples": int(counts.sum())} | dict(zip(names, counts.tolist(), strict=False))
             if counts.sum() == 0:
                 raise InputError(
                     f"the {name} split is empty: {len(labels):,} examples are too few for prepare.split "

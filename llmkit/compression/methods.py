@@ -76,7 +76,8 @@ def quantize(variant: Quantize, model: Model, job: Job) -> Model:
 
     record: dict[str, Any] = {"method": "quantize", "bits": variant.bits}
     if variant.bits == 8:
-        graph, weights = rounding.quantize(model.graph, model.weights)
+        feeds = job.task.calibration(model.graph, model.weights) if job.needs_calibration else None
+        graph, weights = rounding.quantize(model.graph, model.weights, feeds)
     else:
         model.require_trainable("quantize")
         graph, weights, how = job.task.of_four_bits(variant, model.settings, model.weights, job.prepared.path)

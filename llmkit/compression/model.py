@@ -80,10 +80,15 @@ class Job:
         return tasks.module(self.folder.task, "compress")
 
     @property
+    def needs_calibration(self) -> bool:
+        """Whether the task has inputs to find the ranges of activations on."""
+        return tasks.has(self.folder.task, "compress") and hasattr(self.task, "calibration")
+
+    @property
     def files(self) -> dict[str, Path]:
         """The task's own files of the original, which every variant has too: name -> source."""
-        counted = (*model_folder.NOT_COUNTED, model_folder.GRAPH, model_folder.WEIGHTS, model_folder.CONFIG)
-        return {name: self.folder.path / name for name in self.folder.artifact.manifest["files"] if name not in counted}
+        own = (*model_folder.OF_THE_MAKING, model_folder.GRAPH, model_folder.WEIGHTS, model_folder.CONFIG)
+        return {name: self.folder.path / name for name in self.folder.artifact.manifest["files"] if name not in own}
 
 
 def read(folder: ModelFolder) -> Model:
@@ -118,7 +123,8 @@ def write(model: Model, job: Job, place: Path) -> ModelFolder:
 
 def measure(folder: ModelFolder, job: Job) -> tuple[dict[str, Any], dict[str, float]]:
     """({size_bytes, val_loss}, {load_ms, ms_per_token, …}): what a written model is, and how fast on this machine."""
-    size = sum(file.stat().st_size for file in folder.path.iterdir())
+    counted = [file for file in folder.path.iterdir() if file.name not in model_folder.NOT_COUNTED]
+    size = sum(file.stat().st_size for file in counted)
     loss, speeds = tasks.module(folder.task, "evaluate").measure(folder, job.prepared.path, job.ui.progress)
     return {"size_bytes": size, "val_loss": loss}, speeds
 

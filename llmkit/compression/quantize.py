@@ -2,7 +2,8 @@
 
 Dynamic quantization: weights are rounded once, per output channel and symmetric; activations as they come, per
 tensor. LSTM becomes `DynamicQuantizeLSTM`, MatMul `MatMulInteger`, an embedding's rows are stored as integers and
-scaled after the look-up. What is shared (a tied embedding) stays shared.
+scaled after the look-up. What is shared (a tied embedding) stays shared. Transposed convolutions that double a picture
+have activations in ranges found beforehand (static), see `convolutions.py`.
 
 Written here because `onnxruntime.quantization.quantize_dynamic` (1.32) corrupts a matrix that an embedding and the
 output share, and gives an embedding one scale for all rows. Left out: everything about files and settings.
@@ -12,6 +13,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from llmkit.compression import convolutions
 from llmkit.errors import InputError
 
 # 7 of the 8 bits: with all 8, AVX2 processors without VNNI add two products into 16 bits and saturate, silently
@@ -21,9 +23,12 @@ CONTRIB = "com.microsoft"
 CLIPS = np.linspace(1.0, 0.7, 16)  # shares of the largest weight tried as the end of the range
 
 
-def quantize(model: onnx.ModelProto, weights: dict[str, np.ndarray]) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+def quantize(
+    model: onnx.ModelProto, weights: dict[str, np.ndarray], feeds: dict[str, np.ndarray] | None = None
+) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
     """(graph, weights) with every LSTM, MatMul and embedding of constant weights in int8. The inputs are not changed.
 
+    So are transposed convolutions that double a picture, where there are `feeds`: inputs to find ranges on.
     `graph` declares no weights, as `tasks/*/graph.py` exports it; biases and what else is small stay float32.
     Raises InputError when nothing is left to quantize.
     """
@@ -41,8 +46,24 @@ def quantize(model: onnx.ModelProto, weights: dict[str, np.ndarray]) -> tuple[on
             done.add(name)
             quantized[name], quantized[f"{name}.scale"] = round_weights(weights[name], axis)
 
+    doubling = [node for node in model.graph.node if feeds and convolutions.doubles(node, weights)]
+    watched = [name for node in doubling for name in (node.input[0], node.output[0])]
+    own = convolutions.shared_constants() if doubling else []
+    bounds = convolutions.ranges(model, weights, watched, feeds) if feeds and doubling else {}
+
     for node in model.graph.node:
-        if node.op_type == "LSTM" and node.input[1] in matrices:
+        if node in doubling:
+            name, bias = node.input[1], node.input[2] if len(node.input) > 2 else ""
+            values, scales = round_weights(convolutions.windows(weights[name]), 0)
+            made, constants, arrays = convolutions.integer(
+                node, values, scales, weights.get(bias), (bounds[node.input[0]], bounds[node.output[0]])
+            )
+            done.add(name)
+            nodes += made
+            quantized.pop(bias, None)
+            quantized |= arrays
+            own += constants
+        elif node.op_type == "LSTM" and node.input[1] in matrices:
             nodes.append(_lstm(node, weights, quantized, done))
         elif node.op_type == "Gather" and node.input[0] in matrices:
             once(node.input[0], 0)
@@ -63,6 +84,7 @@ def quantize(model: onnx.ModelProto, weights: dict[str, np.ndarray]) -> tuple[on
     del result.graph.node[:]
     result.graph.node.extend(nodes)
     result.graph.initializer.append(helper.make_tensor("last_axis", onnx.TensorProto.INT64, [1], [-1]))
+    result.graph.initializer.extend(own)
     result.opset_import.append(helper.make_opsetid(CONTRIB, 1))
     return result, quantized
 

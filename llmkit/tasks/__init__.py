@@ -17,6 +17,7 @@ TASKS = {
     "language": "llmkit.tasks.language",
     "classify": "llmkit.tasks.classify",
     "table": "llmkit.tasks.table",
+    "image": "llmkit.tasks.image",
 }
 
 

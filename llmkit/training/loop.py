@@ -9,6 +9,7 @@ know alike, the time and a request to stop, they agree on after each step. Proce
 """
 
 import math
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -29,6 +30,7 @@ RESERVE = 1.15  # times the last validation's seconds, kept of a budget in minut
 WARMUP_SHARE = 0.1  # of the budget, at most: a short trial must not spend its time on warming up
 SAVING_SHARE = 0.1  # of the time, at most, goes into checkpoints that the clock asks for
 LOG_SECONDS = 0.5  # between progress reports
+SAMPLES = "samples"  # folder of what the model makes at each validation
 SMOOTHING = 0.98  # of the running training loss that is reported
 
 
@@ -74,6 +76,9 @@ class Learner(Protocol):
 
     def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
+
+    # A learner may have `samples() -> {file name: bytes}`: what its model makes, for people to look at. They are
+    # written to the folder samples/ beside the checkpoints after each validation.
 
 
 @dataclass
@@ -178,6 +183,8 @@ class _Run:
             self.report({"event": "resumed", "step": self.progress.step, "seconds": self.progress.seconds})
         if self.processes.leads:
             metrics.restore(self.metrics, found.path if found else None)
+            if not found:
+                shutil.rmtree(self.folder / SAMPLES, ignore_errors=True)
         self.clock = _Clock(self.progress.seconds)
         self.agree()
         self.saved_at = self.now
@@ -252,9 +259,16 @@ class _Run:
         record |= {"seconds": round(self.now, 3), "train_loss": progress.smooth_loss, **figures}
         if self.processes.leads:
             metrics.append(self.metrics, record)
+            self.write_samples()
         self.report({"event": "validated", "best": progress.best_step == progress.step, **record})
         if prune:
             prune(self.spent(), loss)
+
+    def write_samples(self) -> None:
+        """Write what a learner that makes something for people to look at has made: a file of `samples` each."""
+        for name, data in getattr(self.learner, "samples", dict)().items():
+            artifacts.make_folder(self.folder / SAMPLES)
+            artifacts.write_bytes(self.folder / SAMPLES / name, data)
 
     def save(self) -> None:
         """Write a checkpoint; no process goes on before it is written."""

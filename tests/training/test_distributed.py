@@ -97,6 +97,22 @@ def test_fifty_steps_are_those_of_one_process_with_the_whole_batch(tmp_path, cou
         assert all(torch.equal(other[name], first[name]) for other in others), name
 
 
+def average(processes: Processes) -> None:
+    """Gradients of several shapes, other ones in each process; a parameter without any stays so."""
+    parameters = [torch.nn.Parameter(torch.zeros(size)) for size in (3, (2, 2), 1)]
+    parameters[0].grad = torch.arange(3.0) * (processes.rank + 1)
+    parameters[1].grad = torch.full((2, 2), float(processes.rank))
+    processes.average_gradients(parameters)
+    mean = [torch.arange(3.0) * (processes.count + 1) / 2, torch.full((2, 2), (processes.count - 1) / 2)]
+    assert all(torch.equal(parameter.grad, wanted) for parameter, wanted in zip(parameters, mean, strict=False))
+    assert parameters[2].grad is None
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_gradients_are_averaged_where_they_lie(count):
+    assert in_processes(count, average) == [0] * count
+
+
 def run_loop(processes: Processes, folder: Path, interrupted_after: int = 0) -> None:
     """Train with dropout; a SIGTERM to the last process alone stops all after the same step."""
     learner = make_learner(dropout=0.2)

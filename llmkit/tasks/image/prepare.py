@@ -1,0 +1,104 @@
+"""Files of pictures to arrays, their splits, and the network whose features evaluation compares.
+
+In: the section `prepare` of the config. Out, in the folder `out`:
+
+    pictures.npy     (pictures, H, H, C) uint8
+    labels.npy       (pictures,) int32, the place in meta.json's list of labels; all 0 where there are none
+    split.npy        (pictures,) uint8: 0 train, 1 val, 2 test
+    features.onnx    learnt from the training split (`feature_network.py`); needs torch
+    meta.json        labels, splits, sources
+
+The same files, settings and seed give the same bytes on the same machine. The pictures must fit into memory.
+"""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from llmkit.classification import splits
+from llmkit.classification.settings import check_split
+from llmkit.errors import ConfigError, InputError
+from llmkit.reading import hash_files
+from llmkit.tasks.image import features, sources
+from llmkit.tasks.image.settings import Prepare
+
+Progress = Callable[[str, int, int | None], None]
+Warn = Callable[[str], None]
+
+PICTURES = "pictures.npy"
+FEWEST = 16  # held-out pictures: figures of fewer say nothing
+MOST_LABELS = 1000
+
+
+def check(settings: Prepare) -> None:
+    """Refuse, before anything is read, settings that no data can satisfy."""
+    check_split(settings.split)
+    if settings.resize and settings.size is None:
+        raise ConfigError("prepare.resize: say to which size: prepare.size=28 or prepare.size=32")
+
+
+def inputs(settings: Prepare) -> list[dict[str, Any]]:
+    """The files that `prepare` reads, with bytes and SHA-256."""
+    return hash_files([*sources.files_of(settings.files), *sources.label_files(settings)])
+
+
+def prepare(
+    settings: Prepare, seed: int, out: Path, work: Path, progress: Progress, warn: Warn = lambda message: None
+) -> dict[str, Any]:
+    """Write the prepared data into the folder `out`; returns what meta.json holds. Raises ConfigError, InputError."""
+    check(settings)
+    _require_torch()
+    found = sources.read(settings, progress)
+    names, numbers = _number_labels(found, warn)
+    of = splits.split(numbers, settings.split.val, settings.split.test, seed)
+    summary = splits.write(out, names, numbers, of, settings.split)
+    for name, part in summary["splits"].items():
+        if part["examples"] < FEWEST:
+            raise InputError(
+                f"the {name} split has {part['examples']} pictures, {FEWEST} are the least; add pictures or raise its "
+                "share in prepare.split"
+            )
+    np.save(out / PICTURES, found.pixels)
+
+    from llmkit.tasks.image import feature_network
+
+    network = feature_network.learn(found.pixels[of == 0], numbers[of == 0] if names else None, seed, progress)
+    edge, colours = found.pixels.shape[2:]
+    feature_network.save(network, edge, colours, out / features.FILE)
+    meta = {**summary, "size": edge, "colours": colours, "sources": inputs(settings)}
+    splits.write_meta(out, meta)
+    return meta
+
+
+def pictures_of(prepared: Path, name: str) -> tuple[np.ndarray, str]:
+    """(the pictures (N, H, H, C) of a split; its name): validation where there is no test split."""
+    examples, name = splits.examples_of(prepared, name)
+    return np.load(prepared / PICTURES, mmap_mode="r")[examples], name
+
+
+def _number_labels(found: sources.Pictures, warn: Warn) -> tuple[list[str], np.ndarray]:
+    """(the different labels, sorted; the number (N,) of each picture's). None where all have the same one."""
+    names = sorted(set(found.labels or []))
+    if len(names) > MOST_LABELS:
+        raise InputError(
+            f"{len(names):,} different labels for {len(found.places):,} pictures, at most {MOST_LABELS:,} are learnt; "
+            "set prepare.label=none to learn without"
+        )
+    if len(names) < 2:
+        if names:
+            warn(f"all pictures have the label '{names[0]}': it is left out")
+        return [], np.zeros(len(found.places), np.int32)
+    place = {name: number for number, name in enumerate(names)}
+    return names, np.array([place[label] for label in found.labels or []], np.int32)
+
+
+def _require_torch() -> None:
+    missing = [name for name in ("torch", "onnx") if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"preparing pictures trains a small network for evaluation and needs {', '.join(missing)}; install them "
+            "with: pip install '.[train]' in llmkit's own folder"
+        )

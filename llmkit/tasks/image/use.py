@@ -1,0 +1,91 @@
+"""A generator in use: seeds and labels in, pictures out. Never imports torch."""
+
+import json
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from llmkit.errors import ConfigError
+from llmkit.model_folder import ModelFolder
+from llmkit.runtime.session import open_session
+
+LABELS = "labels.json"
+BATCH = 100  # pictures made at once: more are no faster
+
+
+def load(folder: ModelFolder, threads: int | None = None) -> "Generator":
+    """The model of a folder."""
+    return Generator(folder, threads)
+
+
+class Generator:
+    """A loaded model folder. Pictures are (N, H, H, C) uint8; what a seed gives is the same whatever else is made."""
+
+    def __init__(self, folder: ModelFolder, threads: int | None = None):
+        self.folder = folder
+        about = json.loads((folder.path / LABELS).read_text(encoding="utf-8"))
+        self.labels: list[str] = about["labels"]
+        self.shares = np.array(about["shares"])
+        self._session = open_session(folder, threads)
+        self.latent_size: int = self._session.inputs["latents"][1]
+
+    def __repr__(self) -> str:
+        return f"Generator({str(self.folder.path)!r}, labels {', '.join(self.labels) or 'none'})"
+
+    def generate(self, count: int = 1, seed: int = 1, label: str | Sequence[str] | None = None) -> np.ndarray:
+        """`count` pictures of a seed. Several labels take turns, as all do where none is named. Raises ConfigError."""
+        return self.pictures(latents(seed, count, self.latent_size), self.numbers(label, count))
+
+    def between(self, seed: int, other_seed: int, count: int, label: str | None = None) -> np.ndarray:
+        """`count` pictures on the way from the first one of a seed to that of another, both included."""
+        first, last = (latents(number, 1, self.latent_size)[0] for number in (seed, other_seed))
+        return self.pictures(interpolated(first, last, count), self.numbers(label or self.labels[:1], count))
+
+    def numbers(self, label: str | Sequence[str] | None, count: int) -> np.ndarray:
+        """The label numbers (count,) of pictures with these labels in turn. Raises ConfigError for an unknown one."""
+        wanted = [label] if isinstance(label, str) else list(label or self.labels)
+        for name in wanted:
+            if name not in self.labels:
+                known = f"it knows: {', '.join(self.labels[:20])}" if self.labels else "it knows no labels"
+                raise ConfigError(f"generate.label: the model has not learnt the label '{name}'; {known}")
+        turn = [self.labels.index(name) for name in wanted] or [0]
+        return np.resize(np.array(turn, np.int64), count)
+
+    def drawn(self, count: int, seed: int) -> np.ndarray:
+        """`count` pictures of random labels, each as frequent as in the training pictures: for figures."""
+        return self.pictures(*drawn(count, seed, self.latent_size, self.shares))
+
+    def pictures(
+        self, given: np.ndarray, numbers: np.ndarray, progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> np.ndarray:
+        """The pictures of latent numbers (N, latent_size) and label numbers (N,)."""
+        parts = []
+        for start in range(0, len(given), BATCH):
+            feeds = {"latents": given[start : start + BATCH]}
+            if self.labels:
+                feeds["labels"] = numbers[start : start + BATCH]
+            parts += self._session.run(["pictures"], feeds)
+            progress(start + len(parts[-1]), len(given))
+        return np.concatenate(parts)
+
+
+def latents(seed: int, count: int, size: int) -> np.ndarray:
+    """Latent numbers (count, size) float32 of a seed; those of the n-th picture depend on the seed and n alone."""
+    return np.stack([np.random.default_rng([seed, n]).standard_normal(size, np.float32) for n in range(count)])
+
+
+def drawn(count: int, seed: int, size: int, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(latent numbers (count, size) float32, label numbers (count,)), each label in its share."""
+    generator = np.random.default_rng(seed)
+    numbers = generator.choice(len(shares), count, p=shares / shares.sum())
+    return generator.standard_normal((count, size), np.float32), numbers
+
+
+def interpolated(first: np.ndarray, last: np.ndarray, count: int) -> np.ndarray:
+    """(count, size) latent numbers from one to another on a sphere, where random ones lie (Shoemake 1985, slerp)."""
+    cosine = float(first @ last / (np.linalg.norm(first) * np.linalg.norm(last)))
+    angle = np.arccos(np.clip(cosine, -1, 1))
+    at = np.linspace(0, 1, count, dtype=np.float32)[:, None]
+    if np.sin(angle) < 1e-6:
+        return (1 - at) * first + at * last
+    return ((np.sin((1 - at) * angle) * first + np.sin(at * angle) * last) / np.sin(angle)).astype(np.float32)

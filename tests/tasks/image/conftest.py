@@ -1,0 +1,76 @@
+"""A generator that is learnt in a second."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from small_pictures import squares, write_pictures
+
+
+@dataclass(frozen=True)
+class ImageRun:
+    """A finished run of `task: image`: prepared, model and compressed/int8."""
+
+    config: Path
+    run_dir: Path
+    pictures: Path
+
+    @property
+    def model(self) -> Path:
+        return self.run_dir / "model"
+
+    @property
+    def int8(self) -> Path:
+        return self.run_dir / "compressed" / "int8"
+
+
+def write_config(path: Path, pictures: Path, run_dir: Path) -> None:
+    path.write_text(
+        f"""\
+task: image
+run_dir: {run_dir}
+prepare: {{files: {pictures}}}
+model: {{latent_size: 8, width: 8, discriminator_width: 8}}
+train: {{steps: 30, batch_size: 16, validation_steps: 10, warmup_steps: 5, number_type: float32}}
+generate: {{count: 6}}
+"""
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_features() -> Iterator[None]:
+    """Features learnt in a few steps: what they are is all the same here."""
+    from llmkit.tasks.image import feature_network
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feature_network, "STEPS", 40)
+        yield
+
+
+@pytest.fixture(scope="session")
+def image_run(tmp_path_factory: pytest.TempPathFactory) -> ImageRun:
+    """A finished run to read from."""
+    from llmkit import config
+    from llmkit.stages.compress import compress
+    from llmkit.stages.prepare import prepare
+    from llmkit.stages.train import train
+
+    folder = tmp_path_factory.mktemp("image")
+    run = ImageRun(folder / "image.yaml", folder / "run", folder / "pictures")
+    write_pictures(run.pictures, *squares())
+    write_config(run.config, run.pictures, run.run_dir)
+    loaded = config.load(run.config)
+    prepare(loaded)
+    train(loaded)
+    compress(loaded)
+    return run
+
+
+@pytest.fixture
+def image_fresh(tmp_path: Path) -> ImageRun:
+    """A run of which nothing has been made, and a folder without pictures."""
+    run = ImageRun(tmp_path / "image.yaml", tmp_path / "run", tmp_path / "pictures")
+    run.pictures.mkdir()
+    write_config(run.config, run.pictures, run.run_dir)
+    return run
