@@ -41,9 +41,9 @@ class Model(Section):
     latent_size: Annotated[int, Meta(ge=1, le=4096)] = 64
     """Random numbers that a picture is made from."""
     width: Width = 32
-    """Channels of the generator's layer at full size of its last convolution; twice as many at a quarter of it."""
+    """Channels of the generator at half the edge; twice as many at a quarter of it."""
     discriminator_width: Width = 32
-    """Channels of the discriminator's first layer; twice as many in the second."""
+    """Channels of the discriminator at half the edge; twice as many at a quarter of it."""
     conditional: bool = True
     """Where there are labels, both networks know them, and `generate` makes pictures of one."""
 
@@ -91,7 +91,7 @@ class Generate(Section):
     """What pictures are made. Every key is also an option of `llmkit generate`."""
 
     count: Annotated[int, Meta(ge=1, le=100_000)] = 100
-    """Pictures to make. The first one depends on the seed alone, so does the second one, and so on."""
+    """Pictures to make. The n-th one depends on seed, label and n alone, not on how many there are."""
     label: str | list[str] | None = None
     """Label of the pictures, of a model that knows labels; several take turns, and all do where none is named."""
     other_seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] | None = None
