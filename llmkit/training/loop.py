@@ -204,8 +204,8 @@ class _Run:
         return self.now / max(60 * amount - RESERVE * kept, 1e-3)
 
     def _expected_validation_seconds(self) -> float:
-        """Before the first one: a pass without gradients costs a third of one with. Not more than a tenth of the budget:
-        the first steps may take far longer than those that follow."""
+        """Before the first one: a pass without gradients costs a third of one with. At most a tenth of the budget, for
+        the first step may take far longer than those that follow."""
         expected = self.learner.validation_count / 3 * self.now / max(self.learner.count, 1)
         return min(expected, 0.1 * 60 * self.settings.budget[1])
 

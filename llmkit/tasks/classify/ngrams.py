@@ -31,10 +31,12 @@ _WORD[[*range(48, 58), *range(97, 123), ord("'")]] = True
 
 @dataclass(frozen=True)
 class Ngrams:
-    """The features of a model: `buckets` (F,) uint32, rising, those of words below 2**BITS; the longest n-grams of
-    words and of characters; the words that negate."""
+    """The features of a model: `buckets` (F,) uint32, rising, those of words below 2**BITS; how many of the `texts` of
+    training hold each (F,); the longest n-grams of words and of characters; the words that negate."""
 
     buckets: np.ndarray
+    counts: np.ndarray
+    texts: int
     words: int
     characters: int
     negations: Sequence[str] = ()
@@ -62,12 +64,14 @@ class Ngrams:
         return Ragged(np.concatenate(numbers) if numbers else np.zeros(0, np.int32), starts.astype(np.int64))
 
     def values(self, features: Ragged) -> Ragged:
-        """What each feature counts in its text, float32: 1 / sqrt(how many of its kind the text holds), so that long
-        texts do not shout and n-grams of words weigh the same however many there are of characters."""
+        """What each feature counts in its text, float32: its inverse document frequency, those of a text's n-grams of
+        words scaled to length 1, and so those of characters (TF-IDF: Salton & Buckley 1988, Table 1, "tfc" without
+        repetitions): long texts do not shout, nor does the more numerous kind."""
         of = np.repeat(np.arange(len(features)), features.counts)
         kind = 2 * of + (features.numbers > self.word_features)
-        counts = np.bincount(kind, minlength=2 * len(features))
-        return Ragged((1 / np.sqrt(counts[kind])).astype(np.float32), features.starts)
+        rarity = np.log((1 + self.texts) / (1 + self.counts[features.numbers - 1])) + 1
+        squares = np.bincount(kind, rarity**2, minlength=2 * len(features))
+        return Ragged((rarity / np.sqrt(squares[kind])).astype(np.float32), features.starts)
 
 
 def learn(
@@ -84,18 +88,21 @@ def learn(
     kept = np.flatnonzero(counts)
     if len(kept) > most:
         kept = np.sort(kept[np.argsort(-counts[kept], kind="stable")[:most]])
-    return Ngrams(kept.astype(np.uint32), words, characters, negations)
+    return Ngrams(kept.astype(np.uint32), counts[kept], len(texts), words, characters, negations)
 
 
 def save(ngrams: Ngrams, path: Path) -> None:
-    """Write ngrams.npy."""
-    np.save(path, np.concatenate([[ngrams.words, ngrams.characters], ngrams.buckets]).astype(np.uint32))
+    """Write ngrams.npy: longest n-grams of words and of characters, texts, then the buckets and then their counts."""
+    head = [ngrams.words, ngrams.characters, ngrams.texts]
+    np.save(path, np.concatenate([head, ngrams.buckets, ngrams.counts]).astype(np.uint32))
 
 
 def load(path: Path, negations: Sequence[str] = ()) -> Ngrams:
     """Read ngrams.npy."""
     numbers = np.load(path)
-    return Ngrams(numbers[2:], int(numbers[0]), int(numbers[1]), negations)
+    words, characters, texts = numbers[:3].tolist()
+    buckets, counts = np.split(numbers[3:], 2)
+    return Ngrams(buckets, counts.astype(np.int64), texts, words, characters, negations)
 
 
 def hashed(

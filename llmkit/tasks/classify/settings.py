@@ -82,9 +82,9 @@ class Model(Section):
     """Dropout of what is pooled over the text."""
     input_dropout: Share = 0.3
     """Dropout of whole tokens and, as much again, of numbers of their embeddings."""
-    ngram_share: Annotated[float, Meta(ge=0, le=1)] = 0.7
+    ngram_share: Annotated[float, Meta(ge=0, le=1)] = 0.8
     """Share of the n-grams' logits in the mixture; 0 leaves them out."""
-    ngram_penalty: Positive = 0.2
+    ngram_penalty: Positive = 0.3
     """Keeps the weights of the n-grams of characters small; the more examples, the less it counts."""
 
 
