@@ -84,11 +84,13 @@ class ClassifierLearner:
         files: dict[str, Path],
         start_from: Callable[[nn.Module, ModelFolder], None],
         lengths: np.ndarray | None = None,
+        fit: Callable[[nn.Module], None] | None = None,
     ):
         """`labels` (N,) of all examples, `names` of the C labels; `train` and `val` are the numbers of examples.
 
         `export(network)` gives graph and weights, `files` go into the model folder with them, and
-        `start_from(network, folder)` puts the weights of a trained model into the network.
+        `start_from(network, folder)` puts the weights of a trained model into the network. `fit(network)` fills buffers
+        of the network that no step changes; a run that goes on finds them in its checkpoint and does without it.
         """
         self.network, self.inputs, self.names, self.val = network.to(device), inputs, names, val
         self.settings, self.device, self.number_type = settings, device, number_type
@@ -106,7 +108,7 @@ class ClassifierLearner:
             counts = np.bincount(labels[train], minlength=len(names))
             weights = len(train) / (len(names) * np.maximum(counts, 1))
             self.class_weights = torch.from_numpy(weights).float().to(device)
-        self._export, self._files, self._start_from = export, files, start_from
+        self._export, self._files, self._start_from, self._fit = export, files, start_from, fit
         self.processes: Processes = ALONE
         self.forward: nn.Module = self.network
         self.updates = 0
@@ -132,6 +134,7 @@ class ClassifierLearner:
 
     def step(self, learning_rate: float) -> Tensor:
         """One update on the next batch; returns its mean loss in nats per example."""
+        self._fit_once()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.network.train()
@@ -139,10 +142,7 @@ class ClassifierLearner:
         mine = batch[self.processes.part(len(batch))]
         with self._number_type():
             logits = self.forward(*self.inputs(mine)).float()  # (B, C) or (B, K, C)
-        labels = self.labels[torch.from_numpy(mine).to(self.device)]
-        if logits.ndim == 3:
-            labels, logits = labels.repeat_interleave(logits.shape[1]), logits.flatten(0, 1)
-        loss = F.cross_entropy(logits, labels, self.class_weights, label_smoothing=self.settings.label_smoothing)
+        loss = self._loss(logits, mine, batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
@@ -150,6 +150,27 @@ class ClassifierLearner:
         self._average()
         self.count += len(batch)
         return loss.detach()
+
+    def _loss(self, logits: Tensor, mine: np.ndarray, batch: np.ndarray) -> Tensor:
+        """Of this process's part `mine` of a batch, such that the mean of all processes' is that of the batch."""
+        labels = self.labels[torch.from_numpy(mine).to(self.device)]
+        weight = float(len(batch))
+        if self.class_weights is not None:
+            weight = self.class_weights[self.labels[torch.from_numpy(batch).to(self.device)]].sum().item()
+        share = weight / self.processes.count
+        if logits.ndim == 3:
+            share *= logits.shape[1]
+            labels, logits = labels.repeat_interleave(logits.shape[1]), logits.flatten(0, 1)
+        smoothing = self.settings.label_smoothing
+        return F.cross_entropy(logits, labels, self.class_weights, reduction="sum", label_smoothing=smoothing) / share
+
+    def _fit_once(self) -> None:
+        if self._fit:
+            self._fit(self.network)
+            for buffer in self.network.buffers():
+                buffer.copy_(self.processes.gather(buffer)[0])  # the same bits in all processes
+            self.averaged |= {name: buffer.detach().clone() for name, buffer in self.network.named_buffers()}
+            self._fit = None
 
     def _average(self) -> None:
         """Move the running average towards the weights; its decay grows with the steps, so the start is forgotten."""
@@ -164,10 +185,17 @@ class ClassifierLearner:
 
     @torch.no_grad()
     def validate(self, share: float = 1.0) -> dict[str, float]:
-        """`val_loss` (nats per example) and `val_accuracy` of the averaged weights on the validation split."""
+        """`val_loss` (nats per example) and `val_accuracy` of the averaged weights on the validation split.
+
+        The loss is that of calibrated probabilities, which is what the model will give: weights that tell the labels
+        apart better are not worse for being too sure of them.
+        """
+        self._fit_once()
         examples = self.val[: max(1, round(share * len(self.val)))]
         logits, labels = self._logits(examples), self.labels.cpu().numpy()[examples]
-        loss = figures.log_loss(figures.softmax(logits), labels) if np.isfinite(logits).all() else float("nan")
+        loss = float("nan")
+        if np.isfinite(logits).all():
+            loss = figures.log_loss(figures.softmax(logits, figures.fit_temperature(logits, labels)), labels)
         return {"val_loss": loss, "val_accuracy": float((logits.argmax(axis=1) == labels).mean())}
 
     @torch.no_grad()
@@ -192,6 +220,7 @@ class ClassifierLearner:
 
     def load_weights(self, weights: dict[str, Tensor]) -> None:
         self.network.load_state_dict(weights)
+        self._fit = None
         self.averaged = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -217,7 +246,7 @@ class ClassifierLearner:
     def start_from(self, folder: ModelFolder) -> None:
         """Take the weights of a trained model. Raises InputError when it does not fit."""
         self._start_from(self.network, folder)
-        self.load_weights(self.network.state_dict())
+        self.averaged = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
 
     def export(self) -> tuple[Any, dict[str, np.ndarray], dict[str, Path]]:
         """What a model folder holds: graph, weights by name and the task's own files."""

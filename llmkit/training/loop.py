@@ -211,8 +211,10 @@ class _Run:
         return self.now / max(60 * amount - RESERVE * kept, 1e-3)
 
     def _expected_validation_seconds(self) -> float:
-        """Before the first one: a pass without gradients costs a third of one with."""
-        return self.learner.validation_count / 3 * self.now / max(self.learner.count, 1)
+        """Before the first one: a pass without gradients costs a third of one with. At most a tenth of the budget, for
+        the first step may take far longer than those that follow."""
+        expected = self.learner.validation_count / 3 * self.now / max(self.learner.count, 1)
+        return min(expected, 0.1 * 60 * self.settings.budget[1])
 
     def out_of_patience(self) -> bool:
         """Whether `patience` validations in a row were no better than the best."""
@@ -240,7 +242,7 @@ class _Run:
             self.report({"event": "step", **figures, "seconds": self.now, self.learner.unit: self.learner.count})
 
     def validate(self, prune: Callable[[float, float], None] | None) -> None:
-        """Measure the weights on the validation split and keep them if they are the best so far."""
+        """Measure the weights on the validation split and keep them if they are the best so far (or `keep: last`)."""
         progress = self.progress
         start = self.now
         figures = self.learner.validate()
@@ -251,7 +253,7 @@ class _Run:
             raise Diverged(_diverged(progress.step, loss, self.settings))
         progress.validated_step = progress.step
         progress.validations_since_best += 1
-        if progress.best_loss is None or loss < progress.best_loss:
+        if self.settings.keep == "last" or progress.best_loss is None or loss < progress.best_loss:
             progress.best_loss, progress.best_step, progress.validations_since_best = loss, progress.step, 0
             weights = self.learner.weights().items()
             self.best = {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights}

@@ -41,6 +41,9 @@ class Training(Section):
     """Optimizer steps between validations; by default so many that validation takes about a twentieth of the time."""
     patience: Annotated[int, Meta(ge=0)] = 10
     """Stop after this many validations without a better one; 0 never stops early."""
+    keep: Literal["best", "last"] = "best"
+    """best: the weights of least validation loss become the model; last: those at the end of the budget, for where so
+    few examples validate that the least loss is luck (patience then never ends a training)."""
     checkpoint_steps: Count | None = None
     """Optimizer steps between checkpoints; by default the clock decides alone."""
     checkpoint_minutes: Positive = 2.0

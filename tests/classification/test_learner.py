@@ -1,24 +1,28 @@
 """The learner of classifiers: batches, averaged weights, exact resume, divergence."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
+from processes import in_processes
+from safetensors.torch import load_file, save_file
 
 from llmkit.classification.learner import Batches, ClassifierLearner
-from llmkit.errors import Diverged
+from llmkit.errors import ConfigError, Diverged
 from llmkit.tasks.table.settings import Train
-from llmkit.training import loop
+from llmkit.training import distributed, loop
 
 GENERATOR = np.random.default_rng(0)
 POINTS = GENERATOR.normal(size=(60, 2)).astype(np.float32)
 LABELS = (POINTS.sum(axis=1) > 0).astype(np.int64)
 
 
-def make(settings, labels=LABELS):
+def make(settings, labels=LABELS, dropout=0.2, fit=None):
     torch.manual_seed(1)
     points = torch.from_numpy(POINTS)
     return ClassifierLearner(
-        torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Dropout(0.2), torch.nn.Linear(8, 2)),
+        torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Dropout(dropout), torch.nn.Linear(8, 2)),
         lambda examples: [points[torch.from_numpy(examples)]],
         labels,
         ["no", "yes"],
@@ -31,6 +35,7 @@ def make(settings, labels=LABELS):
         lambda network: (None, {}),
         {},
         lambda network, folder: None,
+        fit=fit,
     )
 
 
@@ -104,3 +109,72 @@ def test_balanced_weights_make_rare_labels_count_as_much():
 def test_training_that_diverges_stops_at_once_and_says_what_to_change(tmp_path):
     with pytest.raises(Diverged, match=r"the loss of step \d+ is (nan|inf); lower train.learning_rate"):
         run(tmp_path, Train(steps=50, batch_size=9, learning_rate=1e30, warmup_steps=0))
+
+
+def test_what_is_fitted_at_once_is_fitted_once_and_not_again_by_a_run_that_goes_on(tmp_path):
+    fitted = []
+
+    class Stopped(Exception):
+        pass
+
+    def stop(spent, loss):
+        if spent > 0.6:
+            raise Stopped
+
+    def go(**how):
+        learner = make(Train(steps=10, batch_size=9, checkpoint_steps=3, validation_steps=4), fit=fitted.append)
+        loop.run(learner, learner.settings, tmp_path, {}, lambda event: None, lambda message: None, **how)
+
+    with pytest.raises(Stopped):
+        go(prune=stop)
+    assert len(fitted) == 1
+    go()
+    assert len(fitted) == 1
+
+
+def test_the_last_weights_are_kept_where_the_config_says_so(tmp_path):
+    settings = {"steps": 60, "batch_size": 9, "learning_rate": 0.5, "validation_steps": 5}
+    _, best = run(tmp_path / "best", Train(**settings))
+    learner, last = run(tmp_path / "last", Train(**settings, keep="last"))
+    assert best.best_step < 60 and last.best_step == 60 and last.val_loss > best.val_loss
+    assert all(torch.equal(last.weights[name], tensor) for name, tensor in learner.weights().items())
+
+
+def test_validation_does_not_mind_that_the_weights_are_too_sure(monkeypatch):
+    monkeypatch.setattr("llmkit.classification.figures.TEMPERATURE_DEVIATION", 1e3)
+    learner = make(Train())
+    losses = []
+    for _ in range(2):
+        losses.append(learner.validate()["val_loss"])
+        for name in ("3.weight", "3.bias"):
+            learner.averaged[name].mul_(3)  # the same predictions, three times as sure
+    assert losses[1] == pytest.approx(losses[0], abs=1e-4)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+@pytest.mark.parametrize("class_weights", ["none", "balanced"])
+def test_three_processes_train_as_one_does(tmp_path, class_weights):
+    labels = np.where(np.arange(60) % 5 == 0, 1, LABELS)
+    settings = Train(batch_size=18, class_weights=class_weights, label_smoothing=0.1, gradient_clip=0.3)
+
+    def train(processes):
+        learner = make(settings, labels, dropout=0.0)
+        if processes.count > 1:
+            learner.distribute(processes)
+        losses = [processes.sum(learner.step(0.03).item() / processes.count)[0] for _ in range(12)]
+        found = torch.tensor([*losses, learner.validate()["val_loss"], learner.count], dtype=torch.float64)
+        save_file(learner.weights() | {"figures": found}, tmp_path / f"{processes.count}-{processes.rank}")
+
+    train(distributed.ALONE)
+    assert in_processes(3, train) == [0, 0, 0]
+    alone, first, *others = (load_file(tmp_path / name) for name in ("1-0", "3-0", "3-1", "3-2"))
+    assert alone["figures"][0] - alone["figures"][11] > 0.01
+    for name in alone:
+        torch.testing.assert_close(first[name], alone[name], atol=1e-5, rtol=0)
+        assert all(torch.equal(other[name], first[name]) for other in others)
+
+
+def test_batches_that_do_not_fall_into_equal_parts_are_refused():
+    with pytest.raises(ConfigError, match="45 examples in batches of 18 do not fall into equal parts for 2 processes"):
+        make(Train(batch_size=18)).distribute(distributed.Processes(0, 2))

@@ -5,20 +5,18 @@ at its; the deaths are those of processes that torchrun started.
 """
 
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 from conftest import tiny_text, write_tiny_config
+from processes import in_processes
 from safetensors.torch import load_file, save_file
 
 from llmkit import cli, config as configs
@@ -48,28 +46,6 @@ def make_learner(dropout: float) -> LanguageLearner:
     return LanguageLearner(
         network, *data, SETTINGS, 0, 1, torch.device("cpu"), torch.float32, tokenizer=Path(), passes=1.0
     )
-
-
-def in_processes(count: int, work: Callable[[Processes], None], *, joined: bool = True) -> list[int | None]:
-    """Run `work` in forked processes that know each other; returns their exit codes."""
-    store = dist.TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
-
-    def one(rank: int) -> None:
-        os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(count), "LOCAL_RANK": str(rank)}
-        os.environ |= {"LOCAL_WORLD_SIZE": str(count), "TORCHELASTIC_USE_AGENT_STORE": "True"}
-        os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(store.port)}
-        if not joined:
-            return work(distributed.launched())
-        with distributed.joined(distributed.launched()) as processes:
-            work(processes)
-
-    started = [multiprocessing.get_context("fork").Process(target=one, args=(rank,)) for rank in range(count)]
-    for process in started:
-        process.start()
-    for process in started:
-        process.join(60)
-        process.kill()
-    return [process.exitcode for process in started]
 
 
 # --- the same training ------------------------------------------------------------------------------------------

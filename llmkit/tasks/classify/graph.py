@@ -1,7 +1,7 @@
 """The network of a text classifier as an ONNX graph without weights, and its weights as named arrays.
 
 Inputs `tokens` (T, B) int64, `counts` (B,) int32, `mask` (T, B, 1) float32, 1 where there is a token, and with n-grams
-`ngrams` (B, N) int64 filled up with 0 and `scales` (B, 1) float32; output `logits` (B, C).
+`ngrams` (B, N) int64 filled up with 0 and `values` (B, N) float32; output `logits` (B, C).
 """
 
 from typing import Any
@@ -45,8 +45,9 @@ def export(network: TextNetwork) -> tuple[onnx.ModelProto, dict[str, np.ndarray]
     logits = node("Add", [node("MatMul", [pooled, "output"], "output"), "output_bias"], "add_bias")
     if network.ngram_share:
         looked_up = node("Gather", ["ngram_table", "ngrams"], "ngrams")  # (B, N, C)
-        summed = node("ReduceSum", [looked_up, "second"], "ngram_sum", keepdims=0)
-        linear = node("Add", [node("Mul", [summed, "scales"], "ngram_scale"), "ngram_bias"], "ngram_add_bias")
+        value = node("Unsqueeze", ["values", "third"], "ngram_values")  # (B, N, 1)
+        summed = node("ReduceSum", [node("Mul", [looked_up, value], "ngram_scale"), "second"], "ngram_sum", keepdims=0)
+        linear = node("Add", [summed, "ngram_bias"], "ngram_add_bias")
         parts = [node("Mul", [linear, "ngram_share"], "ngram_part"), node("Mul", [logits, "lstm_share"], "lstm_part")]
         logits = node("Add", parts, "mix")
     nodes.append(helper.make_node("Identity", [logits], ["logits"], name="logits"))
@@ -57,13 +58,14 @@ def export(network: TextNetwork) -> tuple[onnx.ModelProto, dict[str, np.ndarray]
     ]
     if network.ngram_share:
         inputs.append(helper.make_tensor_value_info("ngrams", TensorProto.INT64, ["B", "N"]))
-        inputs.append(helper.make_tensor_value_info("scales", TensorProto.FLOAT, ["B", 1]))
+        inputs.append(helper.make_tensor_value_info("values", TensorProto.FLOAT, ["B", "N"]))
     share = network.ngram_share
     constants = [
         helper.make_tensor("joined", TensorProto.INT64, [3], [0, 0, directions * hidden]),
         helper.make_tensor("joined_last", TensorProto.INT64, [2], [0, directions * hidden]),
         helper.make_tensor("first", TensorProto.INT64, [1], [0]),
         helper.make_tensor("second", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("third", TensorProto.INT64, [1], [2]),
         helper.make_tensor("one", TensorProto.FLOAT, [], [1.0]),
         helper.make_tensor("large", TensorProto.FLOAT, [], [1e4]),
         helper.make_tensor("ngram_share", TensorProto.FLOAT, [], [share]),

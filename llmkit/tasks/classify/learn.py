@@ -3,6 +3,7 @@
 In: the prepared folder. Both parts see the training split only.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from llmkit.tasks.classify import graph, linear, ngrams, prepare
 from llmkit.tasks.classify.network import TextNetwork
 from llmkit.tasks.classify.settings import Config, Model
 from llmkit.tasks.classify.texts import TOKENIZER, Examples, Reader
+
+_LAST_FIT: dict[str, tuple[Tensor, Tensor]] = {}  # table and bias by the hash of what they were fitted to
 
 
 def build(model: Model, vocab_size: int, features: int, classes: int) -> TextNetwork:
@@ -46,20 +49,21 @@ def learner(
     train, val = (splits.examples_of(prepared, name)[0] for name in ("train", "val"))
     reader = Reader(prepared, settings.prepare)
     examples = reader.read(prepare.read(prepared))
-    scales = linear.scales(examples.features)
 
     def inputs(which: np.ndarray) -> Sequence[Tensor]:
         arrays = (
             examples.tokens.padded(which).T,  # (T, B)
             examples.tokens.counts[which],
             examples.features.padded(which),
-            scales[which],
+            examples.values.padded(which),
         )
         return [torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays]
 
     network = build(settings.model, reader.encoder.vocab_size, len(reader.ngrams.buckets), len(names))
-    if network.ngram_share:
-        _fit_ngrams(network, examples, labels, train, settings)
+
+    def fit(network: nn.Module) -> None:
+        _fit_ngrams(network, examples, labels, train, reader.ngrams.word_features, settings)  # type: ignore[arg-type]
+
     return ClassifierLearner(
         network,
         inputs,
@@ -75,23 +79,31 @@ def learner(
         {TOKENIZER: prepared / TOKENIZER, ngrams.FILE: prepared / ngrams.FILE},
         lambda network, folder: start_from(network, folder, prepared, names),  # type: ignore[arg-type]
         examples.tokens.counts,
+        fit if network.ngram_share else None,
     )
 
 
 def _fit_ngrams(
-    network: TextNetwork, examples: Examples, labels: np.ndarray, train: np.ndarray, settings: Config
+    network: TextNetwork,
+    examples: Examples,
+    labels: np.ndarray,
+    train: np.ndarray,
+    word_features: int,
+    settings: Config,
 ) -> None:
+    """Fill the linear part; the trials of a search in this process, which all fit the same, do it once."""
     weights = None
     if settings.train.class_weights == "balanced":
         weights = len(train) / (network.classes * np.maximum(np.bincount(labels[train], minlength=network.classes), 1))
-    table, bias = linear.fit(
-        examples.features.take(train),
-        labels[train],
-        network.features,
-        network.classes,
-        settings.model.ngram_penalty,
-        weights,
-    )
+    features, penalty = examples.features.take(train), settings.model.ngram_penalty
+    parts = (features.numbers, features.starts, labels[train], np.float64(penalty), np.array(weights, np.float64))
+    key = hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
+    if key not in _LAST_FIT:
+        values, size = examples.values.take(train), network.features
+        found = linear.fit(features, values, labels[train], size, word_features, network.classes, penalty, weights)
+        _LAST_FIT.clear()
+        _LAST_FIT[key] = found
+    table, bias = _LAST_FIT[key]
     network.ngram_table.copy_(table)
     network.ngram_bias.copy_(bias)
 

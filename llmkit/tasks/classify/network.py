@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+EMBEDDING_DEVIATION = 0.1
+
 
 class TextNetwork(nn.Module):
-    """Tokens (T, B), their counts (B,), n-grams (B, N) filled up with 0 and their scales (B, 1) to logits."""
+    """Tokens (T, B), their counts (B,), n-grams (B, N) filled up with 0 and their values (B, N) to logits."""
 
     ngram_table: Tensor
     ngram_bias: Tensor
@@ -34,7 +36,8 @@ class TextNetwork(nn.Module):
         self.directions = 2 if bidirectional else 1
         self.dropout, self.input_dropout = dropout, input_dropout
         self.ngram_share = ngram_share if features else 0.0
-        self.embedding = nn.Parameter(torch.randn(vocab_size, embedding_size))
+        # Small, so that a word seen once or twice counts little instead of being told by its random numbers.
+        self.embedding = nn.Parameter(EMBEDDING_DEVIATION * torch.randn(vocab_size, embedding_size))
         self.lstm = nn.ModuleList(nn.LSTM(embedding_size, hidden_size) for _ in range(self.directions))
         for lstm in self.lstm:
             for name, weight in lstm.named_parameters():
@@ -48,12 +51,12 @@ class TextNetwork(nn.Module):
         self.register_buffer("ngram_table", torch.zeros(features + 1, classes))  # row 0: the filling
         self.register_buffer("ngram_bias", torch.zeros(classes))
 
-    def forward(self, tokens: Tensor, counts: Tensor, ngrams: Tensor, scales: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, counts: Tensor, ngrams: Tensor, values: Tensor) -> Tensor:
         """Logits (B, C): the LSTM's alone while training, else the mixture."""
         logits = self.output(F.dropout(self.pooled(tokens, counts), self.dropout, self.training))
         if self.training or not self.ngram_share:
             return logits
-        linear = F.embedding(ngrams, self.ngram_table).sum(dim=1) * scales + self.ngram_bias
+        linear = (F.embedding(ngrams, self.ngram_table) * values[:, :, None]).sum(dim=1) + self.ngram_bias
         return self.ngram_share * linear + (1 - self.ngram_share) * logits
 
     def pooled(self, tokens: Tensor, counts: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ def learn(texts: Sequence[str], settings: Prepare, out: Path) -> dict[str, int]:
         tokenizer = tokenizers.train(how.kind, how.vocab_size, (spelt(text, how.lowercase) for text in texts))
     tokenizers.save(tokenizer, out / TOKENIZER)
     wanted = settings.ngrams
-    found = ngrams.learn(texts, wanted.words, wanted.characters, wanted.at_least, wanted.at_most)
+    found = ngrams.learn(texts, wanted.words, wanted.characters, wanted.at_least, wanted.at_most, wanted.negations)
     ngrams.save(found, out / ngrams.FILE)
     return {"vocab_size": tokenizer.get_vocab_size(), "ngrams": len(found.buckets)}
 

@@ -1,7 +1,8 @@
-"""Lists of different lengths, one for each text, in one array: token ids, or numbers of features."""
+"""Lists of different lengths, one for each text, in one array: token ids, numbers of features, or their values."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ import numpy as np
 class Ragged:
     """The list of text i is numbers[starts[i]:starts[i + 1]]."""
 
-    numbers: np.ndarray  # int32
+    numbers: np.ndarray  # int32 or float32
     starts: np.ndarray  # (N + 1,) int64
 
     def __len__(self) -> int:
@@ -22,23 +23,23 @@ class Ragged:
         return np.diff(self.starts)
 
     def padded(self, texts: np.ndarray) -> np.ndarray:
-        """The lists (B, longest) int64 of some texts, by number, filled up with 0."""
+        """The lists (B, longest), int64 or float32, of some texts, by number, filled up with 0."""
         counts = self.counts[texts]
         column = np.arange(max(1, int(counts.max(initial=0))))
         place = np.minimum(self.starts[texts][:, None] + column, max(len(self.numbers) - 1, 0))
-        found = self.numbers[place] if len(self.numbers) else np.zeros(place.shape, np.int32)
-        return np.where(column < counts[:, None], found, 0).astype(np.int64)
+        found = self.numbers[place] if len(self.numbers) else np.zeros(place.shape, self.numbers.dtype)
+        wide = np.float32 if self.numbers.dtype.kind == "f" else np.int64
+        return np.where(column < counts[:, None], found, 0).astype(wide)
 
     def take(self, texts: np.ndarray) -> "Ragged":
         """The lists of some texts, by number."""
-        parts = [self.numbers[self.starts[k] : self.starts[k + 1]] for k in texts]
-        return from_lists(parts)
+        return from_lists([self.numbers[self.starts[k] : self.starts[k + 1]] for k in texts], self.numbers.dtype)
 
 
-def from_lists(lists: list[np.ndarray]) -> Ragged:
-    """A Ragged of arrays of whole numbers."""
+def from_lists(lists: list[np.ndarray], dtype: Any = np.int32) -> Ragged:
+    """A Ragged of arrays of numbers."""
     starts = np.concatenate([[0], np.cumsum([len(part) for part in lists])]).astype(np.int64)
-    return Ragged(np.concatenate([*lists, np.zeros(0, np.int32)]).astype(np.int32), starts)
+    return Ragged(np.concatenate([*lists, np.zeros(0, dtype)]).astype(dtype), starts)
 
 
 def batches(first: np.ndarray, second: np.ndarray, most: int, most_numbers: int) -> Iterator[np.ndarray]:

@@ -11,6 +11,10 @@ from llmkit.evaluation import Evaluate
 from llmkit.training.settings import Count, Positive, Range, Tune
 
 Size = Annotated[int, Meta(ge=1, le=65_536)]
+NEGATIONS = (
+    "not no never nothing nor neither without hardly cannot can't don't doesn't didn't isn't aren't wasn't weren't "
+    "won't wouldn't shouldn't couldn't hasn't haven't hadn't ain't"
+)
 STARTS_FROM = ("classify", "language")  # tasks whose models `train.start_from` may name
 
 
@@ -34,10 +38,14 @@ class Ngrams(Section):
 
     words: Annotated[int, Meta(ge=0, le=5)] = 2
     """Longest n-grams of words; 0 takes none."""
-    characters: Annotated[int, Meta(ge=0, le=8)] = 5
-    """Longest n-grams of characters, from 2 on; 0 takes none."""
+    characters: Annotated[int, Meta(ge=0, le=8)] = 6
+    """Longest n-grams of characters within a word, from 2 on; 0 takes none."""
+    negations: list[str] = field(default_factory=lambda: NEGATIONS.split())
+    """Words that negate, in lower case: those that follow, up to the next punctuation mark, are other features than
+    elsewhere. [] for none; the default is of English."""
     at_least: Count = 2
-    """Training texts that must hold an n-gram for it to be a feature."""
+    """Training texts that must hold an n-gram of characters for it to be a feature. Those of words are all taken: naive
+    Bayes learns even from what it has seen once."""
     at_most: Annotated[int, Meta(ge=1, le=3_000_000)] = 300_000
     """Features, the most frequent n-grams."""
 
@@ -74,10 +82,10 @@ class Model(Section):
     """Dropout of what is pooled over the text."""
     input_dropout: Share = 0.3
     """Dropout of whole tokens and, as much again, of numbers of their embeddings."""
-    ngram_share: Annotated[float, Meta(ge=0, le=1)] = 0.7
+    ngram_share: Annotated[float, Meta(ge=0, le=1)] = 0.8
     """Share of the n-grams' logits in the mixture; 0 leaves them out."""
-    ngram_penalty: Positive = 1.0
-    """Pulls the weights of the n-grams towards those of naive Bayes; the more examples, the less it counts."""
+    ngram_penalty: Positive = 0.3
+    """Keeps the weights of the n-grams of characters small; the more examples, the less it counts."""
 
 
 class Train(Classifying):

@@ -16,17 +16,18 @@ TOKENIZER = "tokenizer.json"
 
 @dataclass(frozen=True)
 class Examples:
-    """N texts as read: token ids, the boundary first, and the numbers of the n-grams that they hold."""
+    """N texts as read: token ids, the boundary first, the numbers of the n-grams that they hold and their values."""
 
     tokens: Ragged
     features: Ragged
+    values: Ragged
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def take(self, which: np.ndarray) -> "Examples":
         """Some of the texts, by number."""
-        return Examples(self.tokens.take(which), self.features.take(which))
+        return Examples(self.tokens.take(which), self.features.take(which), self.values.take(which))
 
 
 class Reader:
@@ -36,11 +37,12 @@ class Reader:
         """`settings`: those that the folder was made with."""
         self.settings = settings.tokenizer
         self.encoder = tokenizers.Encoder(tokenizers.load(folder / TOKENIZER))
-        self.ngrams = ngrams.load(folder / ngrams.FILE)
+        self.ngrams = ngrams.load(folder / ngrams.FILE, settings.ngrams.negations)
 
     def read(self, texts: Sequence[str]) -> Examples:
         """The texts as the network reads them."""
-        return Examples(from_lists([self.tokens(text) for text in texts]), self.ngrams.features(texts))
+        features = self.ngrams.features(texts)
+        return Examples(from_lists([self.tokens(text) for text in texts]), features, self.ngrams.values(features))
 
     def tokens(self, text: str) -> np.ndarray:
         """The ids of a text, the boundary first: of one that is too long the first and the last half."""

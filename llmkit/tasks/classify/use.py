@@ -33,8 +33,7 @@ def load(folder: ModelFolder, threads: int | None = None) -> Classifier:
             mask = (np.arange(len(padded))[:, None] < counts).astype(np.float32)[:, :, None]
             given = {"tokens": padded, "counts": counts, "mask": mask}
             if with_ngrams:
-                scales = (1 / np.sqrt(np.maximum(features[which], 1)))[:, None].astype(np.float32)
-                given |= {"ngrams": examples.features.padded(which), "scales": scales}
+                given |= {"ngrams": examples.features.padded(which), "values": examples.values.padded(which)}
             yield which, given
 
     return Classifier(folder, read, feeds, threads)
