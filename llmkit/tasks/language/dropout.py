@@ -1,7 +1,8 @@
 """How much dropout a training gets where the config does not say: as much as it will read its text again and again.
 
-Read once, a text cannot be learned by heart, and dropout only slows the learning down; read twenty times it can.
-In: settings, the length of the training split and the device. Out: every dropout. Nothing is timed:
+Read once, a text cannot be learned by heart, and dropout only slows the learning down; read twenty times it can, and the
+better the more weights there are. In: settings, the length of the training split, the network's weights and the device.
+Out: every dropout. Nothing is timed:
 the passes that a budget in minutes makes are reckoned with a fixed speed for the kind of processor, so that the same
 config gives the same dropout on every run.
 """
@@ -25,6 +26,7 @@ MEASURED = (
     (6.0, 0.15, 0.05, 0.05),
     (20.0, 0.25, 0.05, 0.15),
 )
+MEASURED_WEIGHTS = 889_000  # in the matrices of the network of 448 units
 
 
 class Dropouts(NamedTuple):
@@ -35,9 +37,14 @@ class Dropouts(NamedTuple):
     recurrent_dropout: float
 
 
-def chosen(model: Model, passes: float) -> Dropouts:
-    """The dropouts: as the settings say, else by the passes over the training split that the budget makes."""
-    usual = for_passes(passes)
+def chosen(model: Model, passes: float, weights: float) -> Dropouts:
+    """The dropouts: as the settings say, else by the passes over the training split that the budget makes.
+
+    A network of fewer weights than the measured one gets less, by the square root of their share: Han et al., "Learning
+    both weights and connections for efficient neural networks" (arXiv 1506.02626, section 3.2), where it serves pruning.
+    """
+    share = min(1.0, (weights / MEASURED_WEIGHTS) ** 0.5)
+    usual = [round(share * value, 4) for value in for_passes(passes)]
     given = (model.dropout, model.input_dropout, model.recurrent_dropout)
     return Dropouts(*(by_passes if own is None else own for own, by_passes in zip(given, usual, strict=True)))
 

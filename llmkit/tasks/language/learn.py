@@ -269,7 +269,7 @@ def learner(
     network = build(settings.model, meta["vocab_size"])
     speed = dropout.NOMINAL_SPEED[f"{device.type} {str(number_type).removeprefix('torch.')}"]
     passes = dropout.expected_passes(train_settings, len(train), 3 * network.flops_per_token, speed)
-    chosen = dropout.chosen(settings.model, passes)
+    chosen = dropout.chosen(settings.model, passes, network.flops_per_token / 2)
     network.dropout, network.input_dropout, network.recurrent_dropout = chosen
     return LanguageLearner(
         network,

@@ -28,5 +28,11 @@ def test_passes_of_each_kind_of_budget(train, passes):
 
 
 def test_what_the_config_names_stays():
-    found = dropout.chosen(Model(dropout=0.4, recurrent_dropout=0.0), passes=100)
+    found = dropout.chosen(Model(dropout=0.4, recurrent_dropout=0.0), passes=100, weights=1e7)
     assert found == (0.4, dropout.MEASURED[-1][2], 0.0)
+
+
+@pytest.mark.parametrize(("weights", "share"), [(1e9, 1.0), (1.0, 1.0), (0.25, 0.5), (0.01, 0.1)])
+def test_networks_smaller_than_the_measured_one_get_less(weights, share):
+    found = dropout.chosen(Model(), passes=100, weights=weights * dropout.MEASURED_WEIGHTS)
+    assert found == pytest.approx([share * value for value in dropout.MEASURED[-1][1:]], abs=1e-4)
