@@ -59,7 +59,7 @@ WANTED: list[tuple[str, str, str, float | str]] = [
     ("student of three", "loss", "<=", "best of three"),
     ("chain", "smaller", ">=", 12.0),
     ("chain", "change", "<=", 2.0),
-    ("budget", "smaller", ">=", 12.0),
+    ("budget", "size", "<=", 1e6 * BUDGET_MB),
     ("budget", "change", "<=", 2.0),
     ("budget", "minutes", "<=", 15.0),
 ]
