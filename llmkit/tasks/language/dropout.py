@@ -1,6 +1,6 @@
 """How much dropout a training gets where the config does not say: as much as it will read its text again and again.
 
-Read once, a text cannot be learned by heart, and dropout only slows the learning down; read twenty times it can, and the
+Read once, a text cannot be learned by heart, and dropout only slows the learning down; read twenty times it can, the
 better the more weights there are. In: settings, the length of the training split, the network's weights and the device.
 Out: every dropout. Nothing is timed:
 the passes that a budget in minutes makes are reckoned with a fixed speed for the kind of processor, so that the same
@@ -40,8 +40,9 @@ class Dropouts(NamedTuple):
 def chosen(model: Model, passes: float, weights: float) -> Dropouts:
     """The dropouts: as the settings say, else by the passes over the training split that the budget makes.
 
-    A network of fewer weights than the measured one gets less, by the square root of their share: Han et al., "Learning
-    both weights and connections for efficient neural networks" (arXiv 1506.02626, section 3.2), where it serves pruning.
+    A network of fewer weights than the measured one gets less, by the square root of their share, as Han et al. do it
+    for pruned ones ("Learning both weights and connections for efficient neural networks", arXiv 1506.02626, section
+    3.2).
     """
     share = min(1.0, (weights / MEASURED_WEIGHTS) ** 0.5)
     usual = [round(share * value, 4) for value in for_passes(passes)]
