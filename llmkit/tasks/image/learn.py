@@ -7,7 +7,8 @@ The penalties are taken every few steps and weighted as many times (lazy: Karras
 Of the generator a running average is kept (Karras et al., arXiv 1710.10196, section 6.1); Adam has no momentum.
 
 Validation makes as many pictures as there are validation pictures, always from the same latent numbers; the generator
-of least KID is the best one.
+of least Fréchet distance is the best one. (Not of least KID: on the digits, once that is near 0, its noise chose a
+generator of an early step, 2.02 in Fréchet distance, where the last one had 1.41.)
 """
 
 import json
@@ -170,13 +171,13 @@ class ImageLearner:
 
     @torch.no_grad()
     def validate(self, share: float = 1.0) -> dict[str, float]:
-        """`val_loss` (KID), `val_frechet_distance`, `val_precision` and `val_recall` of the averaged generator."""
+        """`val_loss` (Fréchet distance), `val_kid`, `val_precision` and `val_recall` of the averaged generator."""
         count = max(figures.NEIGHBOURS + 1, round(share * len(self.reference)))
         made = self._made(*use.drawn(count, evaluate.VALIDATION_SEED, self.generator.latent_size, self.shares))
         if made is None:
             return {"val_loss": float("nan")}
         found = evaluate.compare(self.reference[:count], self.features.of(made))
-        return {"val_loss": found.pop("kid")} | {f"val_{name}": value for name, value in found.items()}
+        return {"val_loss": found.pop("frechet_distance")} | {f"val_{name}": value for name, value in found.items()}
 
     @torch.no_grad()
     def _made(self, latents: np.ndarray, numbers: np.ndarray) -> np.ndarray | None:

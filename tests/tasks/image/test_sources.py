@@ -183,6 +183,7 @@ def test_a_bomb_is_refused_by_its_head(tmp_path):
         ("a.csv", b"", "there is no picture in"),
         ("a.txt", b"hello", "its ending is none of .png"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "bytes",
 )
 def test_files_that_hold_no_pictures(tmp_path, name, data, message):
     (tmp_path / name).write_bytes(data)
