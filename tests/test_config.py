@@ -484,3 +484,11 @@ def test_reading_a_config_imports_nothing_heavy():
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert {"torch", "onnx", "onnxruntime", "numpy", "optuna", "rich"}.isdisjoint(shown.split())
     assert "msgspec" in shown.split()
+
+
+@pytest.mark.parametrize("task", sorted(tasks.TASKS))
+def test_other_keys_of_a_search_leave_the_tasks_own_search_as_it_is(task, tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(f"task: {task}\ntune: {{trials: 2}}\n")
+    root = tasks.module(task, "settings").Config
+    assert config.load(path).settings.tune.search == root().tune.search != {}

@@ -5,6 +5,8 @@ A task is a package of plain functions in modules with fixed names, imported onl
   prepare   `prepare(...)`: raw files -> arrays and meta.json
   learn     `learner(...)`: prepared folder -> what the training loop drives (imports torch)
   compress  what pruning and distilling need; a task without it has quantization alone (imports torch)
+  evaluate  `evaluate(...)`: the figures of a model folder (never imports torch)
+  write     `generate(...)`: what a model makes or predicts, and how it is shown (never imports torch)
   use       `load(folder)`: model folder -> a model that generates, predicts, scores (never imports torch)
 Adding a task: docs/adding_a_task.md.
 """

@@ -121,6 +121,13 @@ def _search() -> dict[str, Range]:
     }
 
 
+class Search(Tune):
+    """The search for better settings. Each trial is a short training with its own schedule."""
+
+    search: dict[str, Range] = field(default_factory=_search)
+    """Keys to search, for example train.learning_rate: {low: 1e-3, high: 1e-2, log: true}."""
+
+
 class Generate(Predict):
     """How labels of texts are predicted. Every key is also an option of `llmkit generate`."""
 
@@ -142,7 +149,7 @@ class Config(Section):
     prepare: Prepare = Prepare()
     model: Model = Model()
     train: Train = Train()
-    tune: Tune = field(default_factory=lambda: Tune(search=_search()))
+    tune: Search = Search()
     compress: dict[str, Quantize] = field(default_factory=lambda: {"int8": Quantize()})
     """Named variants: the name is yours, `method` says how."""
     generate: Generate = Generate()
