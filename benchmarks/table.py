@@ -1,12 +1,14 @@
 """llmkit on tables against scikit-learn, on the very same folds.
 
-    python benchmarks/table.py [cancer credit] [--json]
+    python benchmarks/table.py [cancer credit] [--repeats 5] [--json]
 
 Needs the extra `bench` and the data (python data/fetch.py cancer credit). Each data set is cross-validated with the
 five folds of `train.folds`: configs/NAME.yaml as it stands beside logistic regression, gradient boosting and a
 multi-layer perceptron of scikit-learn, with their default settings on one-hot categories and standardized numbers
 (missing ones: the median). llmkit takes a tenth of its training rows for validation; the others train on all of them.
-Figures are means over the folds; seconds are those of training one fold.
+Figures are means over the folds; seconds are those of training one fold. With --repeats everything is done with as many
+seeds (1, 2, …), each with folds of its own, and the means are over all of them: on a few hundred rows one set of folds
+says little of the third digit.
 """
 
 import argparse
@@ -77,18 +79,29 @@ def theirs(config: configs.Config) -> dict[str, dict[str, float]]:
     return results
 
 
+def cross_validated(name: str, seed: int) -> dict[str, dict[str, float]]:
+    """{model: its means over the folds of a seed} of a config's data."""
+    with tempfile.TemporaryDirectory() as folder:
+        overrides = [f"run_dir={folder}", f"seed={seed}", f"train.folds={FOLDS}"]
+        config = configs.load(CONFIGS / f"{name}.yaml", overrides)
+        prepare(config)
+        return {"llmkit": ours(config)} | theirs(config)
+
+
 def main() -> None:
     """Measure, print a table for each data set or one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", default=["cancer", "credit"], metavar="NAME", help="of a config")
+    parser.add_argument("--repeats", type=int, default=1, help="cross-validations, each by a seed (default: 1)")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     results: dict[str, dict[str, Any]] = {}
     for name in arguments.names:
-        with tempfile.TemporaryDirectory() as folder:
-            config = configs.load(CONFIGS / f"{name}.yaml", [f"run_dir={folder}", f"train.folds={FOLDS}"])
-            prepare(config)
-            results[name] = {"llmkit": ours(config)} | theirs(config)
+        measured = [cross_validated(name, 1 + number) for number in range(arguments.repeats)]
+        results[name] = {
+            model: {key: float(np.mean([each[model][key] for each in measured])) for key in row}
+            for model, row in measured[0].items()
+        }
     if arguments.json:
         print(json.dumps(results))
         return
