@@ -83,7 +83,6 @@ def _search() -> dict[str, Range]:
         "train.learning_rate": Range(low=1e-3, high=2e-2, log=True),
         "train.weight_decay": Range(low=1e-2, high=1.0, log=True),
         "model.dropout": Range(low=0.0, high=0.5),
-        "model.hidden_size": Range(choices=[32, 64, 128]),
     }
 
 
