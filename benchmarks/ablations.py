@@ -12,7 +12,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from llmkit import artifacts, config as configs
+import rows
+
+from llmkit import config as configs
 from llmkit.config import to_data
 from llmkit.console import Console
 from llmkit.stages.prepare import prepare
@@ -86,17 +88,9 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="measure finished rows again")
     parser.add_argument("--markdown", action="store_true")
     arguments = parser.parse_args()
-    if arguments.only and arguments.only not in ROWS:
-        parser.error(f"--only {arguments.only}: there are {', '.join(ROWS)}")
     folder = Path(f"runs/benchmarks/ablations-{arguments.steps}")
-    folder.mkdir(parents=True, exist_ok=True)
-    results = folder / "results.json"
-    rows: dict[str, dict[str, Any]] = json.loads(results.read_text()) if results.exists() else {}
-    for name in [arguments.only] if arguments.only else ROWS:
-        if arguments.again or name not in rows:
-            rows[name] = measure(name, arguments.text, arguments.steps, folder)
-            artifacts.write_json(results, rows)
-    show({name: rows[name] for name in ROWS if name in rows}, arguments.markdown)
+    measures = {name: lambda name=name: measure(name, arguments.text, arguments.steps, folder) for name in ROWS}
+    show(rows.measured(parser, arguments, measures, folder), arguments.markdown)
 
 
 if __name__ == "__main__":

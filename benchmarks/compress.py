@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rows
 
 import llmkit.training  # noqa: F401  (says how OpenMP's threads wait, before torch starts them)
-from llmkit import artifacts, config as configs, model_folder
+from llmkit import config as configs, model_folder
 from llmkit.console import Console
 from llmkit.errors import RequirementError
 from llmkit.model_folder import ModelFolder
@@ -275,15 +276,7 @@ def main() -> None:
     arguments = parser.parse_args()
     bench = Bench(arguments.text, arguments.minutes)
     measures = rows_of(bench)
-    if arguments.only and arguments.only not in measures:
-        parser.error(f"--only {arguments.only}: there are {', '.join(measures)}")
-    results = bench.folder / "results.json"
-    rows: dict[str, dict[str, Any]] = json.loads(results.read_text()) if results.exists() else {}
-    for name in [arguments.only] if arguments.only else measures:
-        if arguments.again or name not in rows:
-            rows[name] = measures[name]()
-            artifacts.write_json(results, rows)
-    shown = {name: rows[name] for name in measures if name in rows and arguments.only in (None, name)}
+    shown = rows.asked(rows.measured(parser, arguments, measures, bench.folder), arguments.only)
     if arguments.json:
         print(json.dumps(shown))
     else:

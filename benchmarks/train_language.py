@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rows
 import torch
 from torch.nn import functional as F
 
@@ -206,16 +207,7 @@ def main() -> None:
     measures: dict[str, Any] = {str(seconds): lambda s=seconds: trained(s, arguments.text) for seconds in SECONDS}
     for name, settings in (("", {}), (f"-batch-{LARGE_BATCH}", {"batch_size": LARGE_BATCH})):
         measures |= {f"hidden-{h}{name}": lambda h=h, s=settings: speed(h, arguments.text, s) for h in HIDDEN}
-    if arguments.only and arguments.only not in measures:
-        parser.error(f"--only {arguments.only}: there are {', '.join(measures)}")
-    results = FOLDER / "results.json"
-    rows: dict[str, dict[str, Any]] = json.loads(results.read_text()) if results.exists() else {}
-    for name in [arguments.only] if arguments.only else measures:
-        if arguments.again or name not in rows:
-            rows[name] = measures[name]()
-            FOLDER.mkdir(parents=True, exist_ok=True)
-            artifacts.write_json(results, rows)
-    shown = {name: rows[name] for name in measures if name in rows and arguments.only in (None, name)}
+    shown = rows.asked(rows.measured(parser, arguments, measures, FOLDER), arguments.only)
     if arguments.json:
         print(json.dumps(shown))
     else:

@@ -18,26 +18,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from runs import Run, finish
+
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "and", "it", "sleeps", "until", "noon"]
 
 
 @dataclass(frozen=True)
-class TinyRun:
-    """A finished run of `task: language`: prepared, model and compressed/int8, with absolute paths."""
+class TinyRun(Run):
+    """A run of `task: language`."""
 
-    config: Path
-    run_dir: Path
     text: Path
-
-    @property
-    def model(self) -> Path:
-        """The folder of the trained model."""
-        return self.run_dir / "model"
-
-    @property
-    def int8(self) -> Path:
-        """The folder of its compressed form."""
-        return self.run_dir / "compressed" / "int8"
 
 
 def tiny_text(characters: int = 4000, seed: int = 0) -> str:
@@ -69,19 +59,11 @@ evaluate: {{split: test}}
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
     """A finished run to read from; tests that write to one take `tiny_copy`."""
-    from llmkit import config
-    from llmkit.stages.compress import compress
-    from llmkit.stages.prepare import prepare
-    from llmkit.stages.train import train
-
     folder = tmp_path_factory.mktemp("tiny")
     run = TinyRun(folder / "tiny.yaml", folder / "run", folder / "text.txt")
     run.text.write_text(tiny_text(), encoding="utf-8")
     write_tiny_config(run.config, run.text, run.run_dir)
-    loaded = config.load(run.config)
-    prepare(loaded)
-    train(loaded)
-    compress(loaded)
+    finish(run)
     return run
 
 

@@ -19,7 +19,7 @@ from llmkit.classification import figures
 from llmkit.classification.settings import Classifying
 from llmkit.errors import ConfigError
 from llmkit.model_folder import ModelFolder
-from llmkit.training import distributed
+from llmkit.training import distributed, optimizer_state
 from llmkit.training.distributed import ALONE, Processes
 
 LABELS = "labels.json"
@@ -47,6 +47,15 @@ class Batches:
         self._order = self._order or self._shuffled()
         self.position += 1
         return self._order[self.position - 1]
+
+    def state(self) -> dict[str, int]:
+        """Where the reading is."""
+        return {"passed": self.passed, "position": self.position}
+
+    def load_state(self, state: dict[str, int]) -> None:
+        """Go on from what `state` gave."""
+        self.passed, self.position = state["passed"], state["position"]
+        self._order = self._shuffled() if self.position else []
 
     def _shuffled(self) -> list[np.ndarray]:
         generator = np.random.default_rng([self.seed, self.passed])
@@ -225,22 +234,14 @@ class ClassifierLearner:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
-        place = {"passed": self.batches.passed, "position": self.batches.position}
-        return tensors, {"batches": place, "count": self.count, "updates": self.updates}
+        tensors |= optimizer_state.to_tensors(self.optimizer, "optimizer")
+        return tensors, {"batches": self.batches.state(), "count": self.count, "updates": self.updates}
 
     def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
         part = "network."
         self.network.load_state_dict({n.removeprefix(part): t for n, t in tensors.items() if n.startswith(part)})
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in tensors.items():
-            if key.startswith("optimizer."):
-                _, index, name = key.split(".")
-                moments.setdefault(int(index), {})[name] = tensor
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
-        self.batches.passed, self.batches.position = plain["batches"]["passed"], plain["batches"]["position"]
-        self.batches._order = self.batches._shuffled() if self.batches.position else []
+        optimizer_state.from_tensors(self.optimizer, "optimizer", tensors)
+        self.batches.load_state(plain["batches"])
         self.count, self.updates = plain["count"], plain["updates"]
 
     def start_from(self, folder: ModelFolder) -> None:

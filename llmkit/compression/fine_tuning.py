@@ -83,9 +83,10 @@ def run(job: Job, learner: Any, settings: Training, wanted: FineTuning, identity
     """
     if wanted.steps == 0:
         return {"steps": 0}
-    timed = {"max_minutes"}  # what is left of it; that of the beginning stands in `wanted` or in the original
+    train = to_data(settings)
+    train.pop("max_minutes")  # what is left of it; that of the beginning stands in `wanted` or in the original
     identity = identity | {
-        "train": {key: value for key, value in to_data(settings).items() if key not in timed},
+        "train": train,
         "variant": to_data(wanted),
         "seed": job.seed,
         "prepared": job.prepared.hash,

@@ -33,6 +33,7 @@ from llmkit.tasks.image.features import Features
 from llmkit.tasks.image.grid import columns_for, grid, png
 from llmkit.tasks.image.network import Discriminator, Generator
 from llmkit.tasks.image.settings import Config
+from llmkit.training import optimizer_state
 from llmkit.training.distributed import ALONE, Processes
 
 MADE_AT_ONCE = 500
@@ -217,24 +218,15 @@ class ImageLearner:
         tensors: dict[str, Tensor] = {}
         for part, network in (("generator", self.generator), ("discriminator", self.discriminator)):
             tensors |= {f"{part}.{name}": tensor for name, tensor in network.state_dict().items()}
-            for index, moments in self.optimizers[part].state_dict()["state"].items():
-                tensors |= {f"{part}_optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
-        place = {"passed": self.batches.passed, "position": self.batches.position}
-        return tensors, {"batches": place, "count": self.count, "updates": self.updates}
+            tensors |= optimizer_state.to_tensors(self.optimizers[part], f"{part}_optimizer")
+        return tensors, {"batches": self.batches.state(), "count": self.count, "updates": self.updates}
 
     def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
         for part, network in (("generator", self.generator), ("discriminator", self.discriminator)):
             start = f"{part}."
             network.load_state_dict({n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)})
-            moments: dict[int, dict[str, Tensor]] = {}
-            for key, tensor in tensors.items():
-                if key.startswith(f"{part}_optimizer."):
-                    _, index, name = key.split(".")
-                    moments.setdefault(int(index), {})[name] = tensor
-            optimizer = self.optimizers[part]
-            optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
-        self.batches.passed, self.batches.position = plain["batches"]["passed"], plain["batches"]["position"]
-        self.batches._order = self.batches._shuffled() if self.batches.position else []
+            optimizer_state.from_tensors(self.optimizers[part], f"{part}_optimizer", tensors)
+        self.batches.load_state(plain["batches"])
         self.count, self.updates = plain["count"], plain["updates"]
 
     def start_from(self, folder: ModelFolder) -> None:

@@ -22,7 +22,7 @@ from llmkit.tasks.language.batches import TrainingStreams, Window, scoring_windo
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.prepare import read_meta
 from llmkit.tasks.language.settings import Config, Model, Train
-from llmkit.training import distributed
+from llmkit.training import distributed, optimizer_state
 from llmkit.training.distributed import ALONE, Processes
 
 TIE_FROM = 1000  # tokens in the vocabulary from which the embedding is a real share of the weights
@@ -144,20 +144,14 @@ class LanguageLearner:
         h, c = (torch.cat(self.processes.gather(part), dim=1) for part in self.carried)  # (L, B, H) of all streams
         tensors = {"carried.h": h, "carried.c": c}
         for number, optimizer in enumerate(self.optimizers):
-            for index, moments in optimizer.state_dict()["state"].items():
-                tensors |= {f"optimizer.{number}.{index}.{name}": tensor for name, tensor in moments.items()}
+            tensors |= optimizer_state.to_tensors(optimizer, f"optimizer.{number}")
         return tensors, {"streams": self.streams.state(), "count": self.count}
 
     def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
         h, c = (tensors[name][:, self.mine].to(self.device) for name in ("carried.h", "carried.c"))
         self.carried = h, c
-        moments: list[dict[int, dict[str, Tensor]]] = [{} for _ in self.optimizers]
-        for key, tensor in tensors.items():
-            if key.startswith("optimizer."):
-                _, number, index, name = key.split(".")
-                moments[int(number)].setdefault(int(index), {})[name] = tensor
-        for optimizer, state in zip(self.optimizers, moments, strict=True):
-            optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+        for number, optimizer in enumerate(self.optimizers):
+            optimizer_state.from_tensors(optimizer, f"optimizer.{number}", tensors)
         self.streams.load_state(plain["streams"])
         self.count = plain["count"]
 

@@ -7,25 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from runs import Run, finish
+
 GOOD, BAD = ["wonderful", "bright", "touching", "clever"], ["dull", "tedious", "clumsy", "bland"]
 OTHERS = ["film", "plot", "actor", "scene", "it", "is", "a", "the", "with", "and"]
 
 
 @dataclass(frozen=True)
-class TextRun:
-    """A finished run of `task: classify`: prepared, model and compressed/int8."""
+class TextRun(Run):
+    """A run of `task: classify`."""
 
-    config: Path
-    run_dir: Path
     table: Path
-
-    @property
-    def model(self) -> Path:
-        return self.run_dir / "model"
-
-    @property
-    def int8(self) -> Path:
-        return self.run_dir / "compressed" / "int8"
 
 
 def write_texts(path: Path, count: int = 160) -> None:
@@ -55,19 +47,11 @@ train: {{epochs: 6, batch_size: 16, learning_rate: 0.02}}
 @pytest.fixture(scope="session")
 def text_run(tmp_path_factory: pytest.TempPathFactory) -> TextRun:
     """A finished run to read from."""
-    from llmkit import config
-    from llmkit.stages.compress import compress
-    from llmkit.stages.prepare import prepare
-    from llmkit.stages.train import train
-
     folder = tmp_path_factory.mktemp("texts")
     run = TextRun(folder / "texts.yaml", folder / "run", folder / "texts.csv")
     write_texts(run.table)
     write_config(run.config, run.table, run.run_dir)
-    loaded = config.load(run.config)
-    prepare(loaded)
-    train(loaded)
-    compress(loaded)
+    finish(run)
     return run
 
 

@@ -7,22 +7,14 @@ from pathlib import Path
 import pytest
 from small_pictures import squares, write_pictures
 
+from runs import Run, finish
+
 
 @dataclass(frozen=True)
-class ImageRun:
-    """A finished run of `task: image`: prepared, model and compressed/int8."""
+class ImageRun(Run):
+    """A run of `task: image`."""
 
-    config: Path
-    run_dir: Path
     pictures: Path
-
-    @property
-    def model(self) -> Path:
-        return self.run_dir / "model"
-
-    @property
-    def int8(self) -> Path:
-        return self.run_dir / "compressed" / "int8"
 
 
 def write_config(path: Path, pictures: Path, run_dir: Path) -> None:
@@ -51,19 +43,11 @@ def quick_features() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def image_run(tmp_path_factory: pytest.TempPathFactory) -> ImageRun:
     """A finished run to read from."""
-    from llmkit import config
-    from llmkit.stages.compress import compress
-    from llmkit.stages.prepare import prepare
-    from llmkit.stages.train import train
-
     folder = tmp_path_factory.mktemp("image")
     run = ImageRun(folder / "image.yaml", folder / "run", folder / "pictures")
     write_pictures(run.pictures, *squares())
     write_config(run.config, run.pictures, run.run_dir)
-    loaded = config.load(run.config)
-    prepare(loaded)
-    train(loaded)
-    compress(loaded)
+    finish(run)
     return run
 
 

@@ -6,22 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from runs import Run, finish
+
 
 @dataclass(frozen=True)
-class TableRun:
-    """A finished run of `task: table`: prepared, model and compressed/int8."""
+class TableRun(Run):
+    """A run of `task: table`."""
 
-    config: Path
-    run_dir: Path
     table: Path
-
-    @property
-    def model(self) -> Path:
-        return self.run_dir / "model"
-
-    @property
-    def int8(self) -> Path:
-        return self.run_dir / "compressed" / "int8"
 
 
 def table_text(rows: int = 240, seed: int = 0) -> str:
@@ -51,19 +43,11 @@ train: {{epochs: 15, batch_size: 32, learning_rate: 0.02}}
 @pytest.fixture(scope="session")
 def table_run(tmp_path_factory: pytest.TempPathFactory) -> TableRun:
     """A finished run to read from."""
-    from llmkit import config
-    from llmkit.stages.compress import compress
-    from llmkit.stages.prepare import prepare
-    from llmkit.stages.train import train
-
     folder = tmp_path_factory.mktemp("table")
     run = TableRun(folder / "table.yaml", folder / "run", folder / "rows.csv")
     run.table.write_text(table_text())
     write_config(run.config, run.table, run.run_dir)
-    loaded = config.load(run.config)
-    prepare(loaded)
-    train(loaded)
-    compress(loaded)
+    finish(run)
     return run
 
 

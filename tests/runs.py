@@ -1,0 +1,47 @@
+"""A small run of any task: where it lies, how it is made, and a process in which torch cannot be imported."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import llmkit
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: prepared, model and compressed/int8, with absolute paths."""
+
+    config: Path
+    run_dir: Path
+
+    @property
+    def model(self) -> Path:
+        """The folder of the trained model."""
+        return self.run_dir / "model"
+
+    @property
+    def int8(self) -> Path:
+        """The folder of its compressed form."""
+        return self.run_dir / "compressed" / "int8"
+
+
+def finish(run: Run) -> None:
+    """Prepare, train and compress what the run's config says."""
+    from llmkit import config
+    from llmkit.stages.compress import compress
+    from llmkit.stages.prepare import prepare
+    from llmkit.stages.train import train
+
+    loaded = config.load(run.config)
+    prepare(loaded)
+    train(loaded)
+    compress(loaded)
+
+
+def without_torch(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """How a process ends that runs `code` and fails where that imports torch or onnx; `folder` is for a file of it."""
+    (folder / "torch.py").write_text("raise ImportError('torch is not to be imported')")
+    code = f"import sys; sys.path.insert(0, {str(folder)!r})\n{code}\nassert 'onnx' not in sys.modules"
+    source = Path(llmkit.__file__).parents[1]
+    return subprocess.run([sys.executable, "-c", code], cwd=source, capture_output=True, text=True, check=False)
