@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from runs import Run, finish
+from small_runs import Run, finish
 
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "and", "it", "sleeps", "until", "noon"]
 

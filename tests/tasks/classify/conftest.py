@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from runs import Run, finish
+from small_runs import Run, finish
 
 GOOD, BAD = ["wonderful", "bright", "touching", "clever"], ["dull", "tedious", "clumsy", "bland"]
 OTHERS = ["film", "plot", "actor", "scene", "it", "is", "a", "the", "with", "and"]

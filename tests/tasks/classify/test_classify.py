@@ -6,11 +6,11 @@ import json
 
 import numpy as np
 import pytest
+from small_runs import without_torch
 
 import llmkit as package
 from llmkit import model_folder
 from llmkit.tasks.classify import prepare as task
-from runs import without_torch
 
 # --- what it gives ------------------------------------------------------------------------------------------
 

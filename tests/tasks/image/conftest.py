@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 from small_pictures import squares, write_pictures
-
-from runs import Run, finish
+from small_runs import Run, finish
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from small_pictures import squares, write_pictures
+from small_runs import without_torch
 
 import llmkit as package
 from llmkit import config, model_folder
@@ -14,7 +15,6 @@ from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
 from llmkit.tasks.image import evaluate, features, prepare as task, use
 from llmkit.tasks.image.grid import grid
-from runs import without_torch
 
 FIGURES = {"frechet_distance", "kid", "precision", "recall"}
 

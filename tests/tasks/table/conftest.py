@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from runs import Run, finish
+from small_runs import Run, finish
 
 
 @dataclass(frozen=True)

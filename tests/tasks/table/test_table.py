@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from small_runs import without_torch
 
 import llmkit as package
 from llmkit import config, model_folder
@@ -14,7 +15,6 @@ from llmkit.classification import splits
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
 from llmkit.tasks.table import encoding
-from runs import without_torch
 
 ROW = {"income": 80, "debt": 20, "home": "own"}
 
