@@ -3,8 +3,8 @@
     python benchmarks/compress.py --text FILE [--minutes 10] [--only "sparse 80 %"] [--again] [--json]
 
 The parent has 512 hidden units and is trained for --minutes; what is fine-tuned gets 0.3 of that, so the row
-"trained on" is the parent after as many more minutes; students get half of it, with a teacher or alone. 5 % of the
-text are for validation, on which every choice is made, and the last 5 % for the figures:
+"trained on" is the parent after as many more minutes; students get as long, with a teacher or alone. 5 % of the text
+are for validation, on which every choice is made, and the last 5 % for the figures:
 
     size, smaller    of the model folder, and how many times smaller than the parent's
     loss, change     nats per character, state carried, and how much more than the parent's
@@ -58,6 +58,7 @@ WANTED: list[tuple[str, str, str, float | str]] = [
     ("quarter, taught", "loss", "<=", "quarter, alone"),
     ("soup", "loss", "<=", "best of the soup"),
     ("student of three", "loss", "<=", "best of three"),
+    ("student of three", "loss", "<=", "best of three, on"),
     ("chain", "smaller", ">=", 12.0),
     ("chain", "change", "<=", 2.0),
     ("budget", "size", "<=", 1e6 * BUDGET_MB),
@@ -137,6 +138,11 @@ class Bench:
         """A model of a quarter of the parameters, without a teacher."""
         return self.trained(f"quarter-{seed}", STUDENT * self.minutes, self.quarter(), seed)
 
+    def best_trained_on(self) -> ModelFolder:
+        """The best of those, trained on without a teacher for as long as a student of all learns."""
+        best = min((self.alone(seed) for seed in SEEDS), key=lambda folder: folder.result["val_loss"])
+        return self.trained("quarter-on", STUDENT * self.minutes, self.quarter(), start_from=str(best.path))
+
     def measured(self, folder: ModelFolder, minutes: float) -> dict[str, Any]:
         """The figures of a row."""
         parent = model_folder.read(self.folder / "parent" / "model")
@@ -214,6 +220,7 @@ def rows_of(bench: Bench) -> dict[str, Any]:
             bench.compressed("soup", {"method": "fuse", "members": members(bench.trained_on)}), len(SEEDS) * more
         ),
         "best of three": best(bench.alone, student),
+        "best of three, on": row(bench.best_trained_on, (len(SEEDS) + 1) * student),
         "student of three": lambda: bench.measured(
             bench.compressed(
                 "three",

@@ -122,15 +122,39 @@ def distil(variant: Distil, model: Model, job: Job) -> Model:
     model.require_trainable("distil")
     teacher = read(read_other(variant.teacher, job)) if variant.teacher else model
     student = structs.replace(model.settings, model=variant.model) if variant.model else job.task.half(model.settings)
-    return _learn_anew(variant, model, [teacher], student, job, {"method": "distil"})
+    return _learn(variant, model, [teacher], student, job, {"method": "distil"})
 
 
 def fuse(variant: Fuse, model: Model, job: Job) -> Model:
-    """A student learns from the mean of the members' probabilities."""
-    teachers = [read(read_other(path, job)) for path in variant.members]
+    """A student learns from the mean of the members' probabilities, starting as the best member of its sizes.
+
+    Lin et al., "Ensemble distillation for robust model fusion in federated learning" (arXiv 2006.07242, algorithm 1)
+    start it as the members' average, which is worth nothing where they have no origin in common.
+    """
+    members = [read(read_other(path, job)) for path in variant.members]
     student = structs.replace(model.settings, model=variant.model) if variant.model else model.settings
     record = {"method": "fuse", "how": variant.how, "members": variant.members}
-    return _learn_anew(variant, model, teachers, student, job, record)
+    start = _best_of_its_sizes(members, variant.members, student, job)
+    if start is None:
+        return _learn(variant, model, members, student, job, record)
+    job.ui.info(f"the student starts as {variant.members[start]}")
+    record["started_as"] = variant.members[start]
+    return _learn(variant, model, members, student, job, record, members[start])
+
+
+def _best_of_its_sizes(members: list[Model], names: list[str], student: Any, job: Job) -> int | None:
+    """Index of the member of least validation loss among those that have a student's sizes."""
+    from llmkit.compression import fine_tuning
+    from llmkit.compression.model import validation_loss
+
+    _, weights, _ = fine_tuning.learner(job, student, None).export()
+    sizes = {name: array.shape for name, array in weights.items()}
+    losses: dict[int, float] = {}
+    for index, (member, name) in enumerate(zip(members, names, strict=True)):
+        if {part: array.shape for part, array in member.weights.items()} == sizes:
+            losses[index] = validation_loss(member, job)
+            job.ui.info(f"{name}: val_loss {losses[index]:.4f}")
+    return min(losses, key=losses.__getitem__, default=None)
 
 
 def soup(variant: Fuse, model: Model, job: Job) -> Model:
@@ -150,15 +174,24 @@ def parents(variant: Any) -> dict[str, str]:
     return {path: artifacts.read(Path(path), verify=False).hash for path in others(variant)}
 
 
-def _learn_anew(
-    variant: Any, model: Model, teachers: list[Model], student: Any, job: Job, record: dict[str, Any]
+def _learn(
+    variant: Any,
+    model: Model,
+    teachers: list[Model],
+    student: Any,
+    job: Job,
+    record: dict[str, Any],
+    start: Model | None = None,
 ) -> Model:
+    """A student learns from teachers, from the weights of `start` on, else from random ones."""
     from llmkit.compression import fine_tuning
 
     settings = structs.replace(student, train=fine_tuning.training(student.train, variant, LEARNING_ANEW))
-    learner = fine_tuning.learner(job, settings, None)
+    learner = fine_tuning.learner(job, settings, start.weights if start else None)
     learner, training = fine_tuning.taught(learner, variant, teachers, settings.train, job)
     identity = {"model": to_data(settings.model), "teachers": [teacher.digest for teacher in teachers]}
+    if start:
+        identity["from"] = start.digest
     figures = fine_tuning.run(job, learner, training, variant, identity)
     return fine_tuning.exported(job, learner, model, student, record | figures)
 

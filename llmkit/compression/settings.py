@@ -82,7 +82,8 @@ class Fuse(FineTuning, tag_field="method", tag="fuse"):
     """Model folders, two at least."""
     how: Literal["soup", "distil"] = "soup"
     """soup: averaged weights of models of one origin, a member only where it helps on the validation split; distil: a
-    student learns from the mean of the members' probabilities, with the keys that `distil` has."""
+    student learns from the mean of the members' probabilities, with the keys that `distil` has, starting as the best
+    member of its sizes where there is one."""
     model: Any = None
     """The student of how: distil, as in the section `model`."""
 

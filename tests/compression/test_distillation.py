@@ -9,7 +9,9 @@ import torch
 from msgspec import structs
 from torch.nn import functional as F
 
+from llmkit import model_folder
 from llmkit.compression import distillation, fine_tuning, methods
+from llmkit.compression.model import read, validation_loss
 from llmkit.tasks.language import compress
 from llmkit.tasks.language.settings import Distil, Fuse, Model
 
@@ -136,3 +138,17 @@ def test_a_member_of_an_ensemble_may_have_other_sizes(job, other_sizes, tiny_run
     made = methods.apply(variant, job.original, job)
     assert made.done[0]["members"] == variant.members
     assert made.settings.model.hidden_size == 16
+
+
+def test_the_student_of_an_ensemble_starts_as_the_best_member_of_its_sizes(job, tiny_run, other_sizes, started):
+    """A step at a learning rate of next to nothing leaves the weights where they began."""
+    members = [str(other_sizes), str(tiny_run.model), *map(str, started)]
+    variant = Fuse(members=members, how="distil", steps=1, learning_rate=1e-9)
+    made = methods.apply(variant, job.original, job)
+    losses = {path: validation_loss(read(model_folder.read(path)), job) for path in members[1:]}
+    best = min(losses, key=losses.__getitem__)
+    assert made.done[0]["started_as"] == best
+    for name, array in read(model_folder.read(best)).weights.items():
+        np.testing.assert_allclose(made.weights[name], array, atol=1e-6)
+    alone = structs.replace(variant, model=Model(hidden_size=10))
+    assert "started_as" not in methods.apply(alone, job.original, job).done[0]
