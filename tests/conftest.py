@@ -87,12 +87,9 @@ def tiny_fresh(tmp_path: Path) -> TinyRun:
 @pytest.fixture
 def job(tiny_run: TinyRun, tmp_path: Path) -> Any:
     """A compression job on the finished run's model and data, live files in a folder of the test's own."""
-    from llmkit import artifacts, model_folder
-    from llmkit.compression.model import Job
-    from llmkit.console import Console
+    from small_runs import job_of
 
-    folder = model_folder.read(tiny_run.model)
-    return Job(folder, artifacts.read(tiny_run.run_dir / "prepared"), 1, tmp_path / "work", "cpu", Console(0))
+    return job_of(tiny_run, tmp_path / "work")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import llmkit
 
@@ -37,6 +38,16 @@ def finish(run: Run) -> None:
     prepare(loaded)
     train(loaded)
     compress(loaded)
+
+
+def job_of(run: Any, work: Path) -> Any:
+    """A compression job on a finished run's model and data, with live files in `work`."""
+    from llmkit import artifacts, model_folder
+    from llmkit.compression.model import Job
+    from llmkit.console import Console
+
+    prepared = artifacts.read(run.run_dir / "prepared")
+    return Job(model_folder.read(run.model), prepared, 1, work, "cpu", Console(0))
 
 
 def without_torch(code: str, folder: Path) -> subprocess.CompletedProcess[str]:

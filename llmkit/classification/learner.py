@@ -5,7 +5,6 @@ returns logits (B, C), or (B, K, C) while it trains as K members that each have 
 weights, which are what is validated and kept, and `labels.json` with the labels' names and the temperature.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,13 @@ from torch.nn import functional as F
 
 from llmkit.classification import figures
 from llmkit.classification.settings import Classifying
+from llmkit.classification.use import LABELS, write_labels
+from llmkit.compression import distillation
 from llmkit.errors import ConfigError
 from llmkit.model_folder import ModelFolder
 from llmkit.training import distributed, optimizer_state
 from llmkit.training.distributed import ALONE, Processes
 
-LABELS = "labels.json"
 VALIDATION_BATCH = 1024
 POOL_BATCHES = 32  # sorted by length together: enough that batches have little padding, and still random
 
@@ -117,6 +117,7 @@ class ClassifierLearner:
             counts = np.bincount(labels[train], minlength=len(names))
             weights = len(train) / (len(names) * np.maximum(counts, 1))
             self.class_weights = torch.from_numpy(weights).float().to(device)
+        self.taught: tuple[Tensor, float, float] | None = None
         self._export, self._files, self._start_from, self._fit = export, files, start_from, fit
         self.processes: Processes = ALONE
         self.forward: nn.Module = self.network
@@ -141,6 +142,13 @@ class ClassifierLearner:
         self.network.train()
         self.forward = distributed.averaging(self.network, *self.inputs(self.batches.examples[:1]))
 
+    def teach(self, answers: Tensor, temperature: float, mix: float) -> None:
+        """Learn from a teacher too: of the loss, `mix` is the distance to its `answers`.
+
+        These are probabilities (N, C) at `temperature`, for all examples by their number.
+        """
+        self.taught = answers.to(self.device), temperature, mix
+
     def step(self, learning_rate: float) -> Tensor:
         """One update on the next batch; returns its mean loss in nats per example."""
         self._fit_once()
@@ -162,16 +170,20 @@ class ClassifierLearner:
 
     def _loss(self, logits: Tensor, mine: np.ndarray, batch: np.ndarray) -> Tensor:
         """Of this process's part `mine` of a batch, such that the mean of all processes' is that of the batch."""
-        labels = self.labels[torch.from_numpy(mine).to(self.device)]
+        which = torch.from_numpy(mine).to(self.device)
+        members = logits.shape[1] if logits.ndim == 3 else 1
+        labels, logits = self.labels[which].repeat_interleave(members), logits.flatten(0, -2)  # (B · K, C)
         weight = float(len(batch))
         if self.class_weights is not None:
             weight = self.class_weights[self.labels[torch.from_numpy(batch).to(self.device)]].sum().item()
-        share = weight / self.processes.count
-        if logits.ndim == 3:
-            share *= logits.shape[1]
-            labels, logits = labels.repeat_interleave(logits.shape[1]), logits.flatten(0, 1)
+        share = members * weight / self.processes.count
         smoothing = self.settings.label_smoothing
-        return F.cross_entropy(logits, labels, self.class_weights, reduction="sum", label_smoothing=smoothing) / share
+        loss = F.cross_entropy(logits, labels, self.class_weights, reduction="sum", label_smoothing=smoothing) / share
+        if self.taught is None:
+            return loss
+        answers, temperature, mix = self.taught
+        soft = answers[which].repeat_interleave(members, dim=0)
+        return (1 - mix) * loss + mix * distillation.loss(logits, labels, soft, temperature, 1.0)
 
     def _fit_once(self) -> None:
         if self._fit:
@@ -227,6 +239,10 @@ class ClassifierLearner:
     def weights(self) -> dict[str, Tensor]:
         return self.averaged
 
+    def trained_weights(self) -> dict[str, Tensor]:
+        """Those that the steps change, by the names of `weights`, which are their averages."""
+        return self.network.state_dict()
+
     def load_weights(self, weights: dict[str, Tensor]) -> None:
         self.network.load_state_dict(weights)
         self._fit = None
@@ -261,8 +277,7 @@ class ClassifierLearner:
         """Fit the temperature on the validation split and write labels.json; `val_loss` is then of what it gives."""
         logits, labels = self._logits(self.val), self.labels.cpu().numpy()[self.val]
         temperature = figures.fit_temperature(logits, labels)
-        text = json.dumps({"labels": self.names, "temperature": temperature}, indent=1, ensure_ascii=False)
-        (folder / LABELS).write_text(text + "\n", encoding="utf-8")
+        write_labels(folder, self.names, temperature)
         probabilities = figures.softmax(logits, temperature)
         found = {
             "val_loss": figures.log_loss(probabilities, labels),

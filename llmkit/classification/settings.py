@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from llmkit.compression import settings as methods
 from llmkit.config import Section
 from llmkit.training.settings import Training
 
@@ -32,6 +33,24 @@ class Classifying(Training):
     """Share of the target's probability that is spread over all labels."""
     average: Share = 0.98
     """Decay per step of the running average of the weights, which is what is validated and kept; 0 keeps the last."""
+
+
+class Prune(methods.Prune, tag_field="method", tag="prune"):
+    """Weights are left out, and the rest is fine-tuned with the original as teacher. Where no budget is named, for a
+    third of the original's `train` budget."""
+
+    how: Literal["unstructured"] = "unstructured"  # type: ignore[assignment]
+    """Single weights become zero, a few more with each step."""
+    sparsity: methods.Share = 0.5
+    """Share of the weights (in matrices) that goes."""
+
+
+class Budget(methods.Budget, tag_field="method", tag="budget"):
+    """The best model within limits: methods and settings are tried for a time, each candidate measured on this
+    machine. Of those that fit the one of least loss is taken, or the smallest where only the loss is limited."""
+
+    max_ms_per_example: methods.Positive | None = None
+    """Most milliseconds for one example by itself."""
 
 
 class Predict(Section):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,12 @@ def read_labels(folder: ModelFolder) -> tuple[list[str], float]:
     """(the labels' names in the order of the logits, the temperature) of a model folder."""
     about = json.loads((folder.path / LABELS).read_text(encoding="utf-8"))
     return about["labels"], about["temperature"]
+
+
+def write_labels(folder: Path, labels: list[str], temperature: float) -> None:
+    """Write what `read_labels` reads."""
+    text = json.dumps({"labels": labels, "temperature": temperature}, indent=1, ensure_ascii=False)
+    (folder / LABELS).write_text(text + "\n", encoding="utf-8")
 
 
 class Classifier:
@@ -70,10 +77,14 @@ class Classifier:
         self, examples: Any, progress: Callable[[int, int], None] = lambda done, total: None
     ) -> np.ndarray:
         """Calibrated probabilities (N, C) of examples that were read."""
+        return figures.softmax(self.logits(examples, progress), self.temperature)
+
+    def logits(self, examples: Any, progress: Callable[[int, int], None] = lambda done, total: None) -> np.ndarray:
+        """What the network gives (N, C) for examples that were read, before it is calibrated."""
         logits = np.zeros((len(examples), len(self.labels)), np.float32)
         done = 0
         for numbers, feeds in self._feeds(examples):
             [logits[numbers]] = self._session.run(["logits"], feeds)
             done += len(numbers)
             progress(done, len(examples))
-        return figures.softmax(logits, self.temperature)
+        return logits

@@ -118,7 +118,10 @@ def read_other(path: str, job: Job) -> ModelFolder:
 def write(model: Model, job: Job, place: Path) -> ModelFolder:
     """Write a model into `place`, an empty folder; it can be used at once, though it has no manifest yet."""
     model_folder.write(place, model.graph, model.weights, model.settings, job.files)
-    return replace(job.folder, path=place, config=config.Config(place / model_folder.CONFIG, model.settings))
+    folder = replace(job.folder, path=place, config=config.Config(place / model_folder.CONFIG, model.settings))
+    if tasks.has(folder.task, "compress") and hasattr(job.task, "refit"):
+        job.task.refit(folder, job.prepared.path)
+    return folder
 
 
 def measure(folder: ModelFolder, job: Job) -> tuple[dict[str, Any], dict[str, float]]:

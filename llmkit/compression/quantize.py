@@ -20,6 +20,7 @@ from llmkit.errors import InputError
 # (ONNX Runtime documentation, "Quantize ONNX models", reduce_range). A model must give the same text everywhere.
 LARGEST = 63
 CONTRIB = "com.microsoft"
+SHORT_ROW = 16  # numbers: a scale of 4 bytes for each shorter row of a look-up would be much of its size
 CLIPS = np.linspace(1.0, 0.7, 16)  # shares of the largest weight tried as the end of the range
 
 
@@ -38,6 +39,9 @@ def quantize(
     transposed = {
         node.output[0]: node for node in model.graph.node if node.op_type == "Transpose" and node.input[0] in matrices
     }
+    looked_up = {node.input[0] for node in model.graph.node if node.op_type == "Gather"}
+    short = {name for name in matrices & looked_up if weights[name].shape[-1] < SHORT_ROW}
+    short -= {node.input[0] for node in transposed.values()}  # that has a scale per row for its product
     done: set[str] = set()
 
     def once(name: str, axis: int) -> None:
@@ -66,8 +70,9 @@ def quantize(
         elif node.op_type == "LSTM" and node.input[1] in matrices:
             nodes.append(_lstm(node, weights, quantized, done))
         elif node.op_type == "Gather" and node.input[0] in matrices:
-            once(node.input[0], 0)
-            nodes += _embedding(node)
+            by_row = node.input[0] not in short
+            once(node.input[0], 0 if by_row else 1)
+            nodes += _embedding(node, by_row)
         elif node.op_type == "MatMul" and node.input[1] in matrices:
             once(node.input[1], 1)
             nodes += _matmul(node, f"{node.input[1]}.scale", quantized)
@@ -125,13 +130,18 @@ def _lstm(node: onnx.NodeProto, weights: dict, quantized: dict, done: set[str]) 
     )
 
 
-def _embedding(node: onnx.NodeProto) -> list[onnx.NodeProto]:
-    """Gather of float rows -> Gather of int8 rows and of their scales."""
+def _embedding(node: onnx.NodeProto, by_row: bool) -> list[onnx.NodeProto]:
+    """Gather of float rows -> Gather of int8 rows and of their scales, which are the columns' where not `by_row`."""
     table, ids = node.input
     name, out = node.name, node.output[0]
-    return [
+    nodes = [
         helper.make_node("Gather", [table, ids], [f"{name}.rows"], name=name),
         helper.make_node("Cast", [f"{name}.rows"], [f"{name}.values"], name=f"{name}.cast", to=onnx.TensorProto.FLOAT),
+    ]
+    if not by_row:
+        return [*nodes, helper.make_node("Mul", [f"{name}.values", f"{table}.scale"], [out], name=f"{name}.scale")]
+    return [
+        *nodes,
         helper.make_node("Gather", [f"{table}.scale", ids], [f"{name}.scales"], name=f"{name}.look_up_scale"),
         helper.make_node("Unsqueeze", [f"{name}.scales", "last_axis"], [f"{name}.column"], name=f"{name}.unsqueeze"),
         helper.make_node("Mul", [f"{name}.values", f"{name}.column"], [out], name=f"{name}.scale"),

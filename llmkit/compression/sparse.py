@@ -82,11 +82,17 @@ class Pruned:
         self.last = now
         self._choose()
         with torch.no_grad():
-            for name, weight in matrices(self.learner.weights()).items():
-                if name in self.stays:
-                    weight.mul_(self.stays[name])
+            for held in self._held():
+                for name, weight in matrices(held).items():
+                    if name in self.stays:
+                        weight.mul_(self.stays[name])
         self.steps += 1
         return loss
+
+    def _held(self) -> list[dict[str, Tensor]]:
+        """The model's weights and, where those are averages, the ones that the steps change."""
+        trained = getattr(self.learner, "trained_weights", None)
+        return [self.learner.weights(), *([trained()] if trained else [])]
 
     def _choose(self) -> None:
         wanted = scheduled(self.sparsity, self._spent())

@@ -77,6 +77,7 @@ class Learner(Protocol):
     def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
 
+    # A learner whose weights are averages has `trained_weights()` too: those that its steps change, by the same names.
     # A learner may have `samples() -> {file name: bytes}`: what its model makes, for people to look at. They are
     # written to the folder samples/ beside the checkpoints after each validation.
 

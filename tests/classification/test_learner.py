@@ -9,6 +9,7 @@ from processes import in_processes
 from safetensors.torch import load_file, save_file
 
 from llmkit.classification.learner import Batches, ClassifierLearner
+from llmkit.compression import sparse
 from llmkit.errors import ConfigError, Diverged
 from llmkit.tasks.table.settings import Train
 from llmkit.training import distributed, loop
@@ -109,6 +110,34 @@ def test_balanced_weights_make_rare_labels_count_as_much():
 def test_training_that_diverges_stops_at_once_and_says_what_to_change(tmp_path):
     with pytest.raises(Diverged, match=r"the loss of step \d+ is (nan|inf); lower train.learning_rate"):
         run(tmp_path, Train(steps=50, batch_size=9, learning_rate=1e30, warmup_steps=0))
+
+
+def test_the_loss_with_a_teacher_is_that_of_the_data_and_of_its_answers():
+    """By hand, for one network and for two members that share the examples' answers."""
+    learner = make(Train(batch_size=9))
+    answers = torch.rand(60, 2).softmax(dim=1)
+    learner.teach(answers, 2.0, 0.3)
+    batch = np.array([4, 7, 20])
+    for logits in (torch.randn(3, 2), torch.randn(3, 2, 2)):
+        expected = []
+        for example, rows in zip(batch, logits.view(3, -1, 2), strict=True):
+            for row in rows:
+                data = -torch.log_softmax(row, 0)[LABELS[example]]
+                soft, student = answers[example], torch.log_softmax(row / 2.0, 0)
+                expected.append(0.7 * data + 0.3 * 4.0 * (soft * (soft.log() - student)).sum())
+        torch.testing.assert_close(learner._loss(logits, batch, batch), torch.stack(expected).mean())
+
+
+def test_pruned_weights_are_zero_in_the_averages_and_in_what_the_steps_change():
+    learner = make(Train(batch_size=9))
+    pruned = sparse.Pruned(learner, 0.5, Train(steps=4))
+    for _ in range(4):
+        pruned.step(0.01)
+    for weights in (learner.averaged, learner.network.state_dict()):
+        found = sparse.matrices(weights)
+        assert sum(int((weight == 0).sum()) for weight in found.values()) == 16  # of 2·8 + 8·2
+    pruned.step(0.01)
+    assert all((learner.averaged[name][~mask] == 0).all() for name, mask in pruned.stays.items())
 
 
 def test_what_is_fitted_at_once_is_fitted_once_and_not_again_by_a_run_that_goes_on(tmp_path):

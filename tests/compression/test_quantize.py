@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from onnx import TensorProto, helper
 
 from llmkit.compression.quantize import LARGEST, quantize, round_weights
 from llmkit.errors import InputError
@@ -56,3 +57,22 @@ def test_quantizing_twice_is_refused():
     small = quantize(exported, weights)
     with pytest.raises(InputError, match="compressed already"):
         quantize(*small)
+
+
+@pytest.mark.parametrize(("width", "scales"), [(3, 3), (40, 200)])
+def test_short_rows_of_a_look_up_share_the_scales_of_their_columns(width, scales):
+    """A scale for each row of two numbers would be most of its size."""
+    table = np.random.default_rng(0).standard_normal((200, width)).astype(np.float32)
+    node = helper.make_node("Gather", ["table", "ids"], ["rows"], name="look_up")
+    ids = helper.make_tensor_value_info("ids", TensorProto.INT64, ["N"])
+    rows = helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["N", width])
+    made = helper.make_graph([node], "look_up", [ids], [rows])
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    small, arrays = quantize(model, {"table": table})
+    assert arrays["table.scale"].shape == (scales,)
+    session = Session(declare_weights(small, arrays), arrays, threads=1)
+    chosen = np.array([5, 0, 199, 5])
+    [found] = session.run(["rows"], {"ids": chosen})
+    scale = arrays["table.scale"][:, None] if scales == 200 else arrays["table.scale"]
+    np.testing.assert_allclose(found, (arrays["table"] * scale)[chosen], rtol=1e-6)
+    assert np.abs(found - table[chosen]).mean() < scale.max()

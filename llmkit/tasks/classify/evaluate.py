@@ -50,7 +50,7 @@ def evaluate(
 
 def validation_loss(folder: ModelFolder, prepared: Path, progress: Progress) -> float:
     """Loss in nats per text on the validation split, of the calibrated probabilities."""
-    texts, labels = _validation(prepared)
+    texts, labels = validation(prepared)
     model = use.load(folder)
     return figures.log_loss(model.probabilities(model.read(texts)), labels)
 
@@ -60,12 +60,13 @@ def measure(folder: ModelFolder, prepared: Path, progress: Progress) -> tuple[fl
     opening = time.perf_counter()
     model = use.load(folder)
     load_ms = 1000 * (time.perf_counter() - opening)
-    texts, labels = _validation(prepared)
+    texts, labels = validation(prepared)
     loss, speeds = measuring.loss_and_speeds(model, lambda which: model.read([texts[k] for k in which]), labels)
     return loss, {"load_ms": load_ms} | speeds
 
 
-def _validation(prepared: Path) -> tuple[list[str], np.ndarray]:
+def validation(prepared: Path) -> tuple[list[str], np.ndarray]:
+    """The texts of the validation split and their label numbers (N,)."""
     examples, _ = splits.examples_of(prepared, "val")
     known = prepare.read(prepared)
     return [known[k] for k in examples], np.load(prepared / "labels.npy")[examples]

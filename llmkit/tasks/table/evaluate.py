@@ -41,7 +41,7 @@ def evaluate(
 
 def validation_loss(folder: ModelFolder, prepared: Path, progress: Progress) -> float:
     """Loss in nats per row on the validation split, of the calibrated probabilities."""
-    rows, labels = _validation(prepared)
+    rows, labels = validation(prepared)
     return figures.log_loss(use.load(folder).probabilities(rows), labels)
 
 
@@ -50,12 +50,13 @@ def measure(folder: ModelFolder, prepared: Path, progress: Progress) -> tuple[fl
     opening = time.perf_counter()
     model = use.load(folder)
     load_ms = 1000 * (time.perf_counter() - opening)
-    rows, labels = _validation(prepared)
+    rows, labels = validation(prepared)
     loss, speeds = measuring.loss_and_speeds(model, rows.take, labels)
     return loss, {"load_ms": load_ms} | speeds
 
 
-def _validation(prepared: Path) -> tuple[Rows, np.ndarray]:
+def validation(prepared: Path) -> tuple[Rows, np.ndarray]:
+    """The rows of the validation split and their label numbers (N,)."""
     examples, _ = splits.examples_of(prepared, "val")
     return prepare.read(prepared).take(examples), np.load(prepared / "labels.npy")[examples]
 

@@ -18,12 +18,12 @@ from llmkit.tasks.table.network import TableNetwork
 from llmkit.tasks.table.settings import Config, Model
 
 
-def build(model: Model, learnt: encoding.Encoding, classes: int) -> TableNetwork:
-    """The network that the settings describe, for rows so encoded."""
+def build(model: Model, width: int, columns: int, table_size: int, classes: int) -> TableNetwork:
+    """The network that the settings describe, for rows of these sizes (see `TableNetwork`)."""
     return TableNetwork(
-        learnt.width,
-        len(learnt.categories),
-        learnt.table_size,
+        width,
+        columns,
+        table_size,
         classes,
         model.hidden_size,
         model.layers,
@@ -58,7 +58,7 @@ def learner(
             ) from error
 
     return ClassifierLearner(
-        build(settings.model, learnt, len(names)),
+        build(settings.model, learnt.width, len(learnt.categories), learnt.table_size, len(names)),
         inputs,
         np.load(prepared / "labels.npy"),
         names,

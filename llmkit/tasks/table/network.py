@@ -29,7 +29,8 @@ class TableNetwork(nn.Module):
     ):
         """`width` is F, `columns` M."""
         super().__init__()
-        self.width, self.columns, self.classes, self.layers = width, columns, classes, layers
+        self.width, self.columns, self.table_size = width, columns, table_size
+        self.classes, self.layers = classes, layers
         self.members, self.embedding_size = members, embedding_size
         self.dropout, self.input_dropout = dropout, input_dropout
         sizes = [width + columns * embedding_size, *[hidden_size] * layers, classes] if layers else []

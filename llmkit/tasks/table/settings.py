@@ -4,7 +4,8 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, field
 
-from llmkit.classification.settings import Classifying, Predict, Share, Split
+from llmkit.classification.settings import Budget, Classifying, Predict, Prune, Share, Split
+from llmkit.compression import settings as methods
 from llmkit.compression.settings import Quantize, check_names
 from llmkit.config import Section
 from llmkit.evaluation import Evaluate
@@ -102,6 +103,32 @@ class Generate(Predict):
     """File of rows: CSV, TSV or JSON Lines, packed or not."""
 
 
+class Distil(methods.Distil, tag_field="method", tag="distil"):
+    """A student learns from the original's probabilities and from the data. Where no budget is named, for as long as
+    the original was trained."""
+
+    model: Model | None = None
+    """The student, as in the section `model`; by default like the original with half of its hidden units and of the
+    numbers of its embedding."""
+
+
+class Fuse(methods.Fuse, tag_field="method", tag="fuse"):
+    """Several models become one."""
+
+    model: Model | None = None
+    """The student of how: distil, as in the section `model`; by default like the original."""
+
+
+class Chain(methods.Chain, tag_field="method", tag="chain"):
+    """Methods one after the other, each on what the one before made."""
+
+    steps: list[Quantize | Prune | Distil | Fuse] = []
+    """The methods' settings in their order, for example [{method: prune, sparsity: 0.8}, {method: quantize}]."""
+
+
+Variant = Quantize | Prune | Distil | Fuse | Chain | Budget
+
+
 class Config(Section):
     """A classifier of table rows."""
 
@@ -115,7 +142,7 @@ class Config(Section):
     model: Model = Model()
     train: Train = Train()
     tune: Search = Search()
-    compress: dict[str, Quantize] = field(default_factory=lambda: {"int8": Quantize()})
+    compress: dict[str, Variant] = field(default_factory=lambda: {"int8": Quantize()})
     """Named variants: the name is yours, `method` says how."""
     generate: Generate = Generate()
     evaluate: Evaluate = Evaluate()

@@ -1,0 +1,63 @@
+"""What a text classifier offers to the methods of compression. What a teacher teaches is its LSTM.
+
+The linear part of a student is fitted like any other's, and its logits are no lesson: it knows its training texts.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from msgspec import structs
+
+from llmkit.classification import compress as classification
+from llmkit.classification.compress import as_learned, as_trained, check_fits, half, with_less_dropout
+from llmkit.classification.learner import ClassifierLearner
+from llmkit.model_folder import ModelFolder
+from llmkit.tasks.classify import graph, use
+from llmkit.tasks.classify.evaluate import validation
+from llmkit.tasks.classify.learn import build
+from llmkit.tasks.classify.network import TextNetwork
+
+__all__ = ["as_learned", "as_trained", "check_fits", "half", "load", "refit", "taught", "with_less_dropout"]
+
+Arrays = dict[str, np.ndarray]
+
+
+def load(learner: ClassifierLearner, weights: Arrays) -> None:
+    """Put weights in the graph's layout into a learner's network of the same sizes, the linear part too."""
+    network = _network(learner)
+    graph.from_arrays(network, weights)
+    if network.ngram_share:
+        network.ngram_table.copy_(torch.from_numpy(np.array(weights["ngram_table"])))
+        network.ngram_bias.copy_(torch.from_numpy(np.array(weights["ngram_bias"])))
+    learner.load_weights(network.state_dict())
+
+
+def taught(
+    learner: ClassifierLearner,
+    teachers: list[tuple[Any, Arrays]],
+    temperature: float,
+    mix: float,
+    progress: Callable[[str, float, float], None] = lambda description, done, total: None,
+) -> ClassifierLearner:
+    """The learner with the LSTMs of models of the same vocabulary and labels as teachers."""
+    mine, networks = _network(learner), []
+    for settings, weights in teachers:
+        model = structs.replace(settings.model, ngram_share=0.0)
+        networks.append(build(model, mine.vocab_size, mine.features, mine.classes))
+        graph.from_arrays(networks[-1], weights)
+    return classification.taught(learner, networks, temperature, mix, progress)  # type: ignore[arg-type]
+
+
+def refit(folder: ModelFolder, prepared: Path) -> None:
+    """Fit the temperature of a written model anew."""
+    texts, labels = validation(prepared)
+    model = use.load(folder)
+    classification.refit(model, model.read(texts), labels)
+
+
+def _network(learner: ClassifierLearner) -> TextNetwork:
+    assert isinstance(learner.network, TextNetwork)
+    return learner.network
