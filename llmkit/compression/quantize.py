@@ -20,6 +20,7 @@ from llmkit.errors import InputError
 # (ONNX Runtime documentation, "Quantize ONNX models", reduce_range). A model must give the same text everywhere.
 LARGEST = 63
 CONTRIB = "com.microsoft"
+SMALL = 1024  # numbers: the nodes that a smaller matrix would need take more room and time than its bytes save
 SHORT_ROW = 16  # numbers: a scale of 4 bytes for each shorter row of a look-up would be much of its size
 CLIPS = np.linspace(1.0, 0.7, 16)  # shares of the largest weight tried as the end of the range
 
@@ -29,19 +30,22 @@ def quantize(
 ) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
     """(graph, weights) with every LSTM, MatMul and embedding of constant weights in int8. The inputs are not changed.
 
+    A small matrix stays float, where there are larger ones.
+
     So are transposed convolutions that double a picture, where there are `feeds`: inputs to find ranges on.
     `graph` declares no weights, as `tasks/*/graph.py` exports it; biases and what else is small stay float32.
     Raises InputError when nothing is left to quantize.
     """
     quantized = dict(weights)
     nodes: list[onnx.NodeProto] = []
-    matrices = {name for name, array in weights.items() if array.dtype == np.float32 and array.ndim > 1}
-    transposed = {
-        node.output[0]: node for node in model.graph.node if node.op_type == "Transpose" and node.input[0] in matrices
-    }
-    looked_up = {node.input[0] for node in model.graph.node if node.op_type == "Gather"}
-    short = {name for name in matrices & looked_up if weights[name].shape[-1] < SHORT_ROW}
-    short -= {node.input[0] for node in transposed.values()}  # that has a scale per row for its product
+    every = {name for name, array in weights.items() if array.dtype == np.float32 and array.ndim > 1}
+    transposed = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "Transpose"}
+    looked_up = {node.input[0] for node in model.graph.node if node.op_type == "Gather"} & every
+    multiplied = {node.input[1] for node in model.graph.node if node.op_type in ("MatMul", "LSTM")}
+    turned = {source for output, source in transposed.items() if output in multiplied} & every
+    rounded = looked_up | turned | multiplied & every
+    matrices = {name for name in rounded if weights[name].size >= SMALL} or rounded
+    short = {name for name in looked_up - turned if weights[name].shape[-1] < SHORT_ROW}
     done: set[str] = set()
 
     def once(name: str, axis: int) -> None:
@@ -67,7 +71,7 @@ def quantize(
             quantized.pop(bias, None)
             quantized |= arrays
             own += constants
-        elif node.op_type == "LSTM" and node.input[1] in matrices:
+        elif node.op_type == "LSTM" and node.input[1] in every:
             nodes.append(_lstm(node, weights, quantized, done))
         elif node.op_type == "Gather" and node.input[0] in matrices:
             by_row = node.input[0] not in short
@@ -76,8 +80,8 @@ def quantize(
         elif node.op_type == "MatMul" and node.input[1] in matrices:
             once(node.input[1], 1)
             nodes += _matmul(node, f"{node.input[1]}.scale", quantized)
-        elif node.op_type == "MatMul" and node.input[1] in transposed:
-            name = transposed[node.input[1]].input[0]
+        elif node.op_type == "MatMul" and transposed.get(node.input[1]) in matrices:
+            name = transposed[node.input[1]]
             once(name, 0)
             nodes += _matmul(node, f"{name}.scale", quantized)
         else:

@@ -5,12 +5,14 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from llmkit.compression.quantize import LARGEST, quantize, round_weights
+from llmkit.compression.quantize import LARGEST, SMALL, quantize, round_weights
 from llmkit.errors import InputError
 from llmkit.model_folder import declare_weights
 from llmkit.runtime.session import Session
 from llmkit.tasks.language import graph
 from llmkit.tasks.language.network import LanguageModel
+from llmkit.tasks.table import graph as table_graph
+from llmkit.tasks.table.network import TableNetwork
 
 
 def test_rounding_of_an_even_grid_is_exact():
@@ -76,3 +78,14 @@ def test_short_rows_of_a_look_up_share_the_scales_of_their_columns(width, scales
     scale = arrays["table.scale"][:, None] if scales == 200 else arrays["table.scale"]
     np.testing.assert_allclose(found, (arrays["table"] * scale)[chosen], rtol=1e-6)
     assert np.abs(found - table[chosen]).mean() < scale.max()
+
+
+def test_a_small_matrix_stays_float_beside_a_large_one():
+    exported, weights = graph.export(LanguageModel(20, 8, 64, 1))
+    assert weights["embedding"].size < SMALL <= weights["lstm0.R"].size
+    _, small = quantize(exported, weights)
+    assert small["embedding"].dtype == np.float32 and small["lstm0.R"].dtype == np.int8
+    exported, weights = table_graph.export(TableNetwork(4, 0, 0, 2, 64, 1, 16, 4))
+    assert max(weights[name].size for name in ("linear", "matrices.0", "matrices.1")) < SMALL
+    _, small = quantize(exported, weights)
+    assert small["matrices.0"].dtype == np.int8  # else nothing would be rounded
