@@ -58,7 +58,6 @@ WANTED: list[tuple[str, str, str, float | str]] = [
     ("quarter, taught", "loss", "<=", "quarter, alone"),
     ("soup", "loss", "<=", "best of the soup"),
     ("student of three", "loss", "<=", "best of three"),
-    ("student of three", "loss", "<=", "best of three, on"),
     ("chain", "smaller", ">=", 12.0),
     ("chain", "change", "<=", 2.0),
     ("budget", "size", "<=", 1e6 * BUDGET_MB),

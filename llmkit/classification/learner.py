@@ -143,7 +143,7 @@ class ClassifierLearner:
         self.forward = distributed.averaging(self.network, *self.inputs(self.batches.examples[:1]))
 
     def teach(self, answers: Tensor, temperature: float, mix: float) -> None:
-        """Learn from a teacher too: of the loss, `mix` is the distance to its `answers`.
+        """Learn from a teacher too: of the loss, `mix` at most is the distance to its `answers`.
 
         These are probabilities (N, C) at `temperature`, for all examples by their number.
         """
@@ -159,7 +159,8 @@ class ClassifierLearner:
         mine = batch[self.processes.part(len(batch))]
         with self._number_type():
             logits = self.forward(*self.inputs(mine)).float()  # (B, C) or (B, K, C)
-        loss = self._loss(logits, mine, batch)
+        mix = distillation.share(self.taught[2], learning_rate, self.settings.learning_rate) if self.taught else 0.0
+        loss = self._loss(logits, mine, batch, mix)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
@@ -168,8 +169,11 @@ class ClassifierLearner:
         self.count += len(batch)
         return loss.detach()
 
-    def _loss(self, logits: Tensor, mine: np.ndarray, batch: np.ndarray) -> Tensor:
-        """Of this process's part `mine` of a batch, such that the mean of all processes' is that of the batch."""
+    def _loss(self, logits: Tensor, mine: np.ndarray, batch: np.ndarray, mix: float) -> Tensor:
+        """Of this process's part `mine` of a batch, such that the mean of all processes' is that of the batch.
+
+        `mix` is the teacher's share of it.
+        """
         which = torch.from_numpy(mine).to(self.device)
         members = logits.shape[1] if logits.ndim == 3 else 1
         labels, logits = self.labels[which].repeat_interleave(members), logits.flatten(0, -2)  # (B · K, C)
@@ -181,7 +185,7 @@ class ClassifierLearner:
         loss = F.cross_entropy(logits, labels, self.class_weights, reduction="sum", label_smoothing=smoothing) / share
         if self.taught is None:
             return loss
-        answers, temperature, mix = self.taught
+        answers, temperature, _ = self.taught
         soft = answers[which].repeat_interleave(members, dim=0)
         return (1 - mix) * loss + mix * distillation.loss(logits, labels, soft, temperature, 1.0)
 

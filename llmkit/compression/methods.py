@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from msgspec import structs
 
 from llmkit import artifacts
@@ -118,11 +119,18 @@ def remove_units(variant: Prune, model: Model, job: Job) -> Model:
 
 
 def distil(variant: Distil, model: Model, job: Job) -> Model:
-    """A student of the settings' sizes learns from the model, or from the teacher that they name."""
+    """A student of the settings' sizes learns from the model, or from the teacher that they name.
+
+    Where it is its teacher with fewer units it starts with the most important ones of those.
+    """
     model.require_trainable("distil")
     teacher = read(read_other(variant.teacher, job)) if variant.teacher else model
     student = structs.replace(model.settings, model=variant.model) if variant.model else job.task.half(model.settings)
-    return _learn(variant, model, [teacher], student, job, {"method": "distil"})
+    record = {"method": "distil"}
+    start = _with_fewer_units(teacher, student, job)
+    if start is not None:
+        record["started_as"] = "the teacher with fewer units"
+    return _learn(variant, model, [teacher], student, job, record, start)
 
 
 def fuse(variant: Fuse, model: Model, job: Job) -> Model:
@@ -139,7 +147,17 @@ def fuse(variant: Fuse, model: Model, job: Job) -> Model:
         return _learn(variant, model, members, student, job, record)
     job.ui.info(f"the student starts as {variant.members[start]}")
     record["started_as"] = variant.members[start]
-    return _learn(variant, model, members, student, job, record, members[start])
+    return _learn(variant, model, members, student, job, record, members[start].weights)
+
+
+def _with_fewer_units(teacher: Model, student: Any, job: Job) -> dict[str, np.ndarray] | None:
+    """The weights of a teacher's most important units for a student that differs in their number alone."""
+    from llmkit.compression import fine_tuning
+
+    if not hasattr(job.task, "units_for"):
+        return None
+    whole = fine_tuning.learner(job, teacher.settings, teacher.weights)
+    return job.task.units_for(fine_tuning.learner(job, student, None), whole, teacher.settings)
 
 
 def _best_of_its_sizes(members: list[Model], names: list[str], student: Any, job: Job) -> int | None:
@@ -181,17 +199,15 @@ def _learn(
     student: Any,
     job: Job,
     record: dict[str, Any],
-    start: Model | None = None,
+    start: dict[str, np.ndarray] | None = None,
 ) -> Model:
-    """A student learns from teachers, from the weights of `start` on, else from random ones."""
+    """A student learns from teachers, from the weights `start` on, else from random ones."""
     from llmkit.compression import fine_tuning
 
     settings = structs.replace(student, train=fine_tuning.training(student.train, variant, LEARNING_ANEW))
-    learner = fine_tuning.learner(job, settings, start.weights if start else None)
+    learner = fine_tuning.learner(job, settings, start)
     learner, training = fine_tuning.taught(learner, variant, teachers, settings.train, job)
     identity = {"model": to_data(settings.model), "teachers": [teacher.digest for teacher in teachers]}
-    if start:
-        identity["from"] = start.digest
     figures = fine_tuning.run(job, learner, training, variant, identity)
     return fine_tuning.exported(job, learner, model, student, record | figures)
 

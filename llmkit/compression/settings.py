@@ -36,7 +36,8 @@ class FineTuning(Section):
     learning_rate: Positive | None = None
     """Peak learning rate; by default the original's `train.learning_rate`."""
     mix: Annotated[float, Meta(ge=0, le=1)] = 0.5
-    """Share of the loss that comes from the teacher's probabilities; the rest comes from the data. 0: no teacher."""
+    """Share of the loss that comes from the teacher's probabilities at the peak of the learning rate, less as that
+    falls; the rest comes from the data. 0: no teacher."""
     temperature: Positive = 1.0
     """Divides the logits of teacher and student alike before their probabilities are compared: above 1 the teacher's
     small probabilities count for more (Hinton et al., arXiv 1503.02531)."""
@@ -57,7 +58,8 @@ class Prune(FineTuning, tag_field="method", tag="prune"):
     sparsity: Share = 0.5
     """Share of the weights (in matrices) or of the hidden units that goes."""
     mix: Annotated[float, Meta(ge=0, le=1)] = 0.3
-    """Share of the loss that comes from the original's probabilities; the rest comes from the data. 0: no teacher."""
+    """Share of the loss that comes from the original's probabilities at the peak of the learning rate, less as that
+    falls; the rest comes from the data. 0: no teacher."""
 
 
 class Distil(FineTuning, tag_field="method", tag="distil"):

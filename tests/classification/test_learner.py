@@ -116,7 +116,7 @@ def test_the_loss_with_a_teacher_is_that_of_the_data_and_of_its_answers():
     """By hand, for one network and for two members that share the examples' answers."""
     learner = make(Train(batch_size=9))
     answers = torch.rand(60, 2).softmax(dim=1)
-    learner.teach(answers, 2.0, 0.3)
+    learner.teach(answers, 2.0, 0.9)
     batch = np.array([4, 7, 20])
     for logits in (torch.randn(3, 2), torch.randn(3, 2, 2)):
         expected = []
@@ -125,7 +125,7 @@ def test_the_loss_with_a_teacher_is_that_of_the_data_and_of_its_answers():
                 data = -torch.log_softmax(row, 0)[LABELS[example]]
                 soft, student = answers[example], torch.log_softmax(row / 2.0, 0)
                 expected.append(0.7 * data + 0.3 * 4.0 * (soft * (soft.log() - student)).sum())
-        torch.testing.assert_close(learner._loss(logits, batch, batch), torch.stack(expected).mean())
+        torch.testing.assert_close(learner._loss(logits, batch, batch, 0.3), torch.stack(expected).mean())
 
 
 def test_pruned_weights_are_zero_in_the_averages_and_in_what_the_steps_change():

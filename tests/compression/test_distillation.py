@@ -82,8 +82,39 @@ def test_a_model_that_is_its_own_teacher_has_nothing_to_learn_from_it(job, besid
     learner.network.input_dropout = learner.network.recurrent_dropout = learner.network.dropout = 0.0
     learner.streams.resets = 0.5
     taught = compress.taught(learner, [(model.settings, model.weights)], 2.0, 1.0)
-    assert [abs(taught.step(0.0).item()) < 1e-6 for _ in range(6)] == [True] * 6
+    assert [abs(learner.step(0.0).item()) < 1e-6 for _ in range(6)] == [True] * 6
     assert taught.states[0][0].abs().max() > 0
+
+
+def test_the_teachers_share_falls_with_the_learning_rate(job):
+    model = job.original
+    learner = fine_tuning.learner(job, model.settings, None)
+    taught = compress.taught(learner, [(model.settings, model.weights)], 1.0, 0.6)
+    peak = model.settings.train.learning_rate
+    shares = []
+    for rate in (peak, peak / 2, 0.0):
+        taught.step(rate)
+        shares.append(taught.share)
+    assert shares == pytest.approx([0.6, 0.3, 0.0])
+
+
+def test_mixed_targets_have_the_gradient_of_the_loss_at_temperature_1():
+    torch.manual_seed(0)
+    logits, tokens, soft = torch.randn(7, 5), torch.randint(5, (7,)), torch.rand(7, 5).softmax(dim=1)
+    mixed = distillation.targets(tokens, soft, 0.3)
+    torch.testing.assert_close(mixed.sum(dim=1), torch.ones(7))
+    gradients = []
+    for value in (
+        lambda x: distillation.loss(x, tokens, soft, 1.0, 0.3),
+        lambda x: F.cross_entropy(x, mixed),
+    ):
+        x = logits.clone().requires_grad_()
+        value(x).backward()
+        gradients.append(x.grad)
+    torch.testing.assert_close(*gradients)
+    entropy = -(soft * soft.log()).sum(dim=1).mean()
+    expected = distillation.loss(logits, tokens, soft, 1.0, 0.3)
+    torch.testing.assert_close(F.cross_entropy(logits, mixed) - 0.3 * entropy, expected)
 
 
 def test_the_state_of_a_teacher_is_saved(job, beside):
@@ -117,6 +148,19 @@ def test_students_have_their_sizes_and_learn(job):
         losses.append(learner.validate()["val_loss"])
     assert losses[1] < losses[0] - 0.05
     assert methods.apply(Distil(steps=1), job.original, job).settings.model.hidden_size == 8  # half of 16
+
+
+def test_a_student_with_fewer_units_starts_with_the_most_important_ones(job):
+    """A step at a learning rate of next to nothing leaves the weights where they began."""
+    variant = Distil(model=Model(hidden_size=12, embedding_size=8), steps=1, learning_rate=1e-9)
+    made = methods.apply(variant, job.original, job)
+    assert made.done[0]["started_as"] == "the teacher with fewer units"
+    whole = fine_tuning.learner(job, job.original.settings, job.original.weights)
+    places = [np.sort(np.argsort(-scores)[:12]) for scores in compress.importance(whole)]
+    for name, array in compress.keep_units(job.original.weights, places).items():
+        np.testing.assert_allclose(made.weights[name], array, atol=1e-6)
+    for other in (Model(hidden_size=12, embedding_size=5), Model(hidden_size=20, embedding_size=8)):
+        assert "started_as" not in methods.apply(Distil(model=other, steps=1), job.original, job).done[0]
 
 
 def test_one_teacher_twice_is_one_teacher(job, tiny_run):

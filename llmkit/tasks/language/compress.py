@@ -95,6 +95,19 @@ def without_units(learner: LanguageLearner, settings: Config, share: float) -> t
     return structs.replace(settings, model=model), keep_units(arrays, keep)
 
 
+def units_for(student: LanguageLearner, teacher: LanguageLearner, settings: Config) -> Arrays | None:
+    """What a student starts with that is its teacher with fewer units: the weights of those of most importance.
+
+    None where it differs in more. `settings` are the teacher's. So does DistilBERT with layers (Sanh et al.,
+    arXiv 1910.01108, section 3). Raises InputError where the training split is too small to judge by.
+    """
+    if student.network.hidden_size >= teacher.network.hidden_size:
+        return None
+    sizes = {name: array.shape for name, array in graph.to_arrays(student.network).items()}
+    _, weights = without_units(teacher, settings, 1 - student.network.hidden_size / teacher.network.hidden_size)
+    return weights if {name: array.shape for name, array in weights.items()} == sizes else None
+
+
 def keep_units(arrays: Arrays, keep: list[np.ndarray]) -> Arrays:
     """The weights without all units but those whose places `keep` has for each layer, in the graph's layout."""
     kept, before = dict(arrays), None
@@ -201,7 +214,7 @@ class Taught:
         progress: Progress,
     ):
         self.learner, self.teachers = learner, [teacher.to(learner.device).eval() for teacher in teachers]
-        self.temperature, self.mix = temperature, mix
+        self.temperature, self.mix, self.share = temperature, mix, mix
         self.states = [teacher.initial_state(learner.carried[0].shape[1]) for teacher in teachers]
         self.network = learner.network
         self.answers = self._answers(progress) if keeps_answers else None
@@ -210,12 +223,20 @@ class Taught:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.learner, name)
 
+    def step(self, learning_rate: float) -> Tensor:
+        """One update; the teachers' share of the loss falls with the learning rate."""
+        self.share = distillation.share(self.mix, learning_rate, self.learner.settings.learning_rate)
+        return self.learner.step(learning_rate)
+
     def forward(self, tokens: Tensor, state: State, number_type: torch.dtype, targets: Tensor) -> tuple[Tensor, State]:
         """The loss on a window (T, B), and the state after it: as `LanguageModel.forward` with targets."""
         soft = self._beside(tokens, state, number_type) if self.answers is None else self._kept(self.answers)
+        if self.temperature == 1.0:
+            mixed = distillation.targets(targets.flatten(), soft, self.share)
+            return self.network(tokens, state, number_type, mixed.view(*targets.shape, -1))
         logits, after = self.network(tokens, state, number_type)  # (T, B, V)
         logits = logits.flatten(0, 1)
-        return distillation.loss(logits, targets.flatten(), soft, self.temperature, self.mix), after
+        return distillation.loss(logits, targets.flatten(), soft, self.temperature, self.share), after
 
     def _kept(self, answers: np.ndarray) -> Tensor:
         """Mean probabilities (T * B, V) of the teachers on the learner's window, from what is kept."""

@@ -93,7 +93,8 @@ class LanguageModel(nn.Module):
     ) -> tuple[Tensor, State]:
         """Logits of the token after each position: (T, B) -> (T, B, V) float32, and the state after the last.
 
-        With `targets` (T, B), to train on: in place of the logits their mean loss in nats, a scalar.
+        With `targets` (T, B), or their probabilities (T, B, V), to train on: in place of the logits their mean loss in
+        nats, a scalar.
 
         The arithmetic of the matrix products is done in `number_type`; weights, states and logits are float32.
         """
@@ -116,7 +117,7 @@ class LanguageModel(nn.Module):
         output = self.embedding if self.output is None else self.output
         h, c = (torch.cat(part).float() for part in zip(*ends, strict=True))
         if targets is not None:
-            return OutputLoss.apply(x.flatten(0, 1), output, self.output_bias, targets.flatten()), (h, c)
+            return OutputLoss.apply(x.flatten(0, 1), output, self.output_bias, targets.flatten(0, 1)), (h, c)
         return F.linear(x, output.to(number_type), self.output_bias.to(number_type)).float(), (h, c)  # (T, B, V)
 
 

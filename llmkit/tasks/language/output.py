@@ -18,6 +18,7 @@ class OutputLoss(torch.autograd.Function):
     """Mean cross-entropy (nats) of `targets` (N,) under softmax(x @ weight.T + bias), with all gradients at once.
 
     x (N, E) in the type that the products are done in; weight (V, E) and bias (V,) float32, as are their gradients.
+    `targets` may be probabilities (N, V) float32, too.
     """
 
     @staticmethod
@@ -27,11 +28,16 @@ class OutputLoss(torch.autograd.Function):
         grad_x, grad_weight, grad_bias = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(bias)
         rows = max(1, CHUNK // len(weight))
         for start in range(0, len(x), rows):
-            part, wanted = x[start : start + rows], targets[start : start + rows, None]  # (n, E), (n, 1)
+            part, wanted = x[start : start + rows], targets[start : start + rows]  # (n, E), (n,) or (n, V)
             logits = (part @ used.T).float().add_(bias)  # (n, V)
             gradient = torch.log_softmax(logits, dim=1)
-            total -= gradient.gather(1, wanted).sum()
-            gradient.exp_().scatter_add_(1, wanted, torch.full_like(wanted, -1, dtype=torch.float32))
+            if targets.ndim == 1:
+                wanted = wanted[:, None]
+                total -= gradient.gather(1, wanted).sum()
+                gradient.exp_().scatter_add_(1, wanted, torch.full_like(wanted, -1, dtype=torch.float32))
+            else:
+                total -= (gradient * wanted).sum()
+                gradient.exp_().sub_(wanted)
             gradient.div_(len(x))  # of the mean loss by the logits: (p - 1 where it is the target) / N
             grad_bias += gradient.sum(0)
             gradient = gradient.to(x.dtype)

@@ -157,7 +157,8 @@ class Distil(methods.Distil, tag_field="method", tag="distil"):
     the original was trained."""
 
     model: Model | None = None
-    """The student, as in the section `model`; by default like the original with half of its hidden units."""
+    """The student, as in the section `model`; by default like the original with half of its hidden units. One that has
+    fewer units and is like its teacher otherwise starts with the most important ones of the teacher's."""
 
 
 class Fuse(methods.Fuse, tag_field="method", tag="fuse"):

@@ -9,11 +9,12 @@ from llmkit.tasks.language.output import OutputLoss
 
 
 @pytest.mark.parametrize("chunk", [1, 7 * 11, 1 << 20])  # a row, a part that does not go in evenly, all at a time
-def test_loss_and_gradients_are_those_of_linear_and_cross_entropy(chunk, monkeypatch):
+@pytest.mark.parametrize("probabilities", [False, True])
+def test_loss_and_gradients_are_those_of_linear_and_cross_entropy(chunk, probabilities, monkeypatch):
     monkeypatch.setattr(output, "CHUNK", chunk)
     torch.manual_seed(0)
     x, weight, bias = (torch.randn(*shape, dtype=torch.float64) for shape in ((19, 5), (11, 5), (11,)))
-    targets = torch.randint(11, (19,))
+    targets = torch.rand(19, 11).softmax(dim=1) if probabilities else torch.randint(11, (19,))
     found, expected = ([t.float().requires_grad_() for t in (x, weight, bias)] for _ in range(2))
     loss = OutputLoss.apply(*found, targets)
     wanted = F.cross_entropy(F.linear(*expected), targets)
