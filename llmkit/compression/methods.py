@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import structs
 
 from llmkit import artifacts
-from llmkit.compression.model import Job, Model, read, read_other
+from llmkit.compression.model import Job, Model, read, read_other, validation_loss
 from llmkit.compression.settings import Budget, Chain, Distil, FineTuning, Fuse, Prune, Quantize
 from llmkit.config import to_data
 
@@ -163,7 +163,6 @@ def _with_fewer_units(teacher: Model, student: Any, job: Job) -> dict[str, np.nd
 def _best_of_its_sizes(members: list[Model], names: list[str], student: Any, job: Job) -> int | None:
     """Index of the member of least validation loss among those that have a student's sizes."""
     from llmkit.compression import fine_tuning
-    from llmkit.compression.model import validation_loss
 
     _, weights, _ = fine_tuning.learner(job, student, None).export()
     sizes = {name: array.shape for name, array in weights.items()}
