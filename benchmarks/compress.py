@@ -39,7 +39,6 @@ from llmkit.tasks.language.evaluate import speed
 
 HIDDEN, SEEDS, ROUNDS = 512, (1, 2, 3), 3
 FINE_TUNING, STUDENT = 0.3, 0.3  # of the parent's minutes
-GENTLE = 2e-3  # learning rate of what goes on from the parent: a quarter of the default
 BUDGET_MB, BUDGET_PERCENT = 0.45, 2.0
 SPLIT = {"val": 0.05, "test": 0.05}
 
@@ -112,7 +111,7 @@ class Bench:
         """The parent trained on for as long as a fine-tuning takes."""
         self.parent()
         start = str(self.folder / "parent" / "model")
-        return self.trained(f"on-{seed}", self.more, HIDDEN, seed, start_from=start, learning_rate=GENTLE)
+        return self.trained(f"on-{seed}", self.more, HIDDEN, seed, start_from=start)
 
     def compressed(self, name: str, variant: dict[str, Any]) -> ModelFolder:
         """A variant of the parent."""
