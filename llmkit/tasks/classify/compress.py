@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from msgspec import structs
 
 from llmkit.classification import compress as classification
 from llmkit.classification.compress import as_learned, as_trained, check_fits, half, with_less_dropout
@@ -45,8 +44,7 @@ def taught(
     """The learner with the LSTMs of models of the same vocabulary and labels as teachers."""
     mine, networks = _network(learner), []
     for settings, weights in teachers:
-        model = structs.replace(settings.model, ngram_share=0.0)
-        networks.append(build(model, mine.vocab_size, mine.features, mine.classes))
+        networks.append(build(settings.model, mine.vocab_size, 0, mine.classes))  # without the linear part
         graph.from_arrays(networks[-1], weights)
     return classification.taught(learner, networks, temperature, mix, progress)  # type: ignore[arg-type]
 
