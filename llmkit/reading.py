@@ -280,10 +280,15 @@ def _csv_documents(pieces: Iterator[str], name: str, field: str | None, tabs: bo
 def _csv_rows(pieces: Iterable[str], name: str, tabs: bool) -> Iterator[tuple[int, list[str]]]:
     """(line number, cells) of each row, the header first; every row has as many cells as the header."""
     csv.field_size_limit(MAX_CSV_FIELD)
+    text = lines(pieces)
+    first = next(text, "")
+    text = chain([first], text)
     if tabs:  # text/tab-separated-values knows no quoting: a quote mark is text
-        reader = csv.reader(lines(pieces), delimiter="\t", quoting=csv.QUOTE_NONE)
+        reader = csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
     else:  # strict, or one forgotten quote mark would make the rest of the file a single field
-        reader = csv.reader(lines(pieces), strict=True)
+        # Spreadsheets write semicolons where the comma is the decimal sign.
+        separator = ";" if ";" in first and "," not in first else ","
+        reader = csv.reader(text, delimiter=separator, strict=True)
     try:
         header = next(reader, [])
         if not header:

@@ -126,7 +126,9 @@ def evaluated(result: dict[str, Any], task: str) -> None:
     if len(rows) == 1:
         row = {key: value for key, value in rows[0].items() if key not in ("model", "unmet")}
         return figures({"stage": "evaluate", "folder": rows[0]["model"], **row})
-    columns: Columns = tasks.module(task, "evaluate").TABLE
+    columns: Columns = [
+        column for column in tasks.module(task, "evaluate").TABLE if any(row[column[0]] is not None for row in rows)
+    ]
     lines = []
     unique = len({row["name"] for row in rows}) == len(rows)
     for row in rows:

@@ -922,6 +922,7 @@ def test_prompts_of_files_and_standard_input(llmkit, tiny_run, tmp_path):
     assert prompts("--prompt-file", lines) == ["the fox", "a dog"]
     assert prompts("--prompt-file", rows, "--prompt", "first") == ["first", "one\ntwo", ""]
     assert prompts("--prompt", "-", stdin=b"the fox\n") == ["the fox"]
+    assert prompts("--prompt-file", "-", stdin=b"the fox\n\na dog\n") == ["the fox", "a dog"]
 
 
 def test_prompts_that_cannot_be_read(llmkit, tiny_run, tmp_path):

@@ -308,6 +308,8 @@ def test_rows_carry_their_line_numbers_and_columns():
     assert rows(b'a\tb\n1\t"x\n', "a.tsv") == [(2, {"a": "1", "b": '"x'})]
     assert rows(b'\n{"a": 1, "b": null}\n', "a.jsonl") == [(2, {"a": 1, "b": None})]
     assert rows(gzip.compress(b"a\n1\n"), "a.csv.gz") == [(2, {"a": "1"})]
+    assert rows(b'a;b\n1;"x;y"\n2,5;z\n') == [(2, {"a": "1", "b": "x;y"}), (3, {"a": "2,5", "b": "z"})]
+    assert rows(b"a;b,c\n1,2\n") == [(2, {"a;b": "1", "c": "2"})]
 
 
 @pytest.mark.parametrize("data", [b'{"a": "1", "b": "2"}\n', b"a\tb\n1\t2\n", b"a,b\n1,2\n"])

@@ -59,7 +59,7 @@ class Predict(Section):
     prompt: str | list[str] | None = None
     """What to predict the label of; several give several predictions; - reads standard input."""
     prompt_file: str | None = None
-    """File of what to predict the labels of."""
+    """File of what to predict the labels of; - is standard input."""
     output: Literal["table", "csv", "jsonl"] = "table"
     """How predictions are printed: a table for people, CSV, or a JSON object a line."""
 

@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from llmkit import show as shown
@@ -37,6 +38,15 @@ def predict(
     }
 
 
+def asked(settings: Predict) -> tuple[list[str], Path | None]:
+    """What `prompt` and `prompt_file` name: prompts, where - is standard input, and a file."""
+    given = settings.prompt
+    prompts = [] if given is None else [given] if isinstance(given, str) else list(given)
+    if settings.prompt_file == "-":
+        return [*prompts, "-"], None
+    return prompts, Path(settings.prompt_file) if settings.prompt_file else None
+
+
 def items(result: dict[str, Any]) -> list[dict[str, Any]]:
     """One dict per example: the lines of `--jsonl`."""
     return result["predictions"]
@@ -59,7 +69,8 @@ def show(result: dict[str, Any], emitted: bool, named: bool) -> None:
 
 def summary(result: dict[str, Any]) -> str:
     """The closing message."""
-    return f"{result['examples']:,} predictions, {result['examples_per_second']:,.0f} examples/s"
+    what = "prediction" if result["examples"] == 1 else "predictions"
+    return f"{result['examples']:,} {what}, {result['examples_per_second']:,.0f} examples/s"
 
 
 def _rows(predictions: list[dict[str, Any]], most: int | None = None, number: Any = "{:.4f}".format) -> list[list[str]]:

@@ -226,7 +226,7 @@ def nearest(rows: list[Row], limits: dict[str, float], unit: str) -> str:
 
     row = min(rows, key=excess)
     missed = [
-        f"{limit.removeprefix('max_')} is {value:.4g}, {value - limits[limit]:.2g} above {limit} {limits[limit]:g}"
+        f"{limit.removeprefix('max_')} is {value:.4g}, {value - limits[limit]:.3g} above {limit} {limits[limit]:g}"
         for limit, value in misses(row, limits, unit).items()
     ]
     return f"nothing fits; nearest is {row['name']}: {'; '.join(missed)}"

@@ -26,7 +26,7 @@ def generate(
 
     `keep_in`: RUN_DIR, where the result is written to generated/; None keeps nothing. `emit` gets pieces as they come.
     Files that a task makes go to generated/ too or, where `settings.to` names one or there is no RUN_DIR, to a folder
-    of the user's, where those of the same names are replaced; `files` are their paths.
+    of the user's, where those of the same names are replaced, and what is in generated/ stays; `files` are their paths.
     """
     ui = ui or Console(0)
     result = tasks.module(folder.task, "write").generate(folder, settings, seed, emit, ui.warn)
@@ -37,11 +37,11 @@ def generate(
         result["files"] = [str(place / name) for name in contents]
         if to:
             _write(contents, place)
-    if keep_in is not None:
+    if keep_in is not None and not (contents and to):
         with artifacts.building(keep_in / "generated") as building:
             text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
             (building.path / "result.json").write_text(text, encoding="utf-8")
-            for name, data in ({} if to else contents).items():
+            for name, data in contents.items():
                 (building.path / name).write_bytes(data)
             building.finish(
                 stage="generate",

@@ -135,7 +135,8 @@ class Generate(Predict):
     prompt: str | list[str] | None = None
     """A text; several give several predictions; - reads standard input, a text a line."""
     prompt_file: str | None = None
-    """File of texts: a text a line, or CSV, TSV or JSON Lines with the column that the model was trained on."""
+    """File of texts: a text a line, or CSV, TSV or JSON Lines with the column that the model was trained on; - is
+    standard input."""
 
 
 class Distil(methods.Distil, tag_field="method", tag="distil"):

@@ -35,9 +35,8 @@ def generate(
 
 def texts_of(settings: Generate, folder: ModelFolder) -> list[str]:
     """The texts of `prompt` and `prompt_file`. Raises ConfigError and InputError."""
-    given = settings.prompt
-    prompts = [] if given is None else [given] if isinstance(given, str) else list(given)
-    if not prompts and not settings.prompt_file:
+    prompts, path = write.asked(settings)
+    if not prompts and not path:
         raise ConfigError("there are no texts to classify; give --prompt TEXT, --prompt-file FILE or --prompt -")
     texts: list[str] = []
     for prompt in prompts:
@@ -45,12 +44,11 @@ def texts_of(settings: Generate, folder: ModelFolder) -> list[str]:
             texts += _lines(io.BytesIO(sys.stdin.buffer.read()), "standard input", folder)
         else:
             texts.append(prompt.encode("utf-8", "replace").decode())
-    if settings.prompt_file:
-        path = Path(settings.prompt_file)
+    if path:
         with open_file(path) as file:
             texts += _column(file, path, folder) if holds_rows(path, "auto") else _lines(file, str(path), folder)
     if not texts:
-        raise InputError(f"{settings.prompt_file or 'standard input'} holds no texts; write one a line")
+        raise InputError(f"{path or 'standard input'} holds no texts; write one a line")
     return texts
 
 

@@ -133,7 +133,7 @@ def _kind(path: Path, format: str) -> str:
 
 def _picture(path: Path, settings: Prepare) -> np.ndarray:
     """One picture (H, W, C) uint8. Raises InputError where it is damaged or too large to be one."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     with open_file(path) as file:
         try:
@@ -142,6 +142,8 @@ def _picture(path: Path, settings: Prepare) -> np.ndarray:
                 picture = Image.open(file, formats=DECODED)
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
             raise InputError(f"{path}: more than the {MOST_PIXELS:,} pixels that are read; scale it down") from error
+        except UnidentifiedImageError as error:
+            raise InputError(f"{path} is no picture that can be read; mend it or leave it out") from error
         except Exception as error:  # decoders raise what they like, and so below
             raise InputError(
                 f"{path} is no picture that can be read ({_said(error)}); mend it or leave it out"

@@ -95,7 +95,8 @@ def _standard_input() -> str:
 
 def _prompt_lines(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        lines = data.decode("utf-8").splitlines()
     except OSError as error:
         raise InputError(f"cannot read the prompts of {path}: {error.strerror}; check --prompt-file") from error
     except UnicodeDecodeError as error:

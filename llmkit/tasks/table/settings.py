@@ -100,7 +100,7 @@ class Generate(Predict):
     prompt: str | list[str] | None = None
     """A row as a JSON object; several give several predictions; - reads rows from standard input."""
     prompt_file: str | None = None
-    """File of rows: CSV, TSV or JSON Lines, packed or not."""
+    """File of rows: CSV, TSV or JSON Lines, packed or not; - is standard input."""
 
 
 class Distil(methods.Distil, tag_field="method", tag="distil"):

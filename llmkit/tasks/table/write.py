@@ -4,7 +4,6 @@ import io
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from llmkit.classification import write
@@ -36,9 +35,8 @@ def generate(
 
 def rows_of(settings: Generate, text_encoding: str) -> tuple[list[dict[str, Any]], list[str]]:
     """The rows of `prompt` and `prompt_file`, and where each was found. Raises ConfigError and InputError."""
-    given = settings.prompt
-    prompts = [] if given is None else [given] if isinstance(given, str) else list(given)
-    if not prompts and not settings.prompt_file:
+    prompts, path = write.asked(settings)
+    if not prompts and not path:
         raise ConfigError(
             "there are no rows to predict; give --prompt '{\"COLUMN\": VALUE, …}', --prompt-file rows.csv or --prompt -"
         )
@@ -53,14 +51,13 @@ def rows_of(settings: Generate, text_encoding: str) -> tuple[list[dict[str, Any]
         else:
             rows.append(_object(prompt, number))
             places.append("--prompt" if len(prompts) == 1 else f"--prompt number {number}")
-    if settings.prompt_file:
-        path = Path(settings.prompt_file)
+    if path:
         with open_file(path) as file:
             for line, row in read_rows(file, str(path), encoding=text_encoding):
                 rows.append(row)
                 places.append(f"{path}, line {line}")
     if not rows:
-        raise InputError(f"{settings.prompt_file or 'standard input'} holds no rows; write a head and a row for each")
+        raise InputError(f"{path or 'standard input'} holds no rows; write a head and a row for each")
     return rows, places
 
 

@@ -55,6 +55,8 @@ def test_texts_from_a_file_and_from_standard_input(text_run, llmkit, tmp_path):
     (tmp_path / "texts.jsonl").write_text('{"text": "a dull plot"}\n{"text": "wonderful"}\n')
     by_input = llmkit("generate", text_run.model, "--prompt", "-", "--jsonl", stdin=b"a dull plot\nwonderful\n").out
     assert len(by_input.splitlines()) == 2
+    arguments = ["generate", text_run.model, "--prompt-file", "-", "--jsonl"]
+    assert llmkit(*arguments, stdin=b"a dull plot\nwonderful\n").out == by_input
     for name in ("texts.txt", "texts.jsonl"):
         assert llmkit("generate", text_run.model, "--prompt-file", tmp_path / name, "--jsonl").out == by_input
 

@@ -98,6 +98,8 @@ def test_a_grid_and_single_pictures_lie_in_the_run_folder(image_run, llmkit):
     assert [json.loads(line).get("label") for line in lines] == [None, "left", "right"]
     assert json.loads((place / "result.json").read_text())["pictures"] == 2
     assert not (place / "picture-6.png").exists()  # those of the run before are gone
+    llmkit("generate", image_run.config, "--count", 4, "--to", image_run.run_dir / "elsewhere")
+    assert (place / "picture-2.png").exists()  # what goes elsewhere takes nobody's place
 
 
 def test_model_folders_write_where_they_are_told(image_run, tmp_path, llmkit, monkeypatch):

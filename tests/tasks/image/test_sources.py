@@ -161,7 +161,7 @@ def test_a_bomb_is_refused_by_its_head(tmp_path):
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("a.png", b"", "a.png is no picture that can be read"),
+        ("a.png", b"", "a.png is no picture that can be read; mend it"),
         ("a.jpg", b"hello, this is text", "a.jpg is no picture that can be read"),
         ("a.npy", npy_bytes(GREY[..., 0])[:-5], "needs 6,272 bytes, it has 6,267; copy it anew"),
         ("a.npy", npy_bytes(np.where(GREY == 0, 0, np.nan)), "picture 1: a pixel is nan; mend the file"),

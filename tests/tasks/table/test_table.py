@@ -65,7 +65,8 @@ def test_predictions_as_table_csv_and_json_lines(table_run, llmkit):
 def test_rows_from_a_file_and_from_standard_input_are_predicted_alike(table_run, llmkit):
     by_file = llmkit("generate", table_run.model, "--prompt-file", table_run.table, "--jsonl")
     by_input = llmkit("generate", table_run.model, "--prompt", "-", "--jsonl", stdin=table_run.table.read_bytes())
-    assert by_file.out == by_input.out and len(by_file.out.splitlines()) == 240
+    dash = llmkit("generate", table_run.model, "--prompt-file", "-", "--jsonl", stdin=table_run.table.read_bytes())
+    assert by_file.out == by_input.out == dash.out and len(by_file.out.splitlines()) == 240
 
 
 def test_it_predicts_without_torch(table_run, tmp_path):
