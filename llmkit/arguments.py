@@ -43,7 +43,10 @@ Model = Annotated[
     ),
 ]
 On = Annotated[
-    list[str] | None, typer.Option("--on", metavar="FILE", help="Score other data; - reads standard input. Repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--on", metavar="FILE", help="Score other data: a file, a folder or a glob; - is standard input. Repeatable."
+    ),
 ]
 JsonLines = Annotated[
     bool, typer.Option("--jsonl", help="Print one JSON object per text or prediction, on standard output.")
@@ -135,11 +138,13 @@ def option_parameters() -> list[inspect.Parameter]:
             ]
             doc = " ".join([doc, *others])
             kind, default = configs.field_type(section, name), getattr(defaults, name)
+            of = [other for other, theirs in sections.items() if name in configs.descriptions(theirs)]
+            panel = f"Of task {of[0]}" if len(of) == 1 else f"Of tasks {', '.join(of)}"
             shown = "" if default in (None, [], False) or kind is bool else f" (default: {default})"
             names = [f"--{name.replace('_', '-')}"]
             if kind is bool:
                 names = [f"{names[0]}/--no-{names[0][2:]}"]
-            option = typer.Option(*names, help=f"{doc}{shown}", rich_help_panel=f"Of task {task}", show_default=False)
+            option = typer.Option(*names, help=f"{doc}{shown}", rich_help_panel=panel, show_default=False)
             many = any(typing.get_origin(part) is list for part in typing.get_args(kind))
             plain = list[str] if many else {bool: bool, int: int, float: float}.get(configs.plain_type(kind), str)
             parameters[name] = inspect.Parameter(

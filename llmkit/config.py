@@ -31,6 +31,8 @@ Mistake = typing.Callable[[Key, str], None]
 WRONG: Any = object()
 """What stands for a value that is wrong, and has been reported."""
 
+LONGEST_SHOWN = 60  # characters of a wrong text in a message
+
 KINDS = {
     "float": "a number",
     "int": "a whole number",
@@ -98,7 +100,16 @@ def load(
     for place, value in (values or {}).items():
         _set(place, value, f"option --{place[-1].replace('_', '-')}", data, origins)
     data.setdefault("run_dir", f"runs/{path.stem}")
-    settings = check(data, root_section(data.get("task", "language"), origins), origins, str(path))
+    try:
+        settings = check(data, root_section(data.get("task", "language"), origins), origins, str(path))
+    except ConfigError as error:
+        fitting = [] if "task" in data else [task for task in tasks.TASKS if _fits(data | {"task": task})]
+        if not fitting:
+            raise
+        raise ConfigError(
+            f"{error}\n{path}: no task is given, so this is language; the keys are those of task: "
+            f"{' or '.join(fitting)}"
+        ) from error
     seed = () if ("seed",) not in (values or {}) else (f"seed={settings.seed}",)
     return Config(path, settings, (*overrides, *seed))
 
@@ -118,8 +129,16 @@ def root_section(task: Any, origins: Origins) -> type[Section]:
     if not isinstance(task, str) or task not in tasks.TASKS:
         where = f"{origins[('task',)]}: " if ("task",) in origins else ""
         known = ", ".join(tasks.TASKS)
-        raise ConfigError(f"{where}task: {task!r} is not a task; choose from {known}{_closest(task, tasks.TASKS)}")
+        raise ConfigError(f"{where}task: {task!r} is not a task; choose from {known}{closest(task, tasks.TASKS)}")
     return tasks.module(task, "settings").Config
+
+
+def _fits(data: dict[str, Any]) -> bool:
+    try:
+        check(data, root_section(data["task"], {}), {}, "")
+    except ConfigError:
+        return False
+    return True
 
 
 def _apply(override: str, data: dict[str, Any], origins: Origins) -> None:
@@ -226,7 +245,7 @@ def _convert_section(value: Any, kind: type[Section], path: Key, mistake: Mistak
             continue
         if key not in known:
             names = [*known, *([tag] if tag else [])]
-            mistake((*path, key), f"unknown key{_closest(key, names) or '; known here: ' + ', '.join(names)}")
+            mistake((*path, key), f"unknown key{closest(key, names) or '; known here: ' + ', '.join(names)}")
             converted[key] = WRONG
         elif item is not None or typing.get_origin(known[key].type) is not dict:  # `compress:` left empty
             converted[key] = _convert(item, known[key].type, (*path, key), mistake)
@@ -256,7 +275,7 @@ def _convert_variant(value: Any, variants: dict[str, type[Section]], path: Key, 
         return _convert_section(value, variants[chosen], path, mistake)
     known = ", ".join(variants)
     if field in value:
-        mistake((*path, field), f"{chosen!r} is not one of {known}{_closest(chosen, variants)}")
+        mistake((*path, field), f"{chosen!r} is not one of {known}{closest(chosen, variants)}")
     else:
         mistake(path, f"needs {field}: one of {known}")
     return WRONG
@@ -285,7 +304,7 @@ def _explain(message: str, value: Any, kind: Any) -> tuple[Key, str]:
         place, value = [*place, int(index)], value[int(index)]
     if message.startswith("Invalid enum value"):
         choices = [choice for choice in _choices(kind) if choice is not None]
-        return (*place,), f"{value!r} is not one of {', '.join(map(str, choices))}{_closest(value, choices)}"
+        return (*place,), f"{value!r} is not one of {', '.join(map(str, choices))}{closest(value, choices)}"
     expected = re.fullmatch(r"Expected `([^`]+)`(.*?)(?:, got `\w+`)?", message)
     if expected:
         kinds = " or ".join(KINDS.get(part.strip(), part.strip()) for part in expected[1].split("|"))
@@ -304,10 +323,13 @@ def _kind(value: Any) -> str:
         return "a section of keys"
     if isinstance(value, list):
         return "a list"
-    return "null" if value is None else f"text {value!r}" if isinstance(value, str) else str(value).lower()
+    if isinstance(value, str):
+        return f"text {value if len(value) <= LONGEST_SHOWN else value[:LONGEST_SHOWN] + '…'!r}"
+    return "null" if value is None else str(value).lower()
 
 
-def _closest(word: Any, choices: typing.Iterable[Any]) -> str:
+def closest(word: Any, choices: typing.Iterable[Any]) -> str:
+    """The end of a message on a wrong word: which one may have been meant, or nothing."""
     found = difflib.get_close_matches(str(word), [str(choice) for choice in choices], n=1, cutoff=0.6)
     return f"; did you mean {found[0]}?" if found else ""
 

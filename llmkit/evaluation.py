@@ -21,7 +21,8 @@ class Evaluate(Section):
     split: Literal["train", "val", "test"] = "test"
     """Split of the prepared data to score; validation where there is no test split."""
     require: dict[str, str] = {}
-    """Figures that must hold, for example {bits_per_byte: "<= 2.3"}; a miss ends with exit code 4."""
+    """Figures that must hold, by their names in `evaluate --json`, for example {bits_per_byte: "<= 2.3"} or
+    {accuracy: ">= 0.9"}; a miss ends with exit code 4."""
 
     def __post_init__(self) -> None:
         for figure, text in self.require.items():
@@ -34,9 +35,10 @@ def unmet(require: dict[str, str], figures: dict[str, Any]) -> list[str]:
     lines = []
     for figure, text in require.items():
         match = REQUIREMENT.fullmatch(text)
-        if match is None or not isinstance(figures.get(figure), int | float):
-            known = ", ".join(name for name, value in figures.items() if isinstance(value, int | float))
-            raise ConfigError(f"evaluate.require: there is no figure {figure!r}; there are: {known}")
+        if match is None or type(figures.get(figure)) not in (int, float):
+            known = ", ".join(name for name, value in figures.items() if type(value) in (int, float))
+            problem = "has no value here" if figure in figures else "is no figure"
+            raise ConfigError(f"evaluate.require: {figure!r} {problem}; there are: {known}")
         if not COMPARISONS[match[1]](figures[figure], float(match[2])):
             lines.append(f"{figure} is {figures[figure]:.5g}, required: {text.strip()}")
     return lines

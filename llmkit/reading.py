@@ -250,9 +250,11 @@ def _decode(blocks: Iterator[bytes], name: str, encoding: str) -> Iterator[str]:
 
 
 def _binary(name: str) -> InputError:
+    if name.lower().endswith((".xlsx", ".xls", ".ods")):
+        return InputError(f"{name} is a spreadsheet; save its rows as CSV and name that file")
     return InputError(
-        f"{name} looks like a binary file (it holds NUL bytes); leave it out of prepare.files, "
-        "or, if it is text, name its encoding, e.g. prepare.encoding=utf-16"
+        f"{name} looks like a binary file (it holds NUL bytes); name another file or, if it is text, its encoding, "
+        "e.g. prepare.encoding=utf-16"
     )
 
 
@@ -298,9 +300,13 @@ def _csv_rows(pieces: Iterable[str], name: str, tabs: bool) -> Iterator[tuple[in
             if not row:
                 continue
             if len(row) != len(header):
-                raise InputError(
-                    f"{name}, line {reader.line_num}: {len(row)} columns where the header has {len(header)}; "
+                what = (
                     "put text that holds the separator in quote marks"
+                    if len(row) > len(header)
+                    else "write the separator after an empty value too"
+                )
+                raise InputError(
+                    f"{name}, line {reader.line_num}: {len(row)} columns where the header has {len(header)}; {what}"
                 )
             yield reader.line_num, row
     except csv.Error as error:

@@ -7,6 +7,7 @@ from typing import Any
 from llmkit import tasks
 
 Columns = list[tuple[str, str, bool | None]]
+SPLITS = ("train", "val", "test")
 BEST_TRIALS = 5  # shown of a search
 
 
@@ -193,11 +194,15 @@ def _pairs(values: dict[str, Any], indent: str = "  ") -> None:
             print(f"{indent}{key}:")
             table(columns, [[number(inner.get(column)) for column in columns] for inner in value])
         elif isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values()):
-            columns = list(dict.fromkeys(name for inner in value.values() for name in inner))
+            rows = list(value.items())
+            columns = list(dict.fromkeys(name for _, inner in rows for name in inner))
+            if key == "splits":  # a manifest that was read has its keys in alphabetical order
+                rows.sort(key=lambda row: SPLITS.index(row[0]))
+                columns.sort(key=lambda column: column != "examples")
             print(f"{indent}{key}:")
             table(
                 [" " * 4, *columns],
-                [["    " + name, *(number(inner.get(column)) for column in columns)] for name, inner in value.items()],
+                [["    " + name, *(number(inner.get(column)) for column in columns)] for name, inner in rows],
             )
         elif isinstance(value, dict) and value:
             print(f"{indent}{key}:")

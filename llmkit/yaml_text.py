@@ -85,7 +85,12 @@ def parse(text: str, name: str, numbered: bool = True) -> tuple[Any, dict[Path, 
 
 
 def parse_value(text: str, name: str) -> Any:
-    """The value of an override such as `train.learning_rate=1e-4`: one YAML value."""
+    """The value of an override such as `train.learning_rate=1e-4`: one YAML value.
+
+    What would begin a block of several lines (">= 0.8") is text, since an override is one line.
+    """
+    if text.lstrip().startswith((">", "|")):
+        return text.strip()
     return parse(text, name, numbered=False)[0]
 
 

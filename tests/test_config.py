@@ -82,6 +82,9 @@ def test_settings_cannot_be_changed(load):
 # --- what is refused ----------------------------------------------------------------------------------------
 
 
+LONG = "text '" + f"text {'long ' * 99}"[:60] + "…'"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -208,11 +211,18 @@ def test_settings_cannot_be_changed(load):
             "evaluate: {require: {loss: < 1.2.3}}",
             "c.yaml:1: evaluate: require.loss: '< 1.2.3' is not a comparison such as \"<= 2.3\"",
         ),
+        (f"text {'long ' * 99}", f"c.yaml:1: a config is a mapping of sections such as `task: language`, not {LONG}"),
         ("- task", "c.yaml:1: a config is a mapping of sections such as `task: language`, not a list"),
     ],
 )
 def test_a_mistake_is_named_with_line_key_and_remedy(mistakes, text, message):
     assert mistakes(text) == [message]
+
+
+def test_where_no_task_is_given_the_ones_that_fit_are_named(mistakes):
+    [_, hint] = mistakes("prepare: {label: tier}\nmodel: {members: 4}")[-2:]
+    assert hint == "c.yaml: no task is given, so this is language; the keys are those of task: table"
+    assert len(mistakes("task: language\nprepare: {label: tier}")) == 1
 
 
 def test_all_mistakes_are_reported_in_one_pass(mistakes):
@@ -259,6 +269,10 @@ def test_an_override_takes_yaml_values(load):
     assert loaded.settings.generate.greedy is True
     assert loaded.settings.generate.stop == "no"
     assert loaded.settings.tune.max_minutes is None
+
+
+def test_a_comparison_in_an_override_needs_no_quotes(load):
+    assert load("", "evaluate.require.accuracy=>= 0.8").settings.evaluate.require == {"accuracy": ">= 0.8"}
 
 
 def test_the_value_of_an_override_may_hold_an_equals_sign(load):

@@ -472,7 +472,9 @@ def test_requirements_are_checked_for_each_model_and_again_when_up_to_date(llmki
 def test_a_requirement_on_no_figure_exits_with_2(llmkit, tiny_copy):
     ran = llmkit("evaluate", tiny_copy.config, "evaluate.require={bits_per_bite: < 3}")
     assert ran.code == 2
-    assert ran.error.startswith("evaluate.require: there is no figure 'bits_per_bite'; there are: loss, bits_per_byte")
+    assert ran.error.startswith("evaluate.require: 'bits_per_bite' is no figure; there are: loss, bits_per_byte")
+    again = llmkit("evaluate", tiny_copy.config, "evaluate.require={bits_per_bite: < 3}")
+    assert again.error == ran.error
 
 
 # --- two writers --------------------------------------------------------------------------------------------
@@ -632,7 +634,10 @@ def test_a_search_is_done_up_to_date_redone_and_interrupted(llmkit, tiny_copy, s
 @pytest.mark.parametrize(
     ("search", "message"),
     [
-        ("{train.learning_rat: {low: 1, high: 2}}", "tune.search: train.learning_rat: there is no such key"),
+        (
+            "{train.learning_rat: {low: 1, high: 2}}",
+            "train.learning_rat: there is no such key; did you mean learning_rate?",
+        ),
         ("{prepare.clean: {choices: [none]}}", "prepare.clean: only keys of model and train can be searched"),
         ("{model.dropout: {low: 0.5, high: 1.5}}", "tune.search: model.dropout: expected a number < 1.0, got 1.5"),
         ("{model.layers: {choices: [1, two]}}", "model.layers: expected a whole number, got text 'two'"),
@@ -990,7 +995,7 @@ def test_a_model_folder_moved_aside_by_a_crash_is_put_back(llmkit, tiny_copy):
         (["compress", "CONFIG", "compress={../x: {method: quantize}}"], 2, "a variant's name is a folder's"),
         (["compress", "CONFIG", "compress={tuned: {method: quantize}}"], 2, "the name is taken"),
         (["compress", "CONFIG", "--model", "int8"], 2, "is compressed already; compress model or tuned"),
-        (["evaluate", "CONFIG", "--on", "."], 3, "is a folder"),
+        (["evaluate", "CONFIG", "--on", "nowhere"], 3, "there is no such file; name a file, a folder or a glob"),
         (["evaluate", "RUN_DIR"], 3, "did you mean"),
         (["prepare", "CONFIG", "run_dir="], 2, "run_dir"),
     ],

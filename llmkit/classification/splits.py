@@ -6,7 +6,7 @@ seed give the same splits. Examples that are copies of each other may fall into 
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,12 +101,23 @@ def write(out: Path, names: list[str], labels: np.ndarray, of: np.ndarray, setti
     return {"examples": len(labels), "labels": names, "splits": summary}
 
 
+def warn_of_rare(summary: dict[str, Any], warn: Callable[[str], None]) -> None:
+    """Say which labels have too few examples to validate or to test with."""
+    counts = summary["splits"]
+    rare = [name for name in summary["labels"] if any(counts[split][name] == 0 for split in counts)]
+    if rare:
+        named = ", ".join(repr(name) for name in rare[:5]) + (", …" if len(rare) > 5 else "")
+        warn(f"some split has no example of the label {named}: figures say nothing of it; add examples")
+
+
 def copy_for_fold(prepared: Path, out: Path, number: int, count: int, settings: Split, seed: int) -> np.ndarray:
     """Copy a prepared folder with the split of a fold; returns that split (N,)."""
     for file in prepared.iterdir():
         if file.name != "manifest.json":
             shutil.copyfile(file, out / file.name)
     labels = np.load(prepared / "labels.npy")
+    if count > len(labels):
+        raise InputError(f"train.folds: {count} folds need as many examples, and there are {len(labels)}; take fewer")
     of = fold_split(labels, number, count, settings.val, seed)
     np.save(out / "split.npy", of)
     return of

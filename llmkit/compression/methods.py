@@ -52,11 +52,27 @@ def others(variant: Any) -> list[str]:
     return [variant.teacher] if isinstance(variant, Distil) and variant.teacher else []
 
 
+def check(variant: Any, job: Job) -> None:
+    """Refuse, before anything is made, other folders that do not fit. Raises InputError."""
+    if isinstance(variant, Chain):
+        for step in variant.steps:
+            check(step, job)
+        return
+    folders = [read_other(path, job) for path in others(variant)]
+    if isinstance(variant, Fuse) and variant.how == "soup":
+        from llmkit.compression import soup as soups
+
+        soups.check_origin(folders)
+
+
 def shown(variant: Any) -> str:
     """A variant's settings in a few words, those left open left out."""
     if isinstance(variant, Chain):
         return " → ".join(shown(step) for step in variant.steps)
-    method, *given = _given(to_data(variant), "").items()
+    data = to_data(variant)
+    if isinstance(variant, Fuse) and variant.how == "soup":  # learns nothing
+        data = {key: data[key] for key in ("method", "members", "how")}
+    method, *given = _given(data, "").items()
     return " ".join([method[1], ", ".join(f"{key} {value}" for key, value in given)]).rstrip()
 
 

@@ -61,7 +61,7 @@ def with_values(config: Config, values: dict[str, Any]) -> Config:
         for parent in parents:
             section = section.get(parent, {}) if isinstance(section.get(parent, {}), dict) else {}
         if last not in section:
-            raise ConfigError(f"{key}: there is no such key")
+            raise ConfigError(f"{key}: there is no such key{configs.closest(last, section)}")
         section[last] = value
     return configs.from_data(data, config.path)
 

@@ -77,6 +77,8 @@ def compress(
                 Job(original, prepared, config.settings.seed, work / "compress" / place.name, device, ui)
                 for _, place, _ in waiting
             ]
+            for (_, place, _), job in zip(waiting, jobs, strict=True):
+                methods.check(variants[place.name], job)
             loss, speeds = tasks.module(config.task, "evaluate").measure(original, prepared.path, ui.progress)
             before |= {"val_loss": loss, **speeds}
             for (row, place, wanted), job in zip(waiting, jobs, strict=True):

@@ -1,6 +1,8 @@
 """`llmkit evaluate`: model folders and data -> figures, RUN_DIR/evaluated/NAME/report.json, requirements checked."""
 
+import glob
 import json
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -29,16 +31,26 @@ def evaluate(
     `unmet`: requirements (`evaluate.require`) that its figures miss. Raises InputError and ConfigError.
     """
     ui = ui or Console(0)
-    for file in on or []:
-        if not file.is_file():
-            raise InputError(f"--on {file}: {'is a folder' if file.is_dir() else 'there is no such file'}; name a file")
+    on = [file for path in on or [] for file in _files(path)]
     prepared = None if on else read_data(folders, config)
-    rows = [_row(folder, config, prepared, on or [], keep, force, dry_run, ui) for folder in folders]
+    rows = [_row(folder, config, prepared, on, keep, force, dry_run, ui) for folder in folders]
     ui.close()
     for row in rows:
         if not dry_run:
             row["unmet"] = evaluation.unmet(config.settings.evaluate.require, row)
     return {"stage": "evaluate", "models": rows}
+
+
+def _files(path: Path) -> list[Path]:
+    """The file of that name, else those in the folder, else those that the glob finds. Raises InputError for none."""
+    if path.is_file():
+        return [path]
+    pattern = os.path.join(glob.escape(str(path)), "**", "*") if path.is_dir() else str(path)
+    found = [Path(name) for name in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(name)]
+    if not found:
+        problem = "there is no file in this folder" if path.is_dir() else "there is no such file"
+        raise InputError(f"--on {path}: {problem}; name a file, a folder or a glob")
+    return found
 
 
 def _row(

@@ -3,6 +3,7 @@
 `fit` is one training from a config to weights; the search (`tune`) calls it for each trial.
 """
 
+import math
 import shutil
 import time
 from collections.abc import Callable
@@ -92,8 +93,7 @@ def train(
             "goes_on_from_step": 0
             if begins_anew
             else _goes_on_from(config, prepared, checkpoints, device, ui, processes),
-            **probe(config, prepared, device, ui),
-            **({"folds": folds} if folds else {}),
+            **_of_all_trainings(probe(config, prepared, device, ui), folds),
         }
     ui.detail(f"making {place}: {'; '.join(why) or '--force or --fresh'}")
     with artifacts.lock(config.run_dir, config.command("train")):
@@ -115,6 +115,11 @@ def train(
         shutil.rmtree(work / "folds", ignore_errors=True)
         _draw(fitted.metrics, checkpoints / "loss.png", ui)
     return {"stage": "train", "folder": str(place), **fitted.result, **fitted.timings}
+
+
+def _of_all_trainings(found: dict[str, Any], folds: int | None) -> dict[str, Any]:
+    """What a probe of one training found, with the minutes of as many more as there are folds."""
+    return found | {"minutes": (folds + 1) * found["minutes"], "folds": folds} if folds else found
 
 
 def _cross_validation(
@@ -382,7 +387,8 @@ def _whole_run(
     if kind == "max_minutes":
         steps = max(60 * amount - loop.RESERVE * validation, 0) / per_step
     elif kind == "epochs":
-        steps = amount * learner.count / learner.epochs / learner.step_count
+        units = round(learner.count / learner.epochs)
+        steps = amount * math.ceil(units / learner.step_count)  # the last one of a pass is smaller
     else:
         steps = amount
     return steps, (steps * per_step + validation + saving) / 60

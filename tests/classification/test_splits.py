@@ -61,6 +61,22 @@ def test_labels_are_numbered_in_the_order_of_the_alphabet():
     assert names == ["a", "b"] and numbers.tolist() == [1, 0, 1]
 
 
+def test_labels_that_a_split_lacks_are_named(tmp_path):
+    labels = np.array([0] * 20 + [1] * 20 + [2])
+    of = splits.split(labels, 0.1, 0.2, 1)
+    said: list[str] = []
+    splits.warn_of_rare(splits.write(tmp_path, ["a", "b", "c"], labels, of, splits.Split()), said.append)
+    assert said == ["some split has no example of the label 'c': figures say nothing of it; add examples"]
+
+
+def test_more_folds_than_examples_are_refused(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    np.save(tmp_path / "in" / "labels.npy", np.array([0, 1, 0, 1]))
+    with pytest.raises(InputError, match=r"train\.folds: 5 folds need as many examples, and there are 4"):
+        splits.copy_for_fold(tmp_path / "in", tmp_path / "out", 1, 5, splits.Split(), 1)
+
+
 def test_too_few_examples_name_the_empty_split(tmp_path):
     labels = np.array([0, 1, 0, 1])
     of = splits.split(labels, 0.1, 0.2, 1)

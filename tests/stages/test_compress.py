@@ -158,6 +158,13 @@ def test_bad_input(llmkit, tiny_copy, override, code, message):
     assert not (tiny_copy.run_dir / "compressed" / "q").exists()
 
 
+def test_a_teacher_that_does_not_fit_is_told_before_anything_is_made(llmkit, variants):
+    late = f"compress.late={{method: distil, teacher: {variants.int8}, steps: 1}}"
+    ran = llmkit("compress", variants.config, "half", "late", late)
+    assert ran.code == 3 and "has no float weights" in ran.error
+    assert not (variants.run_dir / "compressed" / "half").exists()
+
+
 def test_a_budget_that_nothing_fits_does_not_keep_the_others_from_being_made(llmkit, variants):
     variants.config.write_text(
         variants.config.read_text().replace(

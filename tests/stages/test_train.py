@@ -76,6 +76,13 @@ def test_each_budget_in_steps_and_minutes(foretell):
         assert (found["parameters"], found["training_tokens"]) == (100, 50_000)
 
 
+def test_the_last_step_of_a_pass_counts_as_one_and_every_fold_as_a_training(foretell, monkeypatch):
+    monkeypatch.setattr(Clocked, "step_count", 300)
+    assert foretell("train.epochs=3")[0]["steps"] == 3 * 167  # 50,000 units
+    assert train._of_all_trainings({"minutes": 2.0}, 5) == {"minutes": 12.0, "folds": 5}
+    assert train._of_all_trainings({"minutes": 2.0}, None) == {"minutes": 2.0}
+
+
 def test_too_little_data_is_said_plainly(foretell, tiny_run):
     assert foretell("train.epochs=16")[0]["too_small"] == []
     [often] = foretell("train.epochs=17")[0]["too_small"]

@@ -61,6 +61,7 @@ def prepare(
     names, numbers = splits.number_labels(labels, ", ".join(map(str, paths[:3])))
     of = splits.split(numbers, settings.split.val, settings.split.test, seed)
     summary = splits.write(out, names, numbers, of, settings.split)
+    splits.warn_of_rare(summary, warn)
     with (out / TEXTS).open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(json.dumps(text) + "\n" for text in texts)
     progress("learning the vocabulary", 0, 1)

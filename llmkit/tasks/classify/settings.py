@@ -64,7 +64,7 @@ class Prepare(Section):
     text: str = "text"
     """Column that holds the text."""
     label: str = "label"
-    """Column that holds the label, of any number of classes."""
+    """Column that holds the label, of any number of classes; rows without one are left out."""
     tokenizer: Tokenizer = Tokenizer()
     ngrams: Ngrams = Ngrams()
     split: Split = Split()
@@ -84,7 +84,8 @@ class Model(Section):
     input_dropout: Share = 0.3
     """Dropout of whole tokens and, as much again, of numbers of their embeddings."""
     ngram_share: Annotated[float, Meta(ge=0, le=1)] = 0.8
-    """Share of the n-grams' logits in the mixture; 0 leaves them out."""
+    """Share of the n-grams' logits in the mixture; 0 leaves them out. While it trains, train_loss is that of the LSTM
+    alone and val_loss that of the mixture."""
     ngram_penalty: Positive = 0.3
     """Keeps the weights of the n-grams of characters small; the more examples, the less it counts."""
 

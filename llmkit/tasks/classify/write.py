@@ -28,7 +28,7 @@ def generate(
     texts = texts_of(settings, folder)
     empty = sum(not text.strip() for text in texts)
     if empty:
-        warn(f"{empty:,} of {len(texts):,} texts are empty: their prediction tells only how frequent the labels are")
+        warn(f"{empty:,} of {len(texts):,} texts are empty: there is nothing in them to tell the label by")
     model = use.load(folder)
     return write.predict(model, model.read(texts), [{"text": text} for text in texts], settings, seed)
 

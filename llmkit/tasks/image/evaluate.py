@@ -64,7 +64,10 @@ def evaluate(
         held_out, split = prepare.pictures_of(prepared, settings.evaluate.split)
         others, _ = prepare.pictures_of(prepared, "val" if split == "train" else "train")
     if min(len(held_out), len(others)) <= figures.NEIGHBOURS:
-        raise InputError(f"{len(held_out) + len(others)} pictures are too few to compare with; name more with --on")
+        raise InputError(
+            f"{len(held_out) + len(others)} pictures are too few to compare "
+            f"with, {2 * (figures.NEIGHBOURS + 1)} are the least; name more with --on"
+        )
 
     def make(count: int, number: int) -> np.ndarray:
         progress(f"scoring {folder.name}", number, ROUNDS)

@@ -55,6 +55,7 @@ def prepare(
     names, numbers = _number_labels(found, warn)
     of = splits.split(numbers, settings.split.val, settings.split.test, seed)
     summary = splits.write(out, names, numbers, of, settings.split)
+    splits.warn_of_rare(summary, warn)
     for name, part in summary["splits"].items():
         if part["examples"] < FEWEST:
             raise InputError(

@@ -14,7 +14,7 @@ Width = Annotated[int, Meta(ge=4, le=1024)]
 
 
 class Prepare(Section):
-    """Pictures of 28×28 or 32×32 pixels, and a small network that knows their features, for evaluation."""
+    """Pictures of 28×28 or 32×32 pixels, 16 at least in each split; a small network learns their features."""
 
     files: str | list[str] = ""
     """A glob, a folder, or a list of them, relative to the working directory: pictures (PNG, JPEG, GIF, BMP, WebP), IDX

@@ -38,19 +38,17 @@ def parse(
 ) -> Rows:
     """Raw rows, found at `places`, as rows of the named columns; others are ignored.
 
-    A column that a row lacks is a missing value, unless every row lacks it. Raises InputError for that, for words in
-    a column of numbers and for what is no row.
+    Raises InputError for a column that a row lacks, for words in a column of numbers and for what is no row.
     """
     for row, place in zip(rows, places, strict=True):
         if not isinstance(row, dict):
             raise InputError(f"{place}: a row is an object of columns and values, not {type(row).__name__}")
-    for column in (*numbers, *categories):
-        if rows and not any(column in row for row in rows):
-            there = ", ".join(dict.fromkeys(name for row in rows[:100] for name in row)) or "none"
-            raise InputError(
-                f"{places[0]}: the column '{column}' is not there; the model needs it (an empty value or null is a "
-                f"missing one); there are: {there}"
-            )
+        for column in (*numbers, *categories):
+            if column not in row:
+                raise InputError(
+                    f"{place}: the column '{column}' is not there; the model needs it (an empty value or null is a "
+                    f"missing one); there are: {', '.join(row) or 'none'}"
+                )
     table = np.full((len(rows), len(numbers)), np.nan)
     words = np.full((len(rows), len(categories)), None, dtype=object)
     for number, (row, place) in enumerate(zip(rows, places, strict=True)):

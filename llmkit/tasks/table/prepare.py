@@ -64,9 +64,11 @@ def prepare(
     rows, places, labels = with_labels(rows, places, settings, warn)
     names, label_numbers = splits.number_labels(labels, ", ".join(map(str, paths[:3])))
     columns = kinds(rows, places, settings, warn)
+    rows = with_columns(rows, places, [*columns[0], *columns[1]], warn)
     parsed = parse(rows, places, *columns, settings.missing)
     of = splits.split(label_numbers, settings.split.val, settings.split.test, seed)
     summary = splits.write(out, names, label_numbers, of, settings.split)
+    splits.warn_of_rare(summary, warn)
     _write_rows(parsed, columns, out)
     learnt = encoding.learn(parsed.take(of == 0), columns, settings.scaling, settings.missing)
     encoding.save(learnt, out / encoding.FILE)
@@ -121,9 +123,10 @@ def with_labels(
     rows: list[dict[str, Any]], places: list[str], settings: Prepare, warn: Warn
 ) -> tuple[list[dict[str, Any]], list[str], list[str]]:
     """The rows that have a label, with their places and labels. Raises InputError where the column is not there."""
-    if not any(settings.label in row for row in rows):
-        there = ", ".join(rows[0])
-        raise InputError(f"{places[0]}: there is no column '{settings.label}' (prepare.label); there are: {there}")
+    for row, place in zip(rows, places, strict=True):
+        if settings.label not in row:
+            there = ", ".join(row)
+            raise InputError(f"{place}: there is no column '{settings.label}' (prepare.label); there are: {there}")
     labels = [
         as_text(row.get(settings.label), settings.missing, place, settings.label)
         for row, place in zip(rows, places, strict=True)
@@ -181,6 +184,18 @@ def kinds(rows: list[dict[str, Any]], places: list[str], settings: Prepare, warn
     if not numbers and not categories:
         raise InputError(f"{places[0]}: there is no column to learn from beside '{settings.label}'")
     return numbers, categories
+
+
+def with_columns(rows: list[dict[str, Any]], places: list[str], columns: list[str], warn: Warn) -> list[dict[str, Any]]:
+    """The rows with null for each of `columns` that they lack, as rows of JSON Lines and of several files may."""
+    for name in columns:
+        lacking = [place for row, place in zip(rows, places, strict=True) if name not in row]
+        if lacking:
+            warn(
+                f"{len(lacking):,} of {len(rows):,} rows have no column '{name}', the first in {lacking[0]}: it counts "
+                "as missing there"
+            )
+    return [dict.fromkeys(columns) | row for row in rows]
 
 
 def _write_rows(rows: Rows, columns: tuple[list[str], list[str]], out: Path) -> None:

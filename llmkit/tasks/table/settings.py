@@ -21,11 +21,12 @@ class Prepare(Section):
     """A glob or a list of globs, relative to the working directory; rows of all files are read together. A file may be
     packed as .gz or, with others, in a .zip."""
     format: Literal["auto", "csv", "tsv", "jsonl"] = "auto"
-    """How a file is read; auto goes by its ending or, where that does not tell, by its first line."""
+    """How a file is read; auto goes by its ending or, where that does not tell, by its first line. A CSV's separator is
+    the comma or, where its head has none, the semicolon."""
     encoding: str = "utf-8"
     """Character encoding of the files."""
     label: str = ""
-    """Column that holds the label, of any number of classes."""
+    """Column that holds the label, of any number of classes; rows without one are left out."""
     numbers: list[str] = []
     """Columns of numbers. A column that is not named is one where all its values are numbers."""
     categories: list[str] = []

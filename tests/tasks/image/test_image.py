@@ -80,7 +80,13 @@ def test_evaluate_on_other_pictures_and_as_a_table(image_run, tmp_path, llmkit):
     assert ran.code == 3 and "these pictures are 28×28 coloured, the model's are 28×28 grey" in ran.error
     np.save(tmp_path / "few.npy", pixels[:5])
     ran = llmkit("evaluate", image_run.model, "--on", tmp_path / "few.npy")
-    assert ran.code == 3 and "5 pictures are too few to compare with" in ran.error
+    assert ran.code == 3 and "5 pictures are too few to compare with, 8 are the least" in ran.error
+    (tmp_path / "folder" / "inside").mkdir(parents=True)
+    shutil.copy(tmp_path / "other.npy", tmp_path / "folder" / "inside")
+    for place in ("folder", "folder/*/*.npy"):
+        assert llmkit("evaluate", image_run.model, "--on", tmp_path / place, "--json").json["kid"] == row["kid"]
+    for place, message in (("none*", "there is no such file"), ("folder/none", "there is no such file")):
+        assert message in llmkit("evaluate", image_run.model, "--on", tmp_path / place).error
 
 
 # --- generate -----------------------------------------------------------------------------------------------------

@@ -43,8 +43,9 @@ def test_what_is_a_number(text, number):
     ("rows", "message"),
     [
         ([{"a": "1"}], "row 1: the column 'b' is not there"),
+        ([{"a": "1", "b": "x"}, {"a": ""}], "row 2: the column 'b' is not there"),
         ([{"a": "one", "b": "x"}], "row 1, column 'a': 'one' is no number"),
-        ([{"a": "1", "b": "x"}, {"a": "1e999"}], "row 2, column 'a': '1e999' is no number"),
+        ([{"a": "1", "b": "x"}, {"a": "1e999", "b": ""}], "row 2, column 'a': '1e999' is no number"),
         ([{"a": [1], "b": "x"}], "row 1, column 'a': a list is no value of a table"),
         (["a"], "row 1: a row is an object of columns and values, not str"),
     ],
@@ -54,8 +55,8 @@ def test_rows_that_do_not_fit_are_refused(rows, message):
         parse(rows, ["row 1", "row 2"][: len(rows)], ["a"], ["b"], MISSING)
 
 
-def test_a_key_that_some_rows_lack_is_a_missing_value():
-    found = parse([{"a": "1", "b": "x"}, {"a": ""}], ["row 1", "row 2"], ["a"], ["b"], MISSING)
+def test_an_empty_value_and_null_are_missing_ones():
+    found = parse([{"a": "1", "b": "x"}, {"a": "", "b": None}], ["row 1", "row 2"], ["a"], ["b"], MISSING)
     assert found.numbers[0, 0] == 1 and np.isnan(found.numbers[1, 0])
     assert found.categories[:, 0].tolist() == ["x", None]
 

@@ -12,6 +12,7 @@ from small_runs import without_torch
 import llmkit as package
 from llmkit import config, model_folder
 from llmkit.classification import splits
+from llmkit.errors import InputError
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
 from llmkit.tasks.table import encoding
@@ -189,6 +190,18 @@ def test_tables_that_cannot_be_learnt(table_fresh, llmkit, text, override, code,
     assert not (table_fresh.run_dir / "prepared").exists()
 
 
+def test_rows_of_json_lines_and_of_several_files_may_lack_columns_but_not_the_label(table_fresh, llmkit, tmp_path):
+    rows = [{"income": k, "debt": k % 7, "risk": "good" if k % 2 else "bad"} for k in range(30)]
+    rows[3] |= {"age": 4}
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    ran = llmkit("prepare", table_fresh.config, f"prepare.files={tmp_path}/rows.jsonl")
+    assert ran.code == 0
+    assert "29 of 30 rows have no column 'age', the first in" in ran.err and "rows.jsonl, line 1: it counts" in ran.err
+    (tmp_path / "other.csv").write_text("text,queue\nhello,a\n")
+    ran = llmkit("prepare", table_fresh.config, f"prepare.files=[{tmp_path}/rows.jsonl, {tmp_path}/other.csv]")
+    assert ran.code == 3 and "other.csv, line 2: there is no column 'risk' (prepare.label)" in ran.error
+
+
 def test_a_column_without_values_and_rows_without_label_are_left_out_with_a_warning(table_fresh, llmkit):
     text = HEAD + GOOD.replace(",own,", ",,") + "1,2,,\n"
     table_fresh.table.write_text(text)
@@ -203,6 +216,14 @@ def test_an_identifier_draws_a_warning(table_fresh, llmkit):
     table_fresh.table.write_text("\n".join(lines))
     ran = llmkit("prepare", table_fresh.config)
     assert ran.code == 0 and "the column 'id' has 240 different values in 240 rows: if it is an identifier" in ran.err
+
+
+def test_each_row_has_every_column(table_run, llmkit):
+    whole, short = json.dumps(ROW), json.dumps({"income": 1, "dept": 2, "home": "own"})
+    ran = llmkit("generate", table_run.model, "--prompt", whole, "--prompt", short)
+    assert ran.code == 3 and "--prompt number 2: the column 'debt' is not there; the model needs it" in ran.error
+    with pytest.raises(InputError, match="row 1: the column 'debt' is not there"):
+        package.load(table_run.model).predict([json.loads(short), ROW])
 
 
 @pytest.mark.parametrize(
