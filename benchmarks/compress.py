@@ -3,8 +3,10 @@
     python benchmarks/compress.py --text FILE [--minutes 10] [--only "sparse 80 %"] [--again] [--json]
 
 The parent has 512 hidden units and is trained for --minutes; what is fine-tuned gets 0.3 of that, so the row
-"trained on" is the parent after as many more minutes; students get as long, with a teacher or alone. 5 % of the text
-are for validation, on which every choice is made, and the last 5 % for the figures:
+"trained on" is the parent after as many more minutes; students get as long, with a teacher or alone. In the rows
+"longer" half the units are fine-tuned for 0.5 of the parent's minutes, the parent is trained on as long, and a model of
+half the units is trained from scratch for as long in all. 5 % of the text are for validation, on which every choice is
+made, and the last 5 % for the figures:
 
     size, smaller    of the model folder, and how many times smaller than the parent's
     loss, change     nats per character, state carried, and how much more than the parent's
@@ -38,7 +40,7 @@ from llmkit.tasks.language import use
 from llmkit.tasks.language.evaluate import speed
 
 HIDDEN, SEEDS, ROUNDS = 512, (1, 2, 3), 3
-FINE_TUNING, STUDENT = 0.3, 0.3  # of the parent's minutes
+FINE_TUNING, STUDENT, LONGER = 0.3, 0.3, 0.5  # of the parent's minutes
 BUDGET_MB, BUDGET_PERCENT = 0.45, 2.0
 SPLIT = {"val": 0.05, "test": 0.05}
 
@@ -54,6 +56,7 @@ WANTED: list[tuple[str, str, str, float | str]] = [
     ("half the units", "faster", ">=", 1.8),
     ("half the units", "change", "<=", 3.0),
     ("half the units", "loss", "<=", "half, from scratch"),
+    ("half, longer", "loss", "<=", "longer, from scratch"),
     ("quarter, taught", "loss", "<=", "quarter, alone"),
     ("soup", "loss", "<=", "best of the soup"),
     ("student of three", "loss", "<=", "best of three"),
@@ -107,11 +110,11 @@ class Bench:
         train(config, ui=self.ui)
         return model_folder.read(config.run_dir / "model")
 
-    def trained_on(self, seed: int = 1) -> ModelFolder:
-        """The parent trained on for as long as a fine-tuning takes."""
+    def trained_on(self, seed: int = 1, minutes: float | None = None) -> ModelFolder:
+        """The parent trained on, for as long as a fine-tuning takes by default."""
         self.parent()
-        start = str(self.folder / "parent" / "model")
-        return self.trained(f"on-{seed}", self.more, HIDDEN, seed, start_from=start)
+        name, start = f"on-{seed}" + ("-longer" if minutes else ""), str(self.folder / "parent" / "model")
+        return self.trained(name, minutes or self.more, HIDDEN, seed, start_from=start)
 
     def compressed(self, name: str, variant: dict[str, Any]) -> ModelFolder:
         """A variant of the parent."""
@@ -168,7 +171,7 @@ def loss_of(folder: ModelFolder, prepared: Path) -> float:
 
 def rows_of(bench: Bench) -> dict[str, Any]:
     """{row: what makes it, returning its figures}; a row that another needs is made with it."""
-    minutes, more, student = bench.minutes, bench.more, STUDENT * bench.minutes
+    minutes, more, student, longer = bench.minutes, bench.more, STUDENT * bench.minutes, LONGER * bench.minutes
 
     def row(make: Any, spent: float) -> Any:
         return lambda: bench.measured(make(), spent)
@@ -206,6 +209,11 @@ def rows_of(bench: Bench) -> dict[str, Any]:
         "sparse 80 %": variant("sparse", sparse, more),
         "half the units": variant("half", half, more),
         "half, from scratch": row(lambda: bench.trained("half", minutes + more, HIDDEN // 2), minutes + more),
+        "half, longer": variant("half-longer", half | {"max_minutes": longer}, longer),
+        "longer, from scratch": row(
+            lambda: bench.trained("half-longer", minutes + longer, HIDDEN // 2), minutes + longer
+        ),
+        "longer, trained on": row(lambda: bench.trained_on(minutes=longer), longer),
         "quarter, taught": lambda: bench.measured(
             bench.compressed(
                 "quarter", {"method": "distil", "model": {"hidden_size": bench.quarter()}, "max_minutes": student}

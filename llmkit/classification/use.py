@@ -1,13 +1,14 @@
 """A classifier in use: examples in, labels and calibrated probabilities out. Never imports torch."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from llmkit.classification import figures
+from llmkit.errors import InputError
 from llmkit.model_folder import ModelFolder
 from llmkit.runtime.session import open_session
 
@@ -55,6 +56,8 @@ class Classifier:
         One example that is no list (a row, a text) gives one dict. Raises InputError for what does not fit the model.
         """
         one = isinstance(examples, dict | str)
+        if not one and not isinstance(examples, Iterable):
+            raise InputError(f"predict takes an example or a list of examples, not {type(examples).__name__}")
         found = self.named(self.probabilities(self._read([examples] if one else list(examples))))
         return found[0] if one else found
 

@@ -48,6 +48,8 @@ def test_predict_from_a_program(table_run):
     several = model.predict([ROW, ROW | {"income": None, "home": "castle"}])
     assert several[0]["label"] == "good" and len(several) == 2
     assert model.predict([]) == []
+    with pytest.raises(InputError, match="predict takes an example or a list of examples, not int"):
+        model.predict(5)
 
 
 def test_predictions_as_table_csv_and_json_lines(table_run, llmkit):
