@@ -105,7 +105,7 @@ class Bench:
     def trained(self, name: str, minutes: float, hidden: int, seed: int = 1, **settings: Any) -> ModelFolder:
         """A model beside the parent."""
         self.parent()
-        budget = {"max_minutes": minutes, **settings}
+        budget = {"max_minutes": minutes, "patience": 0, **settings}  # all of the minutes
         config = self.config(name, model={"hidden_size": hidden}, train=budget, seed=seed)
         train(config, ui=self.ui)
         return model_folder.read(config.run_dir / "model")

@@ -28,6 +28,9 @@ from llmkit.training.settings import Training
 VALIDATION_SHARE = 0.05  # of the time that training takes, where `validation_steps` does not say otherwise
 RESERVE = 1.15  # times the last validation's seconds, kept of a budget in minutes for the validation at its end
 WARMUP_SHARE = 0.1  # of the budget, at most: a short trial must not spend its time on warming up
+# Without a better validation, for a training to end where `patience` is left open. Ten validations alone are a
+# twentieth of a budget of 15 minutes, and the loss may stand still for that long in the middle of the schedule.
+PATIENCE, PATIENCE_SHARE = 10, 0.25  # validations, and share of the budget
 SAVING_SHARE = 0.1  # of the time, at most, goes into checkpoints that the clock asks for
 LOG_SECONDS = 0.5  # between progress reports
 SAMPLES = "samples"  # folder of what the model makes at each validation
@@ -90,6 +93,8 @@ class Progress:
     seconds: float = 0.0
     best_loss: float | None = None
     best_step: int = 0
+    best_spent: float = 0.0
+    """Share of the budget that was spent then."""
     validations_since_best: int = 0
     validated_step: int = -1
     validation_seconds: float = 0.0
@@ -219,7 +224,10 @@ class _Run:
 
     def out_of_patience(self) -> bool:
         """Whether `patience` validations in a row were no better than the best."""
-        return 0 < self.settings.patience <= self.progress.validations_since_best
+        if self.settings.patience is not None:
+            return 0 < self.settings.patience <= self.progress.validations_since_best
+        waited = self.spent() - self.progress.best_spent >= PATIENCE_SHARE
+        return waited and self.progress.validations_since_best >= PATIENCE
 
     def checkpoint_is_due(self) -> bool:
         """By steps where `checkpoint_steps` is set, and by the clock; not so often that saving eats up the time."""
@@ -256,6 +264,7 @@ class _Run:
         progress.validations_since_best += 1
         if self.settings.keep == "last" or progress.best_loss is None or loss < progress.best_loss:
             progress.best_loss, progress.best_step, progress.validations_since_best = loss, progress.step, 0
+            progress.best_spent = self.spent()
             weights = self.learner.weights().items()
             self.best = {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights}
         record: dict[str, Any] = {"step": progress.step, self.learner.unit: self.learner.count}

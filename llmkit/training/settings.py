@@ -39,8 +39,9 @@ class Training(Section):
     """Largest norm of the gradient; longer ones are scaled down to it."""
     validation_steps: Count | None = None
     """Optimizer steps between validations; by default so many that validation takes about a twentieth of the time."""
-    patience: Annotated[int, Meta(ge=0)] = 10
-    """Stop after this many validations without a better one; 0 never stops early."""
+    patience: Annotated[int, Meta(ge=0)] | None = None
+    """Stop after this many validations without a better one; 0 never stops early. By default ten of them and a quarter
+    of the budget: while the learning rate is high, validations may stand still for a while."""
     keep: Literal["best", "last"] = "best"
     """best: the weights of least validation loss become the model; last: those at the end of the budget, for where so
     few examples validate that the least loss is luck (patience then never ends a training)."""

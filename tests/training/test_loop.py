@@ -95,14 +95,18 @@ def test_budget_in_epochs_and_in_minutes(tmp_path):
     assert outcome.seconds < 1.2 + 2
 
 
-def test_patience_ends_a_run_that_gets_no_better(tmp_path):
-    settings = msgspec.structs.replace(SETTINGS, steps=400, validation_steps=2, patience=2, learning_rate=1e-9)
+@pytest.mark.parametrize(
+    ("steps", "patience", "stops"),
+    [(400, 2, 8), (400, None, 104), (40, None, 24)],  # by default a quarter of the budget, and ten validations
+)
+def test_patience_ends_a_run_that_gets_no_better(tmp_path, steps, patience, stops):
+    settings = msgspec.structs.replace(SETTINGS, steps=steps, validation_steps=2, patience=patience, learning_rate=1e-9)
     learner = make_learner(settings)
     losses = itertools.chain([3.0, 2.0], itertools.repeat(2.5))
     learner.validate = lambda: {"val_loss": next(losses)}
     outcome = loop.run(learner, settings, tmp_path, {}, lambda event: None, lambda message: None)
     assert outcome.stopped_early
-    assert (outcome.step, outcome.best_step, outcome.val_loss) == (8, 4, 2.0)
+    assert (outcome.step, outcome.best_step, outcome.val_loss) == (stops, 4, 2.0)
 
 
 def test_divergence_is_stopped_at_once_and_the_last_checkpoint_stays(tmp_path):
