@@ -11,6 +11,7 @@ from typing import Any, Literal
 from llmkit.config import Section
 from llmkit.errors import ConfigError
 
+SPLITS = ("train", "val", "test")  # of every task, in the order of their numbers
 COMPARISONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "==": operator.eq}
 REQUIREMENT = re.compile(r"\s*(<=|>=|==|<|>)\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from llmkit import tasks
+from llmkit.evaluation import SPLITS
 
 Columns = list[tuple[str, str, bool | None]]
-SPLITS = ("train", "val", "test")
 BEST_TRIALS = 5  # shown of a search
 
 

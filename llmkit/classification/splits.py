@@ -14,8 +14,8 @@ import numpy as np
 
 from llmkit.classification.settings import Split
 from llmkit.errors import InputError
+from llmkit.evaluation import SPLITS
 
-SPLITS = ("train", "val", "test")
 MOST_LABELS = 1000
 
 

@@ -15,6 +15,7 @@ from llmkit.compression.settings import Budget
 from llmkit.config import Config, to_data
 from llmkit.console import Console
 from llmkit.errors import ConfigError, InputError, RequirementError
+from llmkit.model_folder import ModelFolder
 from llmkit.stages import freshness, models
 from llmkit.stages.train import require_torch
 
@@ -43,16 +44,7 @@ def compress(
     if not variants:
         raise ConfigError(f"{config.path} has no variants; add compress: {{int8: {{method: quantize, bits: 8}}}}")
     prepared = freshness.read_prepared(config)
-    original = models.read(config, model, ui.warn)
-    if original.artifact.manifest["stage"] == "compress":
-        raise ConfigError(
-            f"{original.path} is compressed already; compress model or tuned (to do several things to one model, list "
-            "them as the steps of a variant {method: chain})"
-        )
-    if original.artifact.manifest["parents"].get("prepared") != prepared.hash:
-        raise InputError(
-            f"{original.path} is stale: it was trained on other prepared data; run: {config.command('train')}"
-        )
+    original = _read_original(config, model, prepared, ui)
     work = config.run_dir / "work"
     rows, waiting = [], []
     for name in names or variants:
@@ -91,6 +83,21 @@ def compress(
     elif not dry_run or all("would_run" not in row for row in rows):
         before |= {key.removeprefix("original_"): rows[0][key] for key in rows[0] if key.startswith("original_")}
     return {"stage": "compress", "original": before, "models": rows}
+
+
+def _read_original(config: Config, model: str, prepared: artifacts.Artifact, ui: Console) -> ModelFolder:
+    """The model to compress. Raises ConfigError where it is compressed already, InputError where it is stale."""
+    original = models.read(config, model, ui.warn)
+    if original.artifact.manifest["stage"] == "compress":
+        raise ConfigError(
+            f"{original.path} is compressed already; compress model or tuned (to do several things to one model, list "
+            "them as the steps of a variant {method: chain})"
+        )
+    if original.artifact.manifest["parents"].get("prepared") != prepared.hash:
+        raise InputError(
+            f"{original.path} is stale: it was trained on other prepared data; run: {config.command('train')}"
+        )
+    return original
 
 
 def _make(config: Config, before: dict[str, Any], job: Job, place: Path, wanted: freshness.Wanted) -> dict[str, Any]:

@@ -30,6 +30,7 @@ import numpy as np
 
 from llmkit import tokenizer as tokenizers
 from llmkit.errors import ConfigError, InputError
+from llmkit.evaluation import SPLITS
 from llmkit.reading import check_encoding, find_files, hash_files, open_file, read_documents
 from llmkit.tasks.language.cleaning import build_cleaner, drops_documents
 from llmkit.tasks.language.settings import Prepare, Split
@@ -37,7 +38,6 @@ from llmkit.tasks.language.settings import Prepare, Split
 Progress = Callable[[str, int, int | None], None]
 Warn = Callable[[str], None]
 
-SPLITS = ("train", "val", "test")
 BLOCK_BYTES = 1 << 16  # of cleaned text encoded at once: small enough for the processor's cache
 LONGEST_BLOCK = 1 << 20  # characters; where no cut is safe for so long, the text is cut anyhow
 WRITE_TOKENS = 1 << 20  # gathered before they are written
