@@ -51,7 +51,7 @@ data: $(VENV)/installed
 	$(BIN)/python data/fetch.py --all
 
 docs: $(VENV)/installed
-	$(BIN)/python -m llmkit.reference docs/config.md
+	$(BIN)/python -m llmkit.cli.reference docs/config.md
 
 clean:
 	rm -rf $(VENV) runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

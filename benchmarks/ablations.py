@@ -14,9 +14,9 @@ from typing import Any
 
 import rows
 
-from llmkit import config as configs
-from llmkit.config import to_data
-from llmkit.console import Console
+from llmkit.config import schema as configs
+from llmkit.config.schema import to_data
+from llmkit.console.messages import Console
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
 from llmkit.tasks.language.settings import Config

@@ -36,11 +36,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import llmkit.training  # noqa: F401  (says how OpenMP's threads wait, before torch starts them)
-from llmkit import artifacts, config as configs, model_folder
-from llmkit.console import Console
+from llmkit.config import schema as configs
+from llmkit.console.messages import Console
 from llmkit.stages.evaluate import evaluate
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
+from llmkit.store import artifacts, model_folder
 from llmkit.tasks.language.prepare import read_meta
 from llmkit.training import checkpoint, devices, loop
 from llmkit.training.settings import Training

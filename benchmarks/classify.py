@@ -27,13 +27,15 @@ from typing import Any
 
 import numpy as np
 
-from llmkit import artifacts, config as configs, model_folder
-from llmkit.classification import figures, splits
-from llmkit.console import Console
+from llmkit.config import schema as configs
+from llmkit.console.messages import Console
+from llmkit.data import splits
+from llmkit.predicting import metrics as figures
 from llmkit.stages.compress import compress
 from llmkit.stages.evaluate import evaluate
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
+from llmkit.store import artifacts, model_folder
 from llmkit.tasks.classify import prepare as examples
 
 CONFIGS = Path(__file__).parents[1] / "configs"

@@ -29,13 +29,14 @@ import numpy as np
 import rows
 
 import llmkit.training  # noqa: F401  (says how OpenMP's threads wait, before torch starts them)
-from llmkit import config as configs, model_folder
-from llmkit.console import Console
+from llmkit.config import schema as configs
+from llmkit.console.messages import Console
 from llmkit.errors import RequirementError
-from llmkit.model_folder import ModelFolder
 from llmkit.stages.compress import compress
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
+from llmkit.store import model_folder
+from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.language import use
 from llmkit.tasks.language.evaluate import speed
 

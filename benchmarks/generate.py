@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from llmkit import artifacts, model_folder, tokenizer as tokenizers
-from llmkit.compression.quantize import quantize
+from llmkit.data import tokenizer as tokenizers
+from llmkit.quantization.quantize import quantize
 from llmkit.runtime.sampling import Sampling, draw
+from llmkit.store import artifacts, model_folder
 from llmkit.tasks.language import graph, use
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.settings import Config

@@ -26,14 +26,15 @@ import numpy as np
 import rows
 
 import llmkit.training  # noqa: F401  (says how OpenMP's threads wait, before torch starts them)
-from llmkit import config as configs, model_folder
-from llmkit.console import Console
+from llmkit.config import schema as configs
+from llmkit.console.messages import Console
+from llmkit.data.grid import grid, png
 from llmkit.stages.compress import compress
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
+from llmkit.store import model_folder
 from llmkit.tasks.image import evaluate, prepare as task, use
 from llmkit.tasks.image.features import FILE, Features
-from llmkit.tasks.image.grid import grid, png
 
 CONFIG = Path(__file__).parents[1] / "configs" / "digits.yaml"
 FILTERS, LONGER = 64, 5

@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from llmkit import tokenizer as tokenizers
-from llmkit.reading import find_files
+from llmkit.data import tokenizer as tokenizers
+from llmkit.data.reading import find_files
 from llmkit.tasks.language import prepare
 from llmkit.tasks.language.settings import Prepare, Split, Tokenizer
 

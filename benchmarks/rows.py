@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from llmkit import artifacts
+from llmkit.store import artifacts
 
 Row = dict[str, Any]
 

@@ -21,9 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from llmkit import config as configs
-from llmkit.classification import figures, splits
-from llmkit.console import Console
+from llmkit.config import schema as configs
+from llmkit.console.messages import Console
+from llmkit.data import splits
+from llmkit.predicting import metrics as figures
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
 from llmkit.tasks.table import prepare as rows

@@ -29,14 +29,15 @@ import torch
 from torch.nn import functional as F
 
 import llmkit.training  # noqa: F401  (says how OpenMP's threads wait, before torch starts them)
-from llmkit import artifacts, config as configs, model_folder
-from llmkit.console import Console
+from llmkit.config import schema as configs
+from llmkit.console.messages import Console
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import make_learner, train
+from llmkit.store import artifacts, model_folder
 from llmkit.tasks.language import dynamic, mixing, optimizers
 from llmkit.tasks.language.batches import Window
-from llmkit.tasks.language.learn import scored_windows
 from llmkit.tasks.language.network import LanguageModel
+from llmkit.tasks.language.train import scored_windows
 from llmkit.training import devices
 from llmkit.training.muon import Muon
 

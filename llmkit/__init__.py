@@ -18,7 +18,8 @@ def load(folder: "str | Path", threads: int | None = None) -> Any:
     `threads`: processor threads of one call (by default one for a language model's single stream and all for
     scoring). Raises `llmkit.errors.InputError` when the folder is missing, damaged or not a model.
     """
-    from llmkit import model_folder, tasks
+    from llmkit import tasks
+    from llmkit.store import model_folder
 
     found = model_folder.read(folder)
     return tasks.module(found.task, "use").load(found, threads)

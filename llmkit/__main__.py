@@ -1,6 +1,6 @@
 """`python -m llmkit` is the command `llmkit`."""
 
-from llmkit.cli import main
+from llmkit.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -129,7 +129,7 @@ class NotToBeRead(io.RawIOBase):
 @pytest.fixture
 def llmkit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
     """Runs `llmkit ARGUMENTS` in this process. `stdin`: the bytes of standard input, which is else not to be read."""
-    from llmkit import cli
+    from llmkit.cli import main as cli
 
     def run(*arguments: object, stdin: bytes | None = None) -> Ran:
         raw = NotToBeRead() if stdin is None else io.BytesIO(stdin)

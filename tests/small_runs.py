@@ -29,7 +29,7 @@ class Run:
 
 def finish(run: Run) -> None:
     """Prepare, train and compress what the run's config says."""
-    from llmkit import config
+    from llmkit.config import schema as config
     from llmkit.stages.compress import compress
     from llmkit.stages.prepare import prepare
     from llmkit.stages.train import train
@@ -42,9 +42,9 @@ def finish(run: Run) -> None:
 
 def job_of(run: Any, work: Path) -> Any:
     """A compression job on a finished run's model and data, with live files in `work`."""
-    from llmkit import artifacts, model_folder
     from llmkit.compression.model import Job
-    from llmkit.console import Console
+    from llmkit.console.messages import Console
+    from llmkit.store import artifacts, model_folder
 
     prepared = artifacts.read(run.run_dir / "prepared")
     return Job(model_folder.read(run.model), prepared, 1, work, "cpu", Console(0))

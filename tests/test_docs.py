@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from small_pictures import squares
 
-from llmkit import config as configs, reference
+from llmkit.cli import reference
+from llmkit.config import schema as configs
 from llmkit.stages.compress import compress
 from llmkit.stages.evaluate import evaluate
 from llmkit.stages.models import read

@@ -18,7 +18,8 @@ import pytest
 import yaml
 
 import llmkit as package
-from llmkit import artifacts, tasks
+from llmkit import tasks
+from llmkit.store import artifacts
 from llmkit.tasks.language import settings as language
 
 ROOT = Path(package.__file__).parents[1]
@@ -482,7 +483,7 @@ def test_a_requirement_on_no_figure_exits_with_2(llmkit, tiny_copy):
 HOLD = """
 import sys
 from pathlib import Path
-from llmkit import artifacts
+from llmkit.store import artifacts
 with artifacts.lock(Path(sys.argv[1]), "llmkit train elsewhere.yaml"):
     print("held", flush=True)
     sys.stdin.read()
@@ -511,7 +512,7 @@ def test_a_run_dir_in_use_is_refused_and_its_user_named(llmkit, tiny_copy):
 @pytest.fixture
 def signalled(monkeypatch):
     """Makes training send itself a signal in one of its steps."""
-    from llmkit.tasks.language.learn import LanguageLearner
+    from llmkit.tasks.language.train import LanguageLearner
 
     def signalled(number: int, at: int) -> None:
         steps = []
@@ -697,7 +698,7 @@ def test_a_disk_that_is_full_when_the_manifest_is_flushed(llmkit, tiny_copy, mon
 LIMITED = """
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))  # bytes in one file; the system refuses more
-from llmkit.cli import main
+from llmkit.cli.main import main
 main()
 """
 

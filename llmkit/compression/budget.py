@@ -13,12 +13,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from llmkit import artifacts, config, pictures, tasks
+from llmkit import tasks
 from llmkit.compression import methods
 from llmkit.compression.model import Job, Model, measure, written
-from llmkit.compression.settings import Budget, Chain, Prune, Quantize
-from llmkit.console import Console
+from llmkit.config import schema as config
+from llmkit.config.variants import Budget, Chain, Prune, Quantize
+from llmkit.console import charts as pictures
+from llmkit.console.messages import Console
 from llmkit.errors import Diverged, InputError, RequirementError
+from llmkit.store import artifacts
 
 UNITS = (0.0, 0.25, 0.5)  # shares of the hidden units that go
 SPARSITIES = (0.0, 0.5, 0.7, 0.8, 0.9)

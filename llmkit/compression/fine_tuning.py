@@ -16,8 +16,8 @@ from msgspec import structs
 
 from llmkit import tasks
 from llmkit.compression.model import CHECKPOINTS, Job, Model
-from llmkit.compression.settings import FineTuning
-from llmkit.config import to_data
+from llmkit.config.schema import to_data
+from llmkit.config.variants import FineTuning
 from llmkit.errors import Diverged
 from llmkit.training import devices, loop
 from llmkit.training.settings import Training
@@ -29,7 +29,7 @@ def learner(job: Job, settings: Any, weights: dict[str, Any] | None) -> Any:
     number_type = devices.number_type(settings.train.number_type, device)
     settings = structs.replace(settings, seed=job.seed)
     with devices.explained_memory(settings.train.batch_size, to_data(settings.model)):
-        made = tasks.module(settings.task, "learn").learner(
+        made = tasks.module(settings.task, "train").learner(
             job.prepared.path, settings, device, number_type, job.ui.warn
         )
     if weights is not None:

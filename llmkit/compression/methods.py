@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
-from llmkit import artifacts
 from llmkit.compression.model import Job, Model, read, read_other, validation_loss
-from llmkit.compression.settings import Budget, Chain, Distil, FineTuning, Fuse, Prune, Quantize
-from llmkit.config import to_data
+from llmkit.config.schema import to_data
+from llmkit.config.variants import Budget, Chain, Distil, FineTuning, Fuse, Prune, Quantize
+from llmkit.store import artifacts
 
 PRUNING, LEARNING_ANEW = 1 / 3, 1.0  # shares of the original's budget, where the settings name none
 
@@ -89,7 +89,7 @@ def _given(data: dict[str, Any], before: str) -> dict[str, Any]:
 
 def quantize(variant: Quantize, model: Model, job: Job) -> Model:
     """Weights of fewer bits."""
-    from llmkit.compression import quantize as rounding
+    from llmkit.quantization import quantize as rounding
 
     record: dict[str, Any] = {"method": "quantize", "bits": variant.bits}
     if variant.bits == 8:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmkit import artifacts, config, model_folder, tasks
-from llmkit.console import Console
+from llmkit import tasks
+from llmkit.config import schema as config
+from llmkit.console.messages import Console
 from llmkit.errors import InputError
-from llmkit.model_folder import ModelFolder
+from llmkit.store import artifacts, model_folder
+from llmkit.store.model_folder import ModelFolder
 
 if TYPE_CHECKING:
     from onnx import ModelProto

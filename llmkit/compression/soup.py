@@ -11,7 +11,7 @@ import numpy as np
 
 from llmkit.compression.model import Job, Model, validation_loss
 from llmkit.errors import InputError
-from llmkit.model_folder import ModelFolder
+from llmkit.store.model_folder import ModelFolder
 
 
 def check_origin(folders: list[ModelFolder]) -> None:

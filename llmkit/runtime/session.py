@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime as ort
 
 from llmkit.errors import InputError
-from llmkit.model_folder import GRAPH, ModelFolder
+from llmkit.store.model_folder import GRAPH, ModelFolder
 
 
 class Session:

@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from llmkit import artifacts, errors
-from llmkit.config import Config, to_data
-from llmkit.console import Console
+from llmkit import errors
+from llmkit.config.schema import Config, to_data
+from llmkit.console.messages import Console
 from llmkit.errors import Interrupted
 from llmkit.search.study import Running, Search
 from llmkit.search.worker import run_trial
+from llmkit.store import artifacts
 from llmkit.training.distributed import processors
 
 POLL_SECONDS = 0.2  # how soon Ctrl-C is noticed

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmkit import artifacts, file_locks
-from llmkit.config import Config, to_data
-from llmkit.console import Console
+from llmkit.config.schema import Config, to_data
+from llmkit.console.messages import Console
 from llmkit.errors import ConfigError, InputError
 from llmkit.search import values
+from llmkit.store import artifacts, file_locks
 
 if TYPE_CHECKING:
     import optuna

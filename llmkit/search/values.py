@@ -7,8 +7,8 @@ the trial's budget.
 import math
 from typing import Any
 
-from llmkit import config as configs
-from llmkit.config import Config, to_data
+from llmkit.config import schema as configs
+from llmkit.config.schema import Config, to_data
 from llmkit.errors import ConfigError
 from llmkit.training.settings import DEFAULT_TRIAL_BUDGET, Range, Training
 

@@ -20,11 +20,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from llmkit import artifacts, config as configs
-from llmkit.config import Config
-from llmkit.console import Console
+from llmkit.config import schema as configs
+from llmkit.config.schema import Config
+from llmkit.console.messages import Console
 from llmkit.errors import Diverged, Interrupted, LlmkitError
 from llmkit.search.values import LOOKS
+from llmkit.store import artifacts
 
 Event = dict[str, Any]
 

@@ -8,16 +8,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from llmkit import artifacts, card, tasks
+from llmkit import tasks
 from llmkit.compression import methods, model as compression
 from llmkit.compression.model import Job
-from llmkit.compression.settings import Budget
-from llmkit.config import Config, to_data
-from llmkit.console import Console
+from llmkit.config.schema import Config, to_data
+from llmkit.config.variants import Budget
+from llmkit.console.messages import Console
 from llmkit.errors import ConfigError, InputError, RequirementError
-from llmkit.model_folder import ModelFolder
+from llmkit.fitting import card
 from llmkit.stages import freshness, models
 from llmkit.stages.train import require_torch
+from llmkit.store import artifacts
+from llmkit.store.model_folder import ModelFolder
 
 
 def compress(

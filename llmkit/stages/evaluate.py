@@ -7,12 +7,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from llmkit import artifacts, evaluation, tasks
-from llmkit.config import Config, to_data
-from llmkit.console import Console
+from llmkit import tasks
+from llmkit.config import requirements as evaluation
+from llmkit.config.schema import Config, to_data
+from llmkit.console.messages import Console
 from llmkit.errors import InputError
-from llmkit.model_folder import ModelFolder
 from llmkit.stages import freshness
+from llmkit.store import artifacts
+from llmkit.store.model_folder import ModelFolder
 
 
 def evaluate(

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
-from llmkit import artifacts, model_folder, tasks
-from llmkit.config import Config, to_data
-from llmkit.console import Console
+from llmkit import tasks
+from llmkit.config.schema import Config, to_data
+from llmkit.console.messages import Console
 from llmkit.stages import freshness
 from llmkit.stages.train import fit, model_settings, start_folder, write_model
+from llmkit.store import artifacts, model_folder
 
 
 def cross_validate(

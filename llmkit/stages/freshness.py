@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import llmkit
-from llmkit import artifacts, tasks
-from llmkit.config import Config, to_data
+from llmkit import tasks
+from llmkit.config.schema import Config, to_data
 from llmkit.errors import InputError, LaterVersion
+from llmkit.store import artifacts
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from llmkit import artifacts, tasks
-from llmkit.config import Section, to_data
-from llmkit.console import Console
-from llmkit.model_folder import ModelFolder
+from llmkit import tasks
+from llmkit.config.schema import Section, to_data
+from llmkit.console.messages import Console
+from llmkit.store import artifacts
+from llmkit.store.model_folder import ModelFolder
 
 NO_RUN_DIR = "generated"  # folder for files where there is no RUN_DIR
 
@@ -29,7 +30,7 @@ def generate(
     of the user's, where those of the same names are replaced, and what is in generated/ stays; `files` are their paths.
     """
     ui = ui or Console(0)
-    result = tasks.module(folder.task, "write").generate(folder, settings, seed, emit, ui.warn)
+    result = tasks.module(folder.task, "generate").generate(folder, settings, seed, emit, ui.warn)
     contents: dict[str, bytes] = result.pop("contents", {})  # of the files that a task makes, by name
     to = getattr(settings, "to", None) or (None if keep_in else NO_RUN_DIR)
     if contents:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from llmkit import artifacts, model_folder
-from llmkit.config import Config, to_data
+from llmkit.config.schema import Config, to_data
 from llmkit.errors import ConfigError, InputError
 from llmkit.stages.train import model_settings
+from llmkit.store import artifacts, model_folder
 
 
 def read(config: Config, name: str, warn: Callable[[str], None]) -> model_folder.ModelFolder:

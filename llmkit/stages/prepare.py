@@ -3,10 +3,11 @@
 import time
 from typing import Any
 
-from llmkit import artifacts, tasks
-from llmkit.config import Config, to_data
-from llmkit.console import Console
+from llmkit import tasks
+from llmkit.config.schema import Config, to_data
+from llmkit.console.messages import Console
 from llmkit.stages import freshness
+from llmkit.store import artifacts
 
 
 def prepare(config: Config, *, force: bool = False, dry_run: bool = False, ui: Console | None = None) -> dict[str, Any]:

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from llmkit import artifacts, model_folder, pictures, tasks
-from llmkit.config import Config, to_data
-from llmkit.console import Console, Silent
+from llmkit import tasks
+from llmkit.config.schema import Config, to_data
+from llmkit.console import charts as pictures
+from llmkit.console.messages import Console, Silent
 from llmkit.errors import ConfigError, InputError
 from llmkit.stages import freshness
+from llmkit.store import artifacts, model_folder
 from llmkit.training.distributed import ALONE, Processes
 
 PROBE_SECONDS = 4.0  # of timed steps
@@ -125,7 +127,7 @@ def _of_all_trainings(found: dict[str, Any], folds: int | None) -> dict[str, Any
 def _cross_validation(
     config: Config, prepared: artifacts.Artifact, folder: Path, device: str, ui: Console
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    from llmkit.stages import folds  # which trains its models with this module
+    from llmkit.stages import folds
 
     return folds.cross_validate(config, prepared, folder, device, ui)
 
@@ -253,7 +255,7 @@ def make_learner(config: Config, prepared: artifacts.Artifact, device: Any, numb
     """The task's learner (`training.loop.Learner`), its weights random or those of `train.start_from`."""
     from llmkit.training import devices
 
-    task = tasks.module(config.task, "learn")
+    task = tasks.module(config.task, "train")
     with devices.explained_memory(config.settings.train.batch_size, to_data(config.settings.model)):
         learner = task.learner(prepared.path, config.settings, device, number_type, ui.warn)
     start = start_folder(config)
@@ -289,8 +291,8 @@ def write_model(
     import onnx
     import torch
 
-    from llmkit import card
-    from llmkit.training import metrics
+    from llmkit.fitting import card
+    from llmkit.training import metrics_file as metrics
 
     model_folder.write(folder.path, fitted.graph, fitted.weights, config.settings, fitted.files)
     metrics.copy_without_clock(fitted.metrics, folder.path / "metrics.jsonl")

@@ -10,13 +10,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from llmkit import artifacts, yaml_text
-from llmkit.config import Config, to_data
-from llmkit.console import Console
+from llmkit.config import yaml_text
+from llmkit.config.schema import Config, to_data
+from llmkit.console.messages import Console
 from llmkit.errors import ConfigError
 from llmkit.search import pool, study as studies, values
 from llmkit.stages import freshness
 from llmkit.stages.train import Fitted, fit, model_settings, probe, require_torch, write_model
+from llmkit.store import artifacts
 
 
 def tune(

@@ -16,9 +16,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from llmkit import artifacts
 from llmkit.errors import InputError, LaterVersion
-from llmkit.training import metrics
+from llmkit.store import artifacts
+from llmkit.training import metrics_file as metrics
 from llmkit.training.distributed import ALONE, Processes
 
 if TYPE_CHECKING:

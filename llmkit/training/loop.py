@@ -18,9 +18,9 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from llmkit import artifacts
 from llmkit.errors import Diverged, Interrupted
-from llmkit.training import checkpoint, interruption, metrics
+from llmkit.store import artifacts
+from llmkit.training import checkpoint, interruption, metrics_file as metrics
 from llmkit.training.distributed import ALONE, Processes
 from llmkit.training.interruption import Stop
 from llmkit.training.settings import Training

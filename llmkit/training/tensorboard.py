@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from llmkit import artifacts
 from llmkit.errors import ConfigError
+from llmkit.store import artifacts
 
 Report = Callable[[dict[str, Any]], None]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import TinyRun
 
-from llmkit import config as configs
+from llmkit.config import schema as configs
 from llmkit.stages.train import train
 
 

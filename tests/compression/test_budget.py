@@ -5,7 +5,7 @@ import json
 import pytest
 
 from llmkit.compression import budget, methods
-from llmkit.compression.settings import Quantize
+from llmkit.config.variants import Quantize
 from llmkit.errors import RequirementError
 from llmkit.tasks.language import settings as language
 from llmkit.tasks.language.settings import Budget

@@ -9,11 +9,12 @@ import torch
 from msgspec import structs
 from torch.nn import functional as F
 
-from llmkit import model_folder
-from llmkit.compression import distillation, fine_tuning, methods
+from llmkit.compression import fine_tuning, methods
 from llmkit.compression.model import read, validation_loss
+from llmkit.store import model_folder
 from llmkit.tasks.language import compress
 from llmkit.tasks.language.settings import Distil, Fuse, Model
+from llmkit.training import distillation
 
 
 def test_the_loss_by_hand():

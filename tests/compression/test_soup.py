@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llmkit import config as configs
 from llmkit.compression import methods, soup
 from llmkit.compression.model import validation_loss
+from llmkit.config import schema as configs
 from llmkit.errors import InputError
 from llmkit.stages.train import train
 from llmkit.tasks.language.settings import Fuse

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from llmkit.compression import fine_tuning, methods, sparse
-from llmkit.compression.settings import Chain, Prune
+from llmkit.config.variants import Chain, Prune
 from llmkit.errors import Interrupted
 from llmkit.training import loop
 from llmkit.training.settings import Training

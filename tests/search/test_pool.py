@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from llmkit import config as configs
-from llmkit.console import Console
+from llmkit.config import schema as configs
+from llmkit.console.messages import Console
 from llmkit.errors import InputError
 from llmkit.stages.tune import tune
 

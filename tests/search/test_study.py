@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from llmkit import config as configs
-from llmkit.console import Console
+from llmkit.config import schema as configs
+from llmkit.console.messages import Console
 from llmkit.errors import ConfigError, InputError
 from llmkit.search import pool, study as studies
 
@@ -200,7 +200,7 @@ sys.stdin.read()
 
 
 def test_the_journal_s_lock_keeps_others_out_and_ends_with_its_process(tiny_run, folder):
-    from llmkit import file_locks
+    from llmkit.store import file_locks
 
     open_search(tiny_run, folder)
     place = folder / "journal.lock"

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from llmkit import config as configs
+from llmkit.config import schema as configs
 from llmkit.errors import ConfigError
 from llmkit.search import values
 from llmkit.stages.tune import tune

@@ -4,9 +4,10 @@ import math
 
 import pytest
 
-from llmkit import artifacts, config as configs
-from llmkit.config import to_data
+from llmkit.config import schema as configs
+from llmkit.config.schema import to_data
 from llmkit.search import values, worker
+from llmkit.store import artifacts
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import types
 import pytest
 import torch
 
-from llmkit import config as configs
-from llmkit.console import Console
+from llmkit.config import schema as configs
+from llmkit.console.messages import Console
 from llmkit.stages import freshness, train
 
 STEP, VALIDATION = 0.05, 6.0  # seconds

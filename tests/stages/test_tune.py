@@ -1,7 +1,9 @@
 """The search: the config's own settings first, resumable, the winner as a model folder."""
 
-from llmkit import config as configs, model_folder, show
+from llmkit.cli import show
+from llmkit.config import schema as configs
 from llmkit.stages import tune as stage
+from llmkit.store import model_folder
 
 SEARCH = [
     "tune.trials=3",

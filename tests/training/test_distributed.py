@@ -19,13 +19,14 @@ from conftest import tiny_text, write_tiny_config
 from processes import in_processes
 from safetensors.torch import load_file, save_file
 
-from llmkit import cli, config as configs
+from llmkit.cli import main as cli
+from llmkit.config import schema as configs
 from llmkit.errors import InputError, Interrupted
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
-from llmkit.tasks.language.learn import LanguageLearner
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.settings import Train
+from llmkit.tasks.language.train import LanguageLearner
 from llmkit.training import distributed, loop
 from llmkit.training.distributed import Processes
 

@@ -24,8 +24,9 @@ import pytest
 from conftest import tiny_text, write_tiny_config
 from faults import GROWS, Faults, full_disk, in_child, injected, interrupt, kill
 
-from llmkit import config as configs, pictures
-from llmkit.console import Console
+from llmkit.config import schema as configs
+from llmkit.console import charts as pictures
+from llmkit.console.messages import Console
 from llmkit.errors import InputError
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 from llmkit.errors import Diverged, InputError, Interrupted
-from llmkit.tasks.language.learn import LanguageLearner
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.settings import Train
+from llmkit.tasks.language.train import LanguageLearner
 from llmkit.training import checkpoint, devices, loop
 
 TOKENS = np.random.default_rng(0).integers(1, 9, 600).astype(np.uint8)

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from llmkit import config as configs
+from llmkit.config import schema as configs
 from llmkit.errors import ConfigError, Interrupted
 from llmkit.stages.train import model_settings
 from llmkit.training import loop, tensorboard

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from llmkit.classification import compress as classification
-from llmkit.classification.compress import as_learned, as_trained, check_fits, half, with_less_dropout
-from llmkit.classification.learner import ClassifierLearner
-from llmkit.model_folder import ModelFolder
+from llmkit.predicting import compress as classification
+from llmkit.predicting.compress import as_learned, as_trained, check_fits, half, with_less_dropout
+from llmkit.predicting.learner import ClassifierLearner
+from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.classify import graph, use
 from llmkit.tasks.classify.evaluate import validation
-from llmkit.tasks.classify.learn import build
 from llmkit.tasks.classify.network import TextNetwork
+from llmkit.tasks.classify.train import build
 
 __all__ = ["as_learned", "as_trained", "check_fits", "half", "load", "refit", "taught", "with_less_dropout"]
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
-from llmkit.classification import evaluate as measuring, figures, splits
-from llmkit.classification.evaluate import FOLD_FIGURES, TABLE, UNIT, Progress
-from llmkit.model_folder import ModelFolder
+from llmkit.data import splits
+from llmkit.predicting import evaluate as measuring, metrics as figures
+from llmkit.predicting.evaluate import FOLD_FIGURES, TABLE, UNIT, Progress
+from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.classify import prepare, use
 from llmkit.tasks.classify.settings import Config
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from llmkit.tasks.classify.ragged import Ragged
+from llmkit.data.ragged import Ragged
 
 SMOOTHING = 0.3  # added to each sum of naive Bayes, to which a text gives values whose squares add up to 1
 HELD_OUT = 5  # every fifth training text is held out to fit the two strengths

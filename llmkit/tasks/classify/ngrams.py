@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from llmkit.tasks.classify.ragged import Ragged
+from llmkit.data.ragged import Ragged
 
 FILE = "ngrams.npy"
 BITS = 22

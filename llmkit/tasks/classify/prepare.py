@@ -17,11 +17,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from llmkit import tokenizer as tokenizers
-from llmkit.classification import splits
-from llmkit.classification.settings import check_split
+from llmkit.data import splits, tokenizer as tokenizers
+from llmkit.data.reading import check_encoding, find_files, hash_files, open_file, read_documents, read_rows
 from llmkit.errors import ConfigError, InputError
-from llmkit.reading import check_encoding, find_files, hash_files, open_file, read_documents, read_rows
+from llmkit.predicting.settings import check_split
 from llmkit.tasks.classify import ngrams
 from llmkit.tasks.classify.settings import Prepare
 from llmkit.tasks.classify.texts import TOKENIZER, spelt

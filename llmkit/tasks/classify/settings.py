@@ -4,11 +4,11 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, field
 
-from llmkit.classification.settings import Budget, Classifying, Predict, Prune, Share, Split
-from llmkit.compression import settings as methods
-from llmkit.compression.settings import Quantize, check_names
-from llmkit.config import Section
-from llmkit.evaluation import Evaluate
+from llmkit.config import variants as methods
+from llmkit.config.requirements import Evaluate
+from llmkit.config.schema import Section
+from llmkit.config.variants import Quantize, check_names
+from llmkit.predicting.settings import Budget, Classifying, Predict, Prune, Share, Split
 from llmkit.training.settings import Count, Positive, Range, Tune
 
 Size = Annotated[int, Meta(ge=1, le=65_536)]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from llmkit import tokenizer as tokenizers
+from llmkit.data import tokenizer as tokenizers
+from llmkit.data.ragged import Ragged, from_lists
 from llmkit.tasks.classify import ngrams
-from llmkit.tasks.classify.ragged import Ragged, from_lists
 from llmkit.tasks.classify.settings import Prepare
 
 TOKENIZER = "tokenizer.json"

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from llmkit.classification.use import Classifier, Feeds
+from llmkit.data.ragged import batches
 from llmkit.errors import InputError
-from llmkit.model_folder import ModelFolder
-from llmkit.tasks.classify.ragged import batches
+from llmkit.predicting.use import Classifier, Feeds
+from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.classify.texts import Examples, Reader
 
 BATCH_TEXTS = 128

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from llmkit.data import pictures as sources
 from llmkit.errors import InputError
-from llmkit.model_folder import ModelFolder
-from llmkit.tasks.image import features, figures, prepare, sources, use
+from llmkit.store.model_folder import ModelFolder
+from llmkit.tasks.image import features, metrics as figures, prepare, use
 from llmkit.tasks.image.features import Features
 from llmkit.tasks.image.settings import Config
 

@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from llmkit.classification import splits
-from llmkit.classification.settings import check_split
+from llmkit.data import pictures as sources, splits
+from llmkit.data.reading import hash_files
 from llmkit.errors import ConfigError, InputError
-from llmkit.reading import hash_files
-from llmkit.tasks.image import features, sources
+from llmkit.predicting.settings import check_split
+from llmkit.tasks.image import features
 from llmkit.tasks.image.settings import Prepare
 
 Progress = Callable[[str, int, int | None], None]

@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from llmkit.classification.settings import Share, Split
-from llmkit.compression.settings import Quantize, check_names
-from llmkit.config import Section
-from llmkit.evaluation import Evaluate
+from llmkit.config.requirements import Evaluate
+from llmkit.config.schema import Section
+from llmkit.config.variants import Quantize, check_names
+from llmkit.predicting.settings import Share, Split
 from llmkit.training.settings import Count, Positive, Range, Training, Tune
 
 Width = Annotated[int, Meta(ge=4, le=1024)]

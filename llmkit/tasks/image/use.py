@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from llmkit.errors import ConfigError
-from llmkit.model_folder import ModelFolder
 from llmkit.runtime.session import open_session
+from llmkit.store.model_folder import ModelFolder
 
 LABELS = "labels.json"
 BATCH = 100  # pictures made at once: more are no faster

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 import llmkit
-from llmkit import artifacts
 from llmkit.errors import InputError
+from llmkit.store import artifacts
 from llmkit.tasks.language import mixing, ngram
 from llmkit.tasks.language.prepare import read_meta
 

@@ -13,15 +13,15 @@ import torch
 from msgspec import structs
 from torch import Tensor
 
-from llmkit.compression import distillation
 from llmkit.errors import InputError
-from llmkit.model_folder import ModelFolder
+from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.language import graph
 from llmkit.tasks.language.batches import scoring_windows
 from llmkit.tasks.language.evaluate import same_vocabulary
-from llmkit.tasks.language.learn import LanguageLearner, build
 from llmkit.tasks.language.network import LanguageModel, State
 from llmkit.tasks.language.settings import Config, Quantize
+from llmkit.tasks.language.train import LanguageLearner, build
+from llmkit.training import distillation
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from llmkit.model_folder import ModelFolder
+from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.language import graph, mixing
 from llmkit.tasks.language.batches import Window, scoring_windows
-from llmkit.tasks.language.learn import build
 from llmkit.tasks.language.network import LanguageModel
+from llmkit.tasks.language.train import build
 from llmkit.training.devices import flushed_denormals
 
 # Found on the first 15,000 characters of tinyshakespeare's validation text for a model of 448 units.

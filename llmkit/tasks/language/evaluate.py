@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
-from llmkit import artifacts
 from llmkit.errors import ConfigError, InputError
-from llmkit.model_folder import ModelFolder
+from llmkit.store import artifacts
+from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.language import baseline, prepare, use
 from llmkit.tasks.language.settings import Config
 

@@ -15,10 +15,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from llmkit.compression import groups
-from llmkit.compression.groups import Inputs, Rounded
-from llmkit.compression.quantize import CONTRIB
 from llmkit.errors import ConfigError, InputError
+from llmkit.quantization import groups
+from llmkit.quantization.groups import Inputs, Rounded
+from llmkit.quantization.quantize import CONTRIB
 from llmkit.tasks.language import graph
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from llmkit import artifacts
 from llmkit.runtime.session import log_softmax
+from llmkit.store import artifacts
 from llmkit.tasks.language import ngram
 from llmkit.tasks.language.batches import Window
 from llmkit.tasks.language.ngram import NGram

@@ -28,11 +28,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from llmkit import tokenizer as tokenizers
+from llmkit.config.requirements import SPLITS
+from llmkit.data import tokenizer as tokenizers
+from llmkit.data.cleaning import build_cleaner, drops_documents
+from llmkit.data.reading import check_encoding, find_files, hash_files, open_file, read_documents
 from llmkit.errors import ConfigError, InputError
-from llmkit.evaluation import SPLITS
-from llmkit.reading import check_encoding, find_files, hash_files, open_file, read_documents
-from llmkit.tasks.language.cleaning import build_cleaner, drops_documents
 from llmkit.tasks.language.settings import Prepare, Split
 
 Progress = Callable[[str, int, int | None], None]

@@ -4,10 +4,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
-from llmkit.compression import settings as methods
-from llmkit.compression.settings import Prune, check_names
-from llmkit.config import Section
-from llmkit.evaluation import Evaluate as EvaluateBase
+from llmkit.config import variants as methods
+from llmkit.config.requirements import Evaluate as EvaluateBase
+from llmkit.config.schema import Section
+from llmkit.config.variants import Prune, check_names
 from llmkit.training.settings import Training, Tune
 
 Share = Annotated[float, Meta(ge=0, lt=1)]

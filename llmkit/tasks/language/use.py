@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from llmkit import tokenizer as tokenizers
+from llmkit.data import tokenizer as tokenizers
 from llmkit.errors import ConfigError
-from llmkit.model_folder import ModelFolder
 from llmkit.runtime import sampling
 from llmkit.runtime.session import Session, Stepper, log_softmax, open_session
+from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.language import mixing
 from llmkit.tasks.language.batches import scoring_windows
 from llmkit.tasks.language.settings import Generate
@@ -302,7 +302,7 @@ class LanguageModel:
 
 def settings(options: dict[str, Any]) -> Generate:
     """The section `generate` from keyword options. Raises ConfigError for an unknown or wrong one."""
-    from llmkit import config
+    from llmkit.config import schema as config
 
     return config.check(options, Generate, {}, "generate")
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from llmkit.classification import compress as classification
-from llmkit.classification.compress import as_learned, as_trained, check_fits, half, with_less_dropout
-from llmkit.classification.learner import ClassifierLearner
-from llmkit.model_folder import ModelFolder
+from llmkit.predicting import compress as classification
+from llmkit.predicting.compress import as_learned, as_trained, check_fits, half, with_less_dropout
+from llmkit.predicting.learner import ClassifierLearner
+from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.table import graph, use
 from llmkit.tasks.table.evaluate import validation
-from llmkit.tasks.table.learn import build
 from llmkit.tasks.table.network import TableNetwork
+from llmkit.tasks.table.train import build
 
 __all__ = ["as_learned", "as_trained", "check_fits", "half", "load", "refit", "taught", "with_less_dropout"]
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
-from llmkit.classification import evaluate as measuring, figures, splits
-from llmkit.classification.evaluate import FOLD_FIGURES, TABLE, UNIT, Progress
-from llmkit.model_folder import ModelFolder
-from llmkit.tasks.table import encoding, prepare, use
-from llmkit.tasks.table.columns import Rows
+from llmkit.data import encoding, splits
+from llmkit.data.columns import Rows
+from llmkit.predicting import evaluate as measuring, metrics as figures
+from llmkit.predicting.evaluate import FOLD_FIGURES, TABLE, UNIT, Progress
+from llmkit.store.model_folder import ModelFolder
+from llmkit.tasks.table import prepare, use
 from llmkit.tasks.table.settings import Config
 
 __all__ = ["FOLD_FIGURES", "TABLE", "UNIT", "evaluate", "measure", "validation_loss"]

@@ -20,12 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from llmkit.classification import splits
-from llmkit.classification.settings import check_split
+from llmkit.data import encoding, splits
+from llmkit.data.columns import Rows, as_text, is_number, parse
+from llmkit.data.reading import check_encoding, find_files, hash_files, open_file, read_rows
 from llmkit.errors import ConfigError, InputError
-from llmkit.reading import check_encoding, find_files, hash_files, open_file, read_rows
-from llmkit.tasks.table import encoding
-from llmkit.tasks.table.columns import Rows, as_text, is_number, parse
+from llmkit.predicting.settings import check_split
 from llmkit.tasks.table.settings import Prepare
 
 Progress = Callable[[str, int, int | None], None]

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from llmkit.classification.use import Classifier, Feeds
-from llmkit.model_folder import ModelFolder
-from llmkit.tasks.table import encoding
-from llmkit.tasks.table.columns import Rows, parse
+from llmkit.data import encoding
+from llmkit.data.columns import Rows, parse
+from llmkit.predicting.use import Classifier, Feeds
+from llmkit.store.model_folder import ModelFolder
 
 BATCH_ROWS = 1024
 

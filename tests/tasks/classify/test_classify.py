@@ -9,7 +9,7 @@ import pytest
 from small_runs import without_torch
 
 import llmkit as package
-from llmkit import model_folder
+from llmkit.store import model_folder
 from llmkit.tasks.classify import prepare as task
 
 # --- what it gives ------------------------------------------------------------------------------------------

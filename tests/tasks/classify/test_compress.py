@@ -7,14 +7,14 @@ import pytest
 import torch
 from small_runs import job_of
 
-from llmkit import config
-from llmkit.classification import figures
-from llmkit.classification.use import read_labels
 from llmkit.compression import methods
 from llmkit.compression.model import written
+from llmkit.config import schema as config
+from llmkit.predicting import metrics as figures
+from llmkit.predicting.use import read_labels
 from llmkit.tasks.classify import compress, evaluate, use
-from llmkit.tasks.classify.learn import learner
 from llmkit.tasks.classify.settings import Chain, Distil, Fuse, Model, Prune, Quantize
+from llmkit.tasks.classify.train import learner
 
 
 @pytest.fixture

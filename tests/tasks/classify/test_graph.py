@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from llmkit import model_folder
-from llmkit.compression.quantize import quantize
+from llmkit.quantization.quantize import quantize
 from llmkit.runtime.session import Session
+from llmkit.store import model_folder
 from llmkit.tasks.classify import graph
 from llmkit.tasks.classify.network import TextNetwork
 

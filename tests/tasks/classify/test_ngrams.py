@@ -7,8 +7,8 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
+from llmkit.data.ragged import Ragged, batches, from_lists
 from llmkit.tasks.classify import linear, ngrams
-from llmkit.tasks.classify.ragged import Ragged, batches, from_lists
 
 TEXT = st.text(st.sampled_from("ab'é 1.!"), max_size=30)
 

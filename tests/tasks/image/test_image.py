@@ -10,11 +10,12 @@ from small_pictures import squares, write_pictures
 from small_runs import without_torch
 
 import llmkit as package
-from llmkit import config, model_folder
+from llmkit.config import schema as config
+from llmkit.data.grid import grid
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
+from llmkit.store import model_folder
 from llmkit.tasks.image import evaluate, features, prepare as task, use
-from llmkit.tasks.image.grid import grid
 
 FIGURES = {"frechet_distance", "kid", "precision", "recall"}
 
@@ -162,7 +163,7 @@ def test_it_generates_and_evaluates_without_torch(image_run, tmp_path):
     code = f"""
 sys.argv = ["llmkit", "evaluate", {str(image_run.config)!r}, "--force"]
 import llmkit; llmkit.load({str(image_run.int8)!r}).generate(2)
-from llmkit.cli import main
+from llmkit.cli.main import main
 try: main()
 except SystemExit as ended: assert ended.code == 0
 """
@@ -198,7 +199,7 @@ def test_size_is_of_what_runs(image_run):
 def test_an_interrupted_training_ends_with_the_same_bytes(image_run, tmp_path, monkeypatch):
     loaded = config.load(image_run.config, [f"run_dir={tmp_path / 'run'}"])
     prepare(loaded)
-    from llmkit.tasks.image import learn
+    from llmkit.tasks.image import train as learn
 
     step, steps = learn.ImageLearner.step, []
 

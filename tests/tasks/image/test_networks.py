@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from llmkit import model_folder
-from llmkit.compression import convolutions, quantize
 from llmkit.errors import InputError
+from llmkit.quantization import convolutions, quantize
 from llmkit.runtime.session import Session
+from llmkit.store import model_folder
 from llmkit.tasks.image import compress, graph
-from llmkit.tasks.image.augment import shifted
 from llmkit.tasks.image.network import Discriminator, Generator, contracted, doubled, expanded
+from llmkit.training.augment import shifted
 
 
 def made_by(exported, weights, latents, labels, threads=1):

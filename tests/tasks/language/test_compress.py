@@ -6,14 +6,14 @@ import torch
 from msgspec import structs
 
 from llmkit.compression import fine_tuning, methods
-from llmkit.compression.settings import Chain, Prune
+from llmkit.config.variants import Chain, Prune
 from llmkit.errors import InputError
-from llmkit.model_folder import declare_weights
 from llmkit.runtime.session import Session
+from llmkit.store.model_folder import declare_weights
 from llmkit.tasks.language import compress, graph
-from llmkit.tasks.language.learn import build
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.settings import Distil, Model
+from llmkit.tasks.language.train import build
 
 UNREAD = [2, 3, 7]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from llmkit import model_folder
-from llmkit.tasks.language import dynamic, learn
+from llmkit.store import model_folder
+from llmkit.tasks.language import dynamic, train as learn
 from llmkit.tasks.language.network import LanguageModel
 
 V = 11

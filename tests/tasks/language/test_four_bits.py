@@ -10,8 +10,8 @@ import torch
 from torch.nn import functional as F
 
 from llmkit.errors import ConfigError, InputError
-from llmkit.model_folder import declare_weights
 from llmkit.runtime.session import Session
+from llmkit.store.model_folder import declare_weights
 from llmkit.tasks.language import four_bits, graph
 from llmkit.tasks.language.network import LanguageModel
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from llmkit.model_folder import declare_weights
 from llmkit.runtime.session import Session
+from llmkit.store.model_folder import declare_weights
 from llmkit.tasks.language import graph
 from llmkit.tasks.language.network import LanguageModel
 

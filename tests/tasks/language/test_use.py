@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import llmkit
-from llmkit import artifacts, model_folder, tokenizer as tokenizers
+from llmkit.data import tokenizer as tokenizers
 from llmkit.errors import ConfigError
+from llmkit.store import artifacts, model_folder
 from llmkit.tasks.language import graph, use
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.settings import Config

@@ -7,15 +7,16 @@ import pytest
 import torch
 from small_runs import job_of
 
-from llmkit import config, model_folder
-from llmkit.classification import figures
-from llmkit.classification.use import read_labels
 from llmkit.compression import methods
 from llmkit.compression.model import written
+from llmkit.config import schema as config
+from llmkit.predicting import metrics as figures
+from llmkit.predicting.use import read_labels
 from llmkit.stages.train import train
+from llmkit.store import model_folder
 from llmkit.tasks.table import compress, evaluate, use
-from llmkit.tasks.table.learn import learner
 from llmkit.tasks.table.settings import Distil, Fuse, Model
+from llmkit.tasks.table.train import learner
 
 VARIANTS = """\
 compress:

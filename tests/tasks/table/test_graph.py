@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from llmkit import model_folder
 from llmkit.runtime.session import Session
+from llmkit.store import model_folder
 from llmkit.tasks.table import graph
 from llmkit.tasks.table.network import TableNetwork
 

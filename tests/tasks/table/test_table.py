@@ -10,12 +10,12 @@ import pytest
 from small_runs import without_torch
 
 import llmkit as package
-from llmkit import config, model_folder
-from llmkit.classification import splits
+from llmkit.config import schema as config
+from llmkit.data import encoding, splits
 from llmkit.errors import InputError
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
-from llmkit.tasks.table import encoding
+from llmkit.store import model_folder
 
 ROW = {"income": 80, "debt": 20, "home": "own"}
 

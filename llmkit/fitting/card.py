@@ -1,0 +1,92 @@
+"""card.md: what a model folder is, for whoever finds it: data, settings, figures, how to use it."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from llmkit.config.schema import Config, to_data
+from llmkit.store.model_folder import ModelFolder
+
+
+def trained(config: Config, prepared: dict[str, Any], figures: dict[str, Any]) -> str:
+    """The card of a freshly trained model; `prepared` is the manifest of its data."""
+    settings = to_data(config.settings)
+    shown = {name: settings[name] for name in ("prepare", "model", "train")}
+    return "\n".join(
+        [
+            f"# {config.path.stem}",
+            "",
+            f"A {config.task} model made by llmkit {prepared['llmkit_version']}.",
+            "",
+            *_figures(figures),
+            "## Trained on",
+            "",
+            *_sources(prepared["inputs"]),
+            "",
+            *_licences(prepared["inputs"]),
+            "",
+            "## Settings",
+            "",
+            "```yaml",
+            yaml.safe_dump(shown, sort_keys=False, allow_unicode=True).rstrip(),
+            "```",
+            "",
+            *USE,
+        ]
+    )
+
+
+def compressed(original: ModelFolder, name: str, how: str, figures: dict[str, Any]) -> str:
+    """The card of a compressed model: what was done (`how`, in words), then the card of the original."""
+    lines = [
+        f"# {name}",
+        "",
+        f"Compressed from the model below: {how}.",
+        "",
+        *_figures(figures),
+    ]
+    card = original.path / "card.md"
+    before = card.read_text(encoding="utf-8") if card.exists() else ""
+    return "\n".join(lines) + "\n" + before.replace("\n# ", "\n## ").replace("# ", "## ", 1)
+
+
+def _figures(figures: dict[str, Any]) -> list[str]:
+    rows = [
+        f"| {key} | {value:.6g} |" if isinstance(value, float) else f"| {key} | {value} |"
+        for key, value in figures.items()
+        if not isinstance(value, dict | list)
+    ]
+    return ["| figure | value |", "| --- | --- |", *rows, ""]
+
+
+def _sources(inputs: list[dict[str, Any]]) -> list[str]:
+    rows = [f"| {item['path']} | {item['bytes']} | {item['sha256']} |" for item in inputs]
+    return ["| file | bytes | SHA-256 |", "| --- | --- | --- |", *rows]
+
+
+def _licences(inputs: list[dict[str, Any]]) -> list[str]:
+    """A line for each folder of raw files whose SOURCE.yaml (data/fetch.py writes one) names its licence."""
+    lines = []
+    for folder in dict.fromkeys(Path(item["path"]).parent for item in inputs):
+        source = folder / "SOURCE.yaml"
+        try:
+            about = yaml.safe_load(source.read_text(encoding="utf-8"))
+            lines.append(f"- {folder}: from {about['package']} {about['version']}, licence: {about['licence']}")
+        except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+            continue  # none there, or a file of the user's own that happens to have the name
+    return lines or ["Licences: those of these files; their folders hold no SOURCE.yaml that names one."]
+
+
+USE = [
+    "## Use",
+    "",
+    "```python",
+    "import llmkit",
+    "",
+    'model = llmkit.load("this folder")',
+    "```",
+    "",
+    "or `llmkit generate FOLDER` and `llmkit evaluate FOLDER` in a terminal; neither needs torch.",
+    "",
+]

@@ -1,0 +1,90 @@
+"""`llmkit generate` for classifiers: what the predictions are, and how they are printed."""
+
+import csv
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from llmkit.cli import show as shown
+from llmkit.predicting.settings import Predict
+from llmkit.predicting.use import Classifier
+
+WIDEST = 60  # characters of a text in a table
+MOST_COLUMNS = 6  # labels that each have a column in a table
+
+
+def predict(
+    model: Classifier, examples: Any, named: Sequence[dict[str, Any]], settings: Predict, seed: int
+) -> dict[str, Any]:
+    """{"predictions": [{…, label, probability, probabilities}], examples, seconds, …} for examples that were read.
+
+    `named` (N) says what each of them is called: {"row": 1} or {"text": …}.
+    """
+    start = time.perf_counter()
+    probabilities = model.probabilities(examples)
+    seconds = time.perf_counter() - start
+    predictions = [name | found for name, found in zip(named, model.named(probabilities), strict=True)]
+    return {
+        "predictions": predictions,
+        "output": settings.output,
+        "examples": len(predictions),
+        "seconds": seconds,
+        "examples_per_second": len(predictions) / max(seconds, 1e-9),
+        "engine": "onnxruntime",
+        "seed": seed,
+    }
+
+
+def asked(settings: Predict) -> tuple[list[str], Path | None]:
+    """What `prompt` and `prompt_file` name: prompts, where - is standard input, and a file."""
+    given = settings.prompt
+    prompts = [] if given is None else [given] if isinstance(given, str) else list(given)
+    if settings.prompt_file == "-":
+        return [*prompts, "-"], None
+    return prompts, Path(settings.prompt_file) if settings.prompt_file else None
+
+
+def items(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """One dict per example: the lines of `--jsonl`."""
+    return result["predictions"]
+
+
+def show(result: dict[str, Any], emitted: bool, named: bool) -> None:
+    """Print the predictions as `generate.output` says; `named`: say whose they are."""
+    if result["output"] == "jsonl":
+        for item in items(result):
+            print(json.dumps(item, ensure_ascii=False))
+        return
+    if named:
+        print(f"--- {result['model']}")
+    if result["output"] == "csv":
+        csv.writer(sys.stdout, lineterminator="\n").writerows(_rows(result["predictions"], number=repr))
+        return
+    head, *rows = _rows(result["predictions"], MOST_COLUMNS)
+    shown.table(head, [[_short(cell) for cell in row] for row in rows])
+
+
+def summary(result: dict[str, Any]) -> str:
+    """The closing message."""
+    what = "prediction" if result["examples"] == 1 else "predictions"
+    return f"{result['examples']:,} {what}, {result['examples_per_second']:,.0f} examples/s"
+
+
+def _rows(predictions: list[dict[str, Any]], most: int | None = None, number: Any = "{:.4f}".format) -> list[list[str]]:
+    """Head and rows: what the example is called, label, probability and, for few labels, that of each."""
+    first = predictions[0]
+    names = [key for key in first if key not in ("label", "probability", "probabilities")]
+    labels = list(first["probabilities"]) if most is None or len(first["probabilities"]) <= most else []
+    rows = [[*names, "label", "probability", *(f"p({label})" for label in labels)]]
+    for item in predictions:
+        values = [item["probability"], *(item["probabilities"][label] for label in labels)]
+        rows.append([*(str(item[name]) for name in names), item["label"], *map(number, values)])
+    return rows
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"

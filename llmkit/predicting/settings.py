@@ -1,0 +1,76 @@
+"""Settings that tasks which predict a label share."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from llmkit.config import variants as methods
+from llmkit.config.schema import Section
+from llmkit.training.settings import Training
+
+Share = Annotated[float, Meta(ge=0, lt=1)]
+
+
+class Split(Section):
+    """Which part of the examples is held out: drawn by the seed, each label in its share (stratified)."""
+
+    val: Share = 0.1
+    """Share of the examples used for validation: best weights, early stopping, the temperature of the probabilities."""
+    test: Share = 0.2
+    """Share of the examples kept for the final test; 0 makes no test split."""
+
+
+class Classifying(Training):
+    """Budget and optimizer of a classifier."""
+
+    folds: Annotated[int, Meta(ge=2, le=100)] | None = None
+    """Cross-validate first, with so many folds of all examples: each fold's model is trained like the model itself and
+    scored on the part left out. The figures are in the result, as folds and mean_…; the model itself follows after."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """balanced: errors count more for rare labels, as if all labels were equally frequent. Probabilities are then those
+    of data in which they are."""
+    label_smoothing: Share = 0.0
+    """Share of the target's probability that is spread over all labels."""
+    average: Share = 0.98
+    """Decay per step of the running average of the weights, which is what is validated and kept; 0 keeps the last."""
+
+
+class Prune(methods.Prune, tag_field="method", tag="prune"):
+    """Weights are left out, and the rest is fine-tuned with the original as teacher. Where no budget is named, for a
+    third of the original's `train` budget."""
+
+    how: Literal["unstructured"] = "unstructured"  # type: ignore[assignment]
+    """Single weights become zero, a few more with each step."""
+    sparsity: methods.Share = 0.5
+    """Share of the weights (in matrices) that goes."""
+
+
+class Budget(methods.Budget, tag_field="method", tag="budget"):
+    """The best model within limits: methods and settings are tried for a time, each candidate measured on this
+    machine. Of those that fit the one of least loss is taken, or the smallest where only the loss is limited."""
+
+    max_ms_per_example: methods.Positive | None = None
+    """Most milliseconds for one example by itself."""
+
+
+class Predict(Section):
+    """How labels are predicted. Every key is also an option of `llmkit generate`."""
+
+    prompt: str | list[str] | None = None
+    """What to predict the label of; several give several predictions; - reads standard input."""
+    prompt_file: str | None = None
+    """File of what to predict the labels of; - is standard input."""
+    output: Literal["table", "csv", "jsonl"] = "table"
+    """How predictions are printed: a table for people, CSV, or a JSON object a line."""
+
+
+def check_split(split: Split) -> None:
+    """Refuse shares that leave nothing to train on or to validate with. Raises ConfigError."""
+    from llmkit.errors import ConfigError
+
+    if split.val <= 0:
+        raise ConfigError("prepare.split.val must be above 0: training is steered by validation; try 0.1")
+    if split.val + split.test >= 1:
+        raise ConfigError(
+            f"prepare.split: val {split.val:g} and test {split.test:g} leave nothing to train on; lower them"
+        )

@@ -1,0 +1,497 @@
+"""Folders that are complete or absent: built beside their place, hashed, flushed, put in place by renames.
+
+In: files that a stage writes into a fresh folder. Out: the folder in its place with a `manifest.json`, and an
+`Artifact` for whoever reads it. A crash at any instant leaves the old folder or the new one: as `NAME`, or as
+`NAME.old`, which the next reader or writer moves back. What the files mean is left to stages and tasks.
+"""
+
+import errno
+import hashlib
+import json
+import math
+import os
+import platform
+import re
+import secrets
+import shutil
+import socket
+import stat
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+import llmkit
+from llmkit.errors import InputError, LaterVersion, LlmkitError
+from llmkit.store import file_locks
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+CHECKSUM = "manifest_sha256"
+LLMKIT_VERSION: str = getattr(llmkit, "__version__", "0")
+
+_MANIFEST_KEYS = [
+    (int, "schema_version"),
+    (str, "llmkit_version stage"),
+    (str | None, "task"),
+    (int | None, "seed"),
+    (list, "inputs"),
+    (dict, "settings versions files parents result"),
+]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished folder. `hash`: SHA-256 (hex) of the bytes of its manifest, which its children record."""
+
+    path: Path
+    manifest: dict[str, Any]
+    hash: str
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder being built: write files below `path`, then call `finish`."""
+
+    path: Path
+    place: Path
+    """Where it goes, links resolved."""
+    name: Path
+    """Where it goes, as the user wrote it."""
+
+    def finish(
+        self,
+        *,
+        stage: str,
+        settings: Mapping[str, Any],
+        task: str | None = None,
+        seed: int | None = None,
+        parents: Mapping[str, str] | None = None,
+        inputs: Iterable[Mapping[str, Any]] = (),
+        result: Mapping[str, Any] | None = None,
+        versions: Mapping[str, str] | None = None,
+    ) -> Artifact:
+        """Flush and hash every file, write the manifest last, replace what stood in the folder's place.
+
+        The manifest holds what is given here and no time of day. `parents`: name -> manifest hash; `inputs`:
+        path, bytes and sha256 of each source; `versions`: of packages beside python and numpy. NaN and
+        infinity in `settings` and `result` become null.
+        """
+        import numpy
+
+        versions = {"python": platform.python_version(), "numpy": numpy.__version__} | dict(versions or {})
+        with writing(self.name, everything=True):
+            manifest = {"schema_version": SCHEMA_VERSION, "llmkit_version": LLMKIT_VERSION, "stage": stage}
+            manifest |= {"task": task, "settings": settings, "seed": seed, "versions": versions}
+            manifest |= {"parents": parents or {}, "inputs": list(inputs), "result": result or {}}
+            manifest["files"] = {name: fingerprint(self.path / name) for name in _flush(self.path)}
+            manifest = plain(manifest)
+            data = _json_bytes(manifest | {CHECKSUM: _checksum(manifest)})
+            _write_atomically(self.path / MANIFEST, data)
+            _put_in_place(self.path, self.place)
+        return Artifact(self.name, json.loads(data), hashlib.sha256(data).hexdigest())
+
+
+@contextmanager
+def building(path: Path) -> Iterator[Folder]:
+    """A fresh folder beside `path`, removed at the end of the block unless `finish` put it in place.
+
+    Removes what dead writers left in the parent folder. Raises InputError where the disk is full or refuses.
+    """
+    path, place = Path(path), Path(os.path.realpath(path))
+    with writing(path):
+        _make_folder(place.parent)
+        if place.exists() and not place.is_dir():
+            raise InputError(f"{path} is a file where a folder is to be written; move it away")
+        _sweep(place.parent)
+        folder, held = _new_folder(place)
+        owner = os.getpid()
+        try:
+            yield Folder(folder, place, path)
+        finally:
+            if os.getpid() == owner:  # not in a forked child that leaves through here
+                with suppress(OSError):
+                    _restore(place)
+                shutil.rmtree(folder, ignore_errors=True)
+                file_locks.release(held)
+
+
+def read(
+    path: Path, *, made_by: str | None = None, stage: str | tuple[str, ...] | None = None, verify: bool = True
+) -> Artifact:
+    """The artifact at `path`, its files checked against the manifest (`verify=False`: names and sizes only).
+
+    Raises InputError when it is missing, damaged, of a newer schema or not of the `stage` expected, naming
+    `made_by`, the command that makes it. A `NAME.old` that a crash left alone is moved back first. Files that
+    the manifest does not list are ignored.
+    """
+    path, remedy = Path(path), f"run: {made_by}" if made_by else "make it again, or copy it anew"
+    while True:
+        before = _identity(path)
+        try:
+            return _read_once(path, remedy, (stage,) if isinstance(stage, str) else stage, verify)
+        except InputError:
+            if _identity(path) == before:
+                raise
+            # else another process put a new folder in place, or moved NAME.old back, meanwhile: read that
+
+
+def _read_once(path: Path, remedy: str, stages: tuple[str, ...] | None, verify: bool) -> Artifact:
+    try:
+        _restore(Path(os.path.realpath(path)))
+        data = (path / MANIFEST).read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if os.path.isfile(path):
+            raise InputError(f"{path} is a file, not a folder; move it away, then {remedy}") from error
+        raise InputError(f"{path} {f'has no {MANIFEST}' if path.is_dir() else 'is missing'}; {remedy}") from error
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename or path}: {error.strerror}") from error
+    manifest = _parse(data, path / MANIFEST, remedy)
+    if not isinstance(manifest, dict):
+        raise InputError(f"{path / MANIFEST} is damaged: not a JSON object; {remedy}")
+    if CHECKSUM in manifest and data != _json_bytes(manifest | {CHECKSUM: _checksum(manifest)}):
+        raise InputError(f"{path / MANIFEST} is damaged: its content does not fit its {CHECKSUM}; {remedy}")
+    schema, version = manifest.get("schema_version"), manifest.get("llmkit_version", "of a later version")
+    if isinstance(schema, int) and schema > SCHEMA_VERSION:
+        raise LaterVersion(
+            f"{path} was written by llmkit {version} in format {schema}; llmkit {LLMKIT_VERSION} reads format"
+            f" {SCHEMA_VERSION}: install llmkit {version} or later"
+        )
+    wrong = [
+        key
+        for kind, keys in _MANIFEST_KEYS
+        for key in keys.split()
+        if key not in manifest or not isinstance(manifest[key], kind)
+    ]
+    if CHECKSUM not in manifest:  # the first manifests had none; where its own name is damaged it is an unknown key
+        known = {key for _, keys in _MANIFEST_KEYS for key in keys.split()}
+        wrong += sorted(manifest.keys() - known)
+    if wrong or schema != SCHEMA_VERSION:
+        keys = ", ".join(wrong or ["schema_version"])
+        raise InputError(f"{path / MANIFEST} is damaged: missing or wrong: {keys}; {remedy}")
+    if stages and manifest["stage"] not in stages:
+        raise InputError(f"{path} was made by {manifest['stage']}, not by {' or '.join(stages)}; {remedy}")
+    for name, entry in manifest["files"].items():
+        whole = isinstance(entry, dict) and isinstance(entry.get("bytes"), int) and "sha256" in entry
+        if not whole or not _stays_inside(name):
+            raise InputError(f"{path / MANIFEST} is damaged: {name!r} is no file of this folder; {remedy}")
+        _check_file(path / name, entry["bytes"], entry["sha256"] if verify else None, remedy)
+    return Artifact(path, manifest, hashlib.sha256(data).hexdigest())
+
+
+def _check_file(file: Path, size: int, sha256: str | None, remedy: str) -> None:
+    try:
+        found = os.stat(file)
+        if not stat.S_ISREG(found.st_mode):
+            raise InputError(f"{file} is not a file; {remedy}")
+        if found.st_size != size:
+            raise InputError(f"{file} is damaged: {found.st_size:,} bytes in place of {size:,}; {remedy}")
+        if sha256 is not None and fingerprint(file)["sha256"] != sha256:
+            raise InputError(f"{file} is damaged: its SHA-256 is not the one in {MANIFEST}; {remedy}")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{file} is missing; {remedy}") from error
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}") from error
+
+
+def size_bytes(artifact: Artifact, names: Iterable[str]) -> int:
+    """Bytes of the files named, as the manifest has them."""
+    return sum(artifact.manifest["files"][name]["bytes"] for name in names)
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """{"bytes": size, "sha256": hex} of a file, streamed."""
+    with open(path, "rb") as file:
+        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": file.tell()}
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """A line such as `train.learning_rate: 0.005 → 0.001` for each key in which nested settings differ."""
+    before, after = _flat(plain(old)), _flat(plain(new))
+    changed = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
+    return [f"{key}: {before.get(key, 'unset')} → {after.get(key, 'unset')}" for key in changed]
+
+
+def _flat(value: Any, key: str = "") -> dict[str, str]:
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        value = {str(index): item for index, item in enumerate(value)}
+    if isinstance(value, dict) and value:
+        return {k: v for name in value for k, v in _flat(value[name], f"{key}.{name}" if key else name).items()}
+    return {key: json.dumps(value, ensure_ascii=False)} if key else {}
+
+
+# --- JSON files ---------------------------------------------------------------------------------------------
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Replace a JSON file atomically and durably, one writer at a time. ValueError for NaN and infinity."""
+    write_bytes(path, _json_bytes(data))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace a file atomically and durably, one writer at a time."""
+    with writing(path):
+        _write_atomically(Path(path), data)
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file. Raises InputError when it is missing or damaged."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    return _parse(data, path, "make it again, or delete it")
+
+
+def _parse(data: bytes, path: Path, remedy: str) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is damaged: not JSON ({error}); {remedy}") from error
+
+
+def _checksum(manifest: dict[str, Any]) -> str:
+    """SHA-256 (hex) of a manifest's own content but for the checksum: it has no parent that vouches for it."""
+    return hashlib.sha256(_json_bytes({k: v for k, v in manifest.items() if k != CHECKSUM})).hexdigest()
+
+
+def _json_bytes(data: Any) -> bytes:
+    text = json.dumps(data, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")  # \udc80 of an undecodable file name, as JSON escapes it
+
+
+def plain(value: Any) -> Any:
+    """What JSON holds: text keys, lists, paths as text, numpy scalars as numbers, NaN and infinity null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "item"):
+        return plain(value.item())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# --- writing ------------------------------------------------------------------------------------------------
+
+# What a disk or its owner refuses; any other OSError is a mistake of the program and keeps its traceback.
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.EISDIR}
+# A full disk in the words of Rust libraries (safetensors, tokenizers) and of numpy's tofile: no errno there.
+_NO_ROOM_TEXT = re.compile(r"\(os error (27|28|122)\)|No space left on device|\d+ requested and \d+ written")
+
+
+@contextmanager
+def writing(path: Path, *, everything: bool = False) -> Iterator[None]:
+    """Turns a full disk or a refusal of the system (`everything`: any OSError) into an InputError."""
+    try:
+        yield
+    except LlmkitError:
+        raise
+    except Exception as error:
+        number = error.errno if isinstance(error, OSError) else None
+        if number in _NO_ROOM or (number is None and _NO_ROOM_TEXT.search(str(error))):
+            reason = os.strerror(number or errno.ENOSPC)
+            raise InputError(f"{path} was not written: {reason}; free some space, then run it again") from error
+        if isinstance(error, OSError) and (everything or number in _REFUSED):
+            where = f" ({error.filename})" if error.filename and str(error.filename) != str(path) else ""
+            raise InputError(f"{path} was not written: {error.strerror or error}{where}") from error
+        raise
+
+
+def fsync_directory(folder: Path) -> None:
+    """Make the names in `folder` survive a loss of power; nothing on Windows, which cannot open a folder."""
+    if sys.platform != "win32":
+        _fsync(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _fsync(path: Path, flags: int) -> None:
+    fd = os.open(path, flags)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (
+            errno.EINVAL,
+            errno.ENOTSUP,
+        ):  # some network file systems cannot fsync a folder
+            raise
+    finally:
+        os.close(fd)
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")  # one name: what a crash leaves, the next write replaces
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    fsync_directory(path.parent)
+
+
+def _flush(folder: Path) -> list[str]:
+    """Flush all files and folders below `folder` to disk; the relative names of the files, sorted."""
+    names = []
+    for parent, folders, files in os.walk(folder, topdown=False):
+        for path in (Path(parent, name) for name in folders + files):
+            name, mode = path.relative_to(folder).as_posix(), path.lstat().st_mode
+            if name == MANIFEST:
+                continue
+            if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)) or not _stays_inside(name):
+                raise ValueError(f"an artifact holds plain files and folders only, not {name!r}")
+            if stat.S_ISREG(mode):
+                _fsync(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+                names.append(name)
+        fsync_directory(Path(parent))
+    return sorted(names)
+
+
+def _stays_inside(name: str) -> bool:
+    parts, windows = PurePosixPath(name).parts, PureWindowsPath(name)
+    if name != "/".join(parts) or ".." in parts or "\\" in name or "\0" in name:
+        return False
+    return name not in ("", ".", MANIFEST) and not (windows.drive or windows.root)
+
+
+def _put_in_place(folder: Path, place: Path) -> None:
+    """Old -> NAME.old, new -> NAME, remove NAME.old; each rename is on disk before the next step."""
+    old = place.with_name(f"{place.name}.old")
+    while True:
+        if os.path.lexists(place):
+            if (place / MANIFEST).exists() or not os.listdir(place):
+                _remove(old)
+                os.rename(place, old)
+            else:  # not written by llmkit, or damaged: never deleted
+                os.rename(place, place.with_name(f"{place.name}.kept-{secrets.token_hex(4)}"))
+            fsync_directory(place.parent)
+        try:
+            os.rename(folder, place)
+            break
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            # else a reader found NAME.old alone and moved it back: move it away again
+    fsync_directory(place.parent)
+    _remove(old)
+
+
+def _restore(place: Path) -> None:
+    """Move NAME.old back where a crash between the two renames left it alone."""
+    old = place.with_name(f"{place.name}.old")
+    if not os.path.lexists(place) and (old / MANIFEST).exists():
+        os.rename(old, place)
+        fsync_directory(place.parent)
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder, manifest first, so that a half-deleted NAME.old is never taken for a whole one."""
+    with suppress(OSError):
+        (folder / MANIFEST).unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def discard(place: Path) -> None:
+    """Delete a finished folder: it is there whole or not at all; what a crash leaves of it the next writer sweeps."""
+    for folder in (place.with_name(f"{place.name}.old"), place):
+        aside = _name_beside(place)
+        try:
+            os.rename(folder, aside)
+        except FileNotFoundError:
+            continue
+        except OSError:  # a full disk may have no room for a name
+            aside = folder
+        _remove(aside)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Differs when another folder took this name."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_ctime_ns  # a freed number may be given out again at once
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents where they are missing, each name flushed to disk."""
+    with writing(folder, everything=True):
+        _make_folder(Path(folder))
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        try:
+            folder.mkdir(exist_ok=True)
+        except FileExistsError as error:
+            raise InputError(f"{folder} is a file where a folder is needed; move it away") from error
+        fsync_directory(folder.parent)
+
+
+def _new_folder(place: Path) -> tuple[Path, int | None]:
+    """A new folder beside `place`, locked so that other writers tell it from what a dead one left."""
+    while True:
+        folder = _name_beside(place)
+        folder.mkdir()
+        with suppress(BlockingIOError, FileNotFoundError):  # a sweeping writer came between the two calls
+            held = file_locks.hold_folder(folder)
+            if folder.exists():
+                return folder, held
+            file_locks.release(held)
+
+
+def _name_beside(place: Path) -> Path:
+    return place.with_name(f".{place.name}.building-{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the folders that dead writers were building or discarding."""
+    for name in os.listdir(parent):
+        if re.fullmatch(r"\..+\.building-\d+-[0-9a-f]{8}", name):
+            with suppress(OSError):
+                held = file_locks.hold_folder(parent / name)
+                shutil.rmtree(parent / name, ignore_errors=True)
+                file_locks.release(held)
+
+
+# --- locks --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def lock(run_dir: Path, purpose: str) -> Iterator[None]:
+    """Keeps a second writer out of `run_dir` (made when missing): it gets an InputError that names the first.
+
+    The system releases the lock when this process ends, however it ends; a forked child does not keep it.
+    """
+    file, started = Path(run_dir, ".lock"), datetime.now().astimezone().isoformat(timespec="seconds")
+    holder = {"pid": os.getpid(), "host": socket.gethostname(), "purpose": purpose, "started": started}
+    with writing(file, everything=True):
+        _make_folder(Path(os.path.realpath(run_dir)))
+        try:
+            held = file_locks.hold(file, os.O_RDWR | os.O_CREAT)
+        except BlockingIOError:
+            raise InputError(f"{run_dir} is in use by {_holder(file)}; wait until it ends, or stop it") from None
+    try:
+        with writing(file, everything=True):
+            os.ftruncate(held, 0)
+            os.write(held, _json_bytes(holder))
+        yield
+    finally:
+        file_locks.release(held)
+
+
+def _holder(file: Path) -> str:
+    try:
+        who = json.loads(file.read_bytes())
+        return f"process {who['pid']} on {who['host']} ({who['purpose']}, since {who['started']})"
+    except (OSError, ValueError, TypeError, KeyError):  # it has the lock and is about to write its name
+        return "another process"

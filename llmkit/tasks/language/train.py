@@ -1,0 +1,295 @@
+"""What the training loop drives for a language model: one update, one validation, the state to go on from.
+
+In: the prepared folder (train.npy, val.npy, meta.json) and the settings. Out: trained weights, through `weights`,
+which `graph.py` writes as a model folder.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from msgspec import structs
+from torch import Tensor
+from torch.nn import functional as F
+
+from llmkit.config.schema import to_data
+from llmkit.errors import ConfigError, InputError
+from llmkit.store.model_folder import ModelFolder
+from llmkit.tasks.language import baseline, dropout, graph, mixing, optimizers
+from llmkit.tasks.language.batches import TrainingStreams, Window, scoring_windows
+from llmkit.tasks.language.network import LanguageModel
+from llmkit.tasks.language.prepare import read_meta
+from llmkit.tasks.language.settings import Config, Model, Train
+from llmkit.training import distributed, optimizer_state
+from llmkit.training.distributed import ALONE, Processes
+
+TIE_FROM = 1000  # tokens in the vocabulary from which the embedding is a real share of the weights
+VALIDATION_STREAMS, VALIDATION_LENGTH = 16, 256
+MAX_LOGITS = 1 << 25  # numbers in one window's logits (128 MiB)
+
+
+def build(model: Model, vocab_size: int) -> LanguageModel:
+    """The network that the settings describe; a dropout that they leave open is 0."""
+    return LanguageModel(
+        vocab_size,
+        model.embedding_size or usual_embedding_size(vocab_size),
+        model.hidden_size,
+        model.layers,
+        tie_weights=vocab_size >= TIE_FROM if model.tie_weights is None else model.tie_weights,
+        dropout=model.dropout or 0.0,
+        input_dropout=model.input_dropout or 0.0,
+        recurrent_dropout=model.recurrent_dropout or 0.0,
+    )
+
+
+def usual_embedding_size(vocab_size: int) -> int:
+    """8 times the cube root of the vocabulary's size, in steps of 16: 32 for 65 tokens, 160 for 8,000.
+
+    For characters 128 are a little better than 32 in as many steps, each of which takes a quarter longer
+    (benchmarks/ablations.md).
+    """
+    return max(16, 16 * round(vocab_size ** (1 / 3) / 2))
+
+
+class LanguageLearner:
+    """Truncated back-propagation through time over parallel streams with carried state (a `training.loop.Learner`)."""
+
+    unit = "tokens"
+
+    def __init__(
+        self,
+        network: LanguageModel,
+        train: np.ndarray,
+        val: np.ndarray,
+        settings: Train,
+        boundary_id: int,
+        seed: int,
+        device: torch.device,
+        number_type: torch.dtype,
+        tokenizer: Path,
+        passes: float,
+    ):
+        """`passes`: over the training split, that the budget is expected to make."""
+        self.tokenizer, self.settings = tokenizer, settings
+        self.network, self.val, self.device, self.number_type = network.to(device), val, device, number_type
+        self.streams = TrainingStreams(
+            train, settings.batch_size, settings.sequence_length, boundary_id, seed, settings.state_resets
+        )
+        self.passes = passes
+        steps = passes * len(train) / (settings.batch_size * settings.sequence_length)
+        self.optimizers = optimizers.of(network, settings, number_type, steps)
+        self.gradient_clip = settings.gradient_clip
+        self.carried = network.initial_state(settings.batch_size)
+        self.processes, self.mine = ALONE, slice(None)  # the streams of this process
+        self.forward: torch.nn.Module = self.network
+        self.count = 0
+        self.step_count = settings.batch_size * settings.sequence_length
+        self.validation_count = len(val) - 1
+
+    @property
+    def epochs(self) -> float:
+        return self.streams.epochs
+
+    def distribute(self, processes: Processes) -> None:
+        """Train on this process's streams of each window; every process reads the same windows (`Learner`)."""
+        batch_size = self.settings.batch_size
+        if batch_size % processes.count:
+            more = batch_size + processes.count - batch_size % processes.count
+            raise ConfigError(
+                f"train.batch_size {batch_size} does not fall into equal parts for {processes.count} processes; "
+                f"set train.batch_size={more}, or start another number of processes"
+            )
+        self.processes, self.mine = processes, processes.part(batch_size)
+        self.carried = self.network.initial_state(batch_size // processes.count)
+        tokens = torch.zeros(1, batch_size // processes.count, dtype=torch.int64, device=self.device)
+        self.network.train()
+        self.forward = distributed.averaging(self.network, tokens, self.carried, self.number_type, tokens)
+
+    def step(self, learning_rate: float) -> Tensor:
+        """One update on the next window; returns the mean loss of this process's streams in nats per token."""
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate
+        self.network.train()
+        tokens, carries = self.streams.next()
+        window = torch.from_numpy(tokens[:, self.mine]).to(self.device)  # (T + 1, B)
+        kept = torch.from_numpy(carries[self.mine]).to(self.device)[:, None]  # (B, 1)
+        before = self.carried[0] * kept, self.carried[1] * kept
+        loss, state = self.forward(window[:-1], before, self.number_type, window[1:])
+        self.network.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.carried = (state[0].detach(), state[1].detach())
+        self.count += tokens[1:].size
+        return loss.detach()
+
+    @torch.no_grad()
+    def validate(self, share: float = 1.0) -> dict[str, float]:
+        """`val_loss`: nats per token over the validation split (or a `share` from its start), with carried state."""
+        self.network.eval()
+        part = self.val[: max(2, round(share * len(self.val)))]
+        return {"val_loss": score(self.network, part, self.device, self.number_type, self.processes)}
+
+    def weights(self) -> dict[str, Tensor]:
+        return self.network.state_dict()
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        self.network.load_state_dict(weights)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        h, c = (torch.cat(self.processes.gather(part), dim=1) for part in self.carried)  # (L, B, H) of all streams
+        tensors = {"carried.h": h, "carried.c": c}
+        for number, optimizer in enumerate(self.optimizers):
+            tensors |= optimizer_state.to_tensors(optimizer, f"optimizer.{number}")
+        return tensors, {"streams": self.streams.state(), "count": self.count}
+
+    def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
+        h, c = (tensors[name][:, self.mine].to(self.device) for name in ("carried.h", "carried.c"))
+        self.carried = h, c
+        for number, optimizer in enumerate(self.optimizers):
+            optimizer_state.from_tensors(optimizer, f"optimizer.{number}", tensors)
+        self.streams.load_state(plain["streams"])
+        self.count = plain["count"]
+
+    def start_from(self, folder: ModelFolder) -> None:
+        """Take the weights of a trained model of the same sizes and vocabulary. Raises InputError when they differ."""
+        if (folder.path / "tokenizer.json").read_bytes() != self.tokenizer.read_bytes():
+            raise InputError(
+                f"train.start_from: {folder.path} has another vocabulary than the prepared data; "
+                "prepare with the same files and tokenizer"
+            )
+        try:
+            graph.from_arrays(self.network, folder.weights())
+        except (KeyError, RuntimeError) as error:
+            raise InputError(
+                f"train.start_from: {folder.path} has other sizes than the section model; take its sizes: "
+                f"{to_data(folder.config.settings.model)}"
+            ) from error
+
+    def export(self) -> tuple[Any, dict[str, np.ndarray], dict[str, Path]]:
+        """What a model folder holds: graph, weights by name and the tokenizer's file."""
+        exported, weights = graph.export(self.network)
+        return exported, weights, {"tokenizer.json": self.tokenizer}
+
+    @torch.no_grad()
+    def finish(
+        self, val_loss: float, folder: Path, progress: baseline.Progress
+    ) -> tuple[dict[str, Path], dict[str, Any], list[str]]:
+        """What goes with the trained weights: files (written to `folder`), figures, warnings.
+
+        The run's n-gram model is what `val_loss` is compared with and, with `train.ngram`, mixed into the model.
+        """
+        found = baseline.of_run(self.tokenizer.parent, progress)
+        kinds = ("dropout", "input_dropout", "recurrent_dropout")
+        figures = found.figures() | {kind: getattr(self.network, kind) for kind in kinds}
+        if not self.settings.ngram:
+            return {}, figures, baseline.warning(val_loss, figures)
+        self.network.eval()
+        progress("fitting the mixture", 0, 2)
+        numbers = len(self.val) * self.network.vocab_size
+        mixture = mixing.fit_windows(found.model, self._scored_windows(), numbers)
+        progress("fitting the mixture", 1, 2)
+        loss = mixing.loss(mixture, self._scored_windows())
+        progress("fitting the mixture", 2, 2)
+        mixing.save(mixture, folder / mixing.FILE)
+        figures |= {"val_loss": loss, "lstm_val_loss": val_loss}
+        return {mixing.FILE: folder / mixing.FILE}, figures, baseline.warning(loss, figures)
+
+    def _scored_windows(self) -> Iterator[tuple[Window, np.ndarray]]:
+        """The validation split in windows, with the network's logits (T, B, V) on each."""
+        for window, logits in scored_windows(self.network, self.val, self.device, self.number_type):
+            yield window, logits.float().cpu().numpy()
+
+
+def score(
+    network: LanguageModel,
+    tokens: np.ndarray,
+    device: torch.device,
+    number_type: torch.dtype,
+    processes: Processes = ALONE,
+) -> float:
+    """Mean loss in nats per token of a stream, each token but the first predicted once, state carried along.
+
+    Several processes share the work and get the same figure.
+    """
+    total, count = 0.0, 0
+    for window, logits in scored_windows(network, tokens, device, number_type, processes):
+        losses = F.cross_entropy(
+            logits.flatten(0, 1), torch.from_numpy(window.targets).to(device).flatten(), reduction="none"
+        )
+        total += losses[torch.from_numpy(window.counted).to(device).flatten()].double().sum().item()
+        count += int(window.counted.sum())
+    all_total, all_count = processes.sum(total, count)
+    return all_total / all_count
+
+
+def scored_windows(
+    network: LanguageModel,
+    tokens: np.ndarray,
+    device: torch.device,
+    number_type: torch.dtype,
+    processes: Processes = ALONE,
+) -> Iterator[tuple[Window, Tensor]]:
+    """A scoring pass over a stream, state carried along: each window with its logits (T, B, V).
+
+    Of several processes each goes over its share of the parallel parts, which may be none.
+    """
+    length = max(1, min(VALIDATION_LENGTH, MAX_LOGITS // (VALIDATION_STREAMS * network.vocab_size)))
+    state = None
+    for window in scoring_windows(tokens, VALIDATION_STREAMS, length):
+        window = window.columns(processes.part(window.inputs.shape[1]))
+        if window.inputs.size == 0:
+            return
+        state = state or network.initial_state(window.inputs.shape[1])
+        logits, state = network(torch.from_numpy(window.inputs).to(device), state, number_type)
+        yield window, logits
+
+
+def learner(
+    prepared: Path, settings: Config, device: torch.device, number_type: torch.dtype, warn: Callable[[str], None]
+) -> LanguageLearner:
+    """The learner of a prepared folder, its weights initialised from the seed.
+
+    Where the data is shorter than a window, the window is shortened with a warning.
+    """
+    torch.manual_seed(settings.seed)
+    meta = read_meta(prepared)
+    train, val = (np.load(prepared / f"{name}.npy", mmap_mode="r") for name in ("train", "val"))
+    train_settings = fit_to_data(settings.train, len(train), warn)
+    network = build(settings.model, meta["vocab_size"])
+    speed = dropout.NOMINAL_SPEED[f"{device.type} {str(number_type).removeprefix('torch.')}"]
+    passes = dropout.expected_passes(train_settings, len(train), 3 * network.flops_per_token, speed)
+    chosen = dropout.chosen(settings.model, passes, network.flops_per_token / 2)
+    network.dropout, network.input_dropout, network.recurrent_dropout = chosen
+    return LanguageLearner(
+        network,
+        train,
+        val,
+        train_settings,
+        meta["boundary_id"],
+        settings.seed,
+        device,
+        number_type,
+        prepared / "tokenizer.json",
+        passes,
+    )
+
+
+def fit_to_data(settings: Train, tokens: int, warn: Callable[[str], None]) -> Train:
+    """Fewer streams and shorter windows where `tokens` do not fill them."""
+    batch_size = min(settings.batch_size, max(1, tokens // 4))
+    length = min(settings.sequence_length, max(1, tokens // batch_size - 1))
+    if (batch_size, length) == (settings.batch_size, settings.sequence_length):
+        return settings
+    changes = {"batch_size": batch_size, "sequence_length": length}
+    shown = [
+        f"train.{key} {getattr(settings, key)} → {now}" for key, now in changes.items() if now != getattr(settings, key)
+    ]
+    warn(
+        f"the training split has only {tokens:,} tokens: {', '.join(shown)}; expect little of a model of so little text"
+    )
+    return structs.replace(settings, batch_size=batch_size, sequence_length=length)

@@ -1,0 +1,352 @@
+"""cli.py: exit codes, where messages and results go, what is imported, what the help says."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+import typer
+
+import llmkit as package
+from llmkit import tasks
+from llmkit.cli import main as cli
+from llmkit.config import schema as config
+from llmkit.stages import prepare as prepare_stage
+
+ROOT = Path(package.__file__).parents[1]
+STAGES = ["prepare", "train", "tune", "compress", "generate", "evaluate"]
+COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+
+
+def python(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A new Python process that finds this project's package, whatever the working directory is."""
+    path = os.pathsep.join(filter(None, [environment.pop("before", ""), str(ROOT)]))
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        env={**os.environ, **environment, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+# --- help and version ---------------------------------------------------------------------------------------
+
+
+def test_version(llmkit):
+    ran = llmkit("--version")
+    assert (ran.code, ran.out, ran.err) == (0, f"llmkit {package.__version__}\n", "")
+
+
+def test_python_m_llmkit_is_the_command():
+    ran = python("-m", "llmkit", "--version")
+    assert (ran.returncode, ran.stdout) == (0, f"llmkit {package.__version__}\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_help_names_every_command(llmkit, arguments):
+    ran = llmkit(*arguments)
+    assert (ran.code, ran.err) == (0, "")
+    assert "Usage: llmkit " in ran.out
+    for name in [*STAGES, "init"]:
+        assert f" {name} " in ran.out
+
+
+def test_the_commands_are_the_stages_and_init():
+    assert sorted(COMMANDS) == sorted([*STAGES, "init"])
+
+
+@pytest.mark.parametrize("name", [*STAGES, "init"])
+def test_every_command_argument_and_option_is_described(llmkit, name):
+    ran = llmkit(name, "--help")
+    assert (ran.code, ran.err) == (0, "")
+    assert COMMANDS[name].help.strip().split("\n")[0] in " ".join(ran.out.split())
+    for parameter in COMMANDS[name].params:
+        assert len((parameter.help or "").split()) >= 2, f"{name}: {parameter.name} has no description"
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_options_of_every_stage(name):
+    options = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+    assert {"--json", "--quiet", "--verbose", "--force", "--dry-run", "--device", "--seed"} <= options
+    assert ("--fresh" in options) == (name in ("train", "tune"))
+    assert ("--on" in options) == (name == "evaluate")
+    assert ("--model" in options) == (name in ("compress", "generate", "evaluate"))
+
+
+@pytest.mark.parametrize("task", tasks.TASKS)
+def test_every_key_of_generate_is_an_option(task):
+    options = {option for parameter in COMMANDS["generate"].params for option in parameter.opts}
+    keys = msgspec.structs.fields(config.section(config.root_section(task, {}), "generate"))
+    assert {f"--{key.name.replace('_', '-')}" for key in keys} <= options
+
+
+# --- mistakes on the command line ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "No such command 'trian'. Did you mean 'train'?; see llmkit --help"),
+        (["trian", "c.yaml"], "No such command 'trian'. Did you mean 'train'?; see llmkit --help"),
+        (["train"], "Missing argument 'CONFIG'; see llmkit train --help"),
+        (["generate"], "Missing argument 'CONFIG|MODEL_FOLDER...'; see llmkit generate --help"),
+        (["init"], "Missing argument 'FILE'; see llmkit init --help"),
+        (["train", "c.yaml", "--frsh"], "No such option: --frsh"),
+        (["--nope"], "No such option: --nope"),
+        (["evaluate", "c.yaml", "--on"], "Option '--on' requires an argument; see llmkit evaluate --help"),
+        (["train", "c.yaml", "--seed", "one"], "Invalid value for '--seed'"),
+        (["train", "c.yaml", "--seed", "-1"], "Invalid value for '--seed'"),
+        (["train", "c.yaml", "--device", "tpu"], "--device tpu: choose from auto, cpu, cuda"),
+        (["generate", "c.yaml", "--device", "tpu"], "--device tpu: choose from auto, cpu, cuda"),
+        (
+            ["generate", "c.yaml", "--max-tokens", "0"],
+            "option --max-tokens: generate.max_tokens: expected a whole number",
+        ),
+        (["train", "c.yaml", "train.stps=1"], "override train.stps=1: train.stps: unknown key; did you mean steps?"),
+        (["train", "c.yaml", "steps"], "'steps' is not an override; write section.key=value"),
+        (["generate", "seed=1"], "name a config file or a model folder"),
+        (["generate", "c.yaml", "folder"], "folder: name either one config (and --model NAME) or model folders"),
+        (["generate", ".", "--model", "x"], "--model goes with a config; with model folders, name the folders"),
+        (["evaluate", "c.yaml", "--model", "x"], "--model x: there is no such model; choose from model, tuned, int8"),
+        (["compress", "c.yaml", "x"], "compress has no variant 'x'; the config names: int8"),
+        (["compress", "c.yaml", "--model", "a", "--model", "b"], "--model: name one model"),
+        (["init", "new.yaml", "--task", "poetry"], "task: 'poetry' is not a task; choose from language"),
+    ],
+)
+def test_a_usage_error_exits_with_2_and_one_line(llmkit, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text("seed: 1\n")
+    ran = llmkit(*arguments)
+    assert ran.code == 2
+    assert ran.out == ""
+    assert ran.error.startswith(message)
+    assert "\n" not in ran.error
+    again = llmkit(*arguments, "--json") if arguments[-1] != "--on" else llmkit(arguments[0], "--json", *arguments[1:])
+    assert again.code == 2
+    assert again.json == {"error": {"code": 2, "message": ran.error}}
+    assert again.error == ran.error
+    assert os.listdir() == ["c.yaml"]
+
+
+def test_a_missing_config_exits_with_3_and_names_init(llmkit, tmp_path):
+    ran = llmkit("train", tmp_path / "c.yaml", "--json")
+    assert ran.code == 3
+    assert ran.error == f"{tmp_path}/c.yaml does not exist; make one with: llmkit init {tmp_path}/c.yaml"
+    assert ran.json == {"error": {"code": 3, "message": ran.error}}
+
+
+def test_a_wrong_config_exits_with_2_and_names_every_line(llmkit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text("seed: 1\ntrain:\n  learning_rate: fast\n  stps: 3\n")
+    for stage in STAGES:
+        ran = llmkit(stage, "c.yaml", "--json")
+        assert ran.code == ran.json["error"]["code"] == 2
+        assert ran.error.split("\n") == [
+            "c.yaml:3: train.learning_rate: expected a number, got text 'fast'",
+            "c.yaml:4: train.stps: unknown key; did you mean steps?",
+        ]
+
+
+def test_an_internal_error_exits_with_1_and_shows_where_on_demand(llmkit, tmp_path, monkeypatch):
+    (tmp_path / "c.yaml").write_text("seed: 1\n")
+    monkeypatch.setattr(prepare_stage, "prepare", lambda *arguments, **options: 1 / 0)
+    ran = llmkit("prepare", tmp_path / "c.yaml", "--json")
+    assert ran.code == 1
+    assert ran.error == "internal error: ZeroDivisionError: division by zero; --verbose shows where"
+    assert ran.json == {"error": {"code": 1, "message": ran.error}}
+    told = llmkit("prepare", tmp_path / "c.yaml", "--verbose")
+    assert told.code == 1
+    assert "Traceback (most recent call last)" in told.err
+    assert 'test_main.py", line' in told.err
+
+
+def test_ctrl_c_exits_with_130(llmkit, tmp_path, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    (tmp_path / "c.yaml").write_text("seed: 1\n")
+    monkeypatch.setattr(prepare_stage, "prepare", interrupted)
+    ran = llmkit("prepare", tmp_path / "c.yaml", "--json")
+    assert (ran.code, ran.json) == (130, {"error": {"code": 130, "message": "interrupted"}})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names of any bytes")
+def test_a_file_name_of_any_bytes_gives_valid_json(tmp_path):
+    ran = subprocess.run(
+        [sys.executable, "-m", "llmkit", "train", b"\xff.yaml", "--json"], cwd=ROOT, capture_output=True
+    )
+    assert ran.returncode == 3
+    assert json.loads(ran.stdout)["error"]["message"].startswith("\udcff.yaml does not exist")
+
+
+# --- init ---------------------------------------------------------------------------------------------------
+
+
+def test_init_writes_a_config_that_loads(llmkit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ran = llmkit("init", "configs/mine.yaml", "--task", "language")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == "wrote configs/mine.yaml; next: name your files in it, then llmkit prepare configs/mine.yaml\n"
+    assert config.load("configs/mine.yaml").run_dir == Path("runs/mine")
+    written = Path("configs/mine.yaml").read_text()
+    assert "#     llmkit prepare  configs/mine.yaml\n" in written
+    assert "CONFIG" not in written
+
+
+def test_init_does_not_overwrite_unless_forced(llmkit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("precious")
+    ran = llmkit("init", "mine.yaml")
+    assert ran.code == 3
+    assert ran.error == "mine.yaml exists already; choose another name, or overwrite it with --force"
+    assert Path("mine.yaml").read_text() == "precious"
+    assert llmkit("init", "mine.yaml", "--force", "--json").json == {
+        "stage": "init",
+        "file": "mine.yaml",
+        "task": "language",
+    }
+    assert config.load("mine.yaml").task == "language"
+
+
+def test_init_into_what_is_no_folder(llmkit, tmp_path):
+    (tmp_path / "file").write_text("")
+    ran = llmkit("init", tmp_path / "file" / "mine.yaml")
+    assert ran.code == 3
+    assert "was not written" in ran.error
+
+
+# --- streams and imports ------------------------------------------------------------------------------------
+
+
+def test_messages_go_to_stderr_and_results_to_stdout(llmkit, tiny_copy):
+    ran = llmkit("generate", tiny_copy.model, "--prompt", "the", "--max-tokens", 5)
+    assert ran.code == 0
+    assert ran.out.startswith("the")
+    assert "tokens/s" in ran.err
+    assert llmkit("generate", tiny_copy.model, "--prompt", "the", "--max-tokens", 5, "--quiet").err == ""
+
+
+def test_a_reader_that_goes_away_is_no_error(tiny_run):
+    options = ["--prompt", "the", "--max-tokens", "20000", "--no-stop-at-document-end"]
+    command = [sys.executable, "-m", "llmkit", "generate", tiny_run.model, *options]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.read(1) == b"t"
+    process.stdout.close()
+    with process.stderr as stderr:
+        assert stderr.read() == b""
+    assert process.wait(30) == 0
+
+
+BAR = """
+import sys
+from llmkit.cli import main as cli
+from llmkit.console import messages as console
+console.SLOW_SECONDS = 0
+console.Console().progress("working", 1, 10)
+sys.exit(cli._fail(cli.InputError("it is broken"), as_json=False))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="terminals of POSIX")
+def test_an_error_below_a_progress_bar_gives_the_cursor_back():
+    import pty
+
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", BAR], stderr=theirs, env=environment):
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the end, on Linux
+            while piece := os.read(ours, 4096):
+                shown += piece
+    os.close(ours)
+    assert b"error: it is broken" in shown
+    assert shown.index(b"working") < shown.index(b"error: ")
+    assert 0 <= shown.find(b"\x1b[?25l") < shown.rfind(b"\x1b[?25h")  # hidden, shown again
+
+
+def imported(*arguments: object) -> set[str]:
+    """The packages that a command imports."""
+    ran = python("-X", "importtime", "-m", "llmkit", *arguments)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    lines = [line for line in ran.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in lines}
+
+
+def test_help_imports_nothing_heavy():
+    found = imported("--help")
+    assert "msgspec" in found  # the list is read as it should be
+    assert {"torch", "onnx", "optuna", "onnxruntime", "tokenizers", "numpy", "matplotlib"}.isdisjoint(found)
+
+
+@pytest.mark.parametrize("stage", ["generate", "evaluate"])
+def test_use_of_a_model_folder_imports_no_torch(tiny_run, stage):
+    found = imported(stage, tiny_run.int8, "--quiet")
+    assert "onnxruntime" in found
+    assert {"torch", "onnx", "optuna", "matplotlib", "rich"}.isdisjoint(found)
+
+
+NOT_INSTALLED = """
+import sys
+from importlib.machinery import PathFinder
+
+
+class Without(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "onnx", "optuna"):
+            return None
+        return super().find_spec(name, path, target)
+
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Without
+"""
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """Runs Python where torch, onnx and optuna are not installed."""
+    folder = tmp_path / "bare"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(NOT_INSTALLED)
+
+    def bare(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return python(*arguments, before=str(folder))
+
+    missing = bare("-c", "import torch")
+    assert missing.returncode == 1
+    assert "ModuleNotFoundError: No module named 'torch'" in missing.stderr
+    return bare
+
+
+def test_a_model_folder_is_used_where_torch_is_not_installed(bare, tiny_copy):
+    written = bare("-m", "llmkit", "generate", tiny_copy.config, "--prompt", "the", "--json")
+    assert written.returncode == 0, written.stderr
+    assert json.loads(written.stdout)["texts"][0]["prompt"] == "the"
+    scored = bare("-m", "llmkit", "evaluate", tiny_copy.model, tiny_copy.int8, "--json")
+    assert scored.returncode == 0, scored.stderr
+    assert [row["name"] for row in json.loads(scored.stdout)["models"]] == ["model", "int8"]
+    loaded = bare(
+        "-c", f"import llmkit; print(repr(llmkit.load({str(tiny_copy.int8)!r}).generate('the', max_tokens=3)))"
+    )
+    assert loaded.returncode == 0, loaded.stderr
+    assert isinstance(eval(loaded.stdout), str)
+
+
+def test_training_where_torch_is_not_installed_says_what_to_install(bare, tiny_copy):
+    ran = bare("-m", "llmkit", "train", tiny_copy.config, "--force")
+    assert ran.returncode == 2
+    assert ran.stderr.startswith(
+        "error: this stage needs torch, onnx, optuna; install them with: pip install '.[train]'"
+    )
+    finished = bare("-m", "llmkit", "train", tiny_copy.config, "--json")  # nothing to do, so nothing is needed
+    assert finished.returncode == 0
+    assert json.loads(finished.stdout)["up_to_date"] is True

@@ -1,0 +1,315 @@
+"""Files to documents: every kind of file, every way in which a file can be wrong."""
+
+import gzip
+import hashlib
+import io
+import json
+import zipfile
+
+import pytest
+from hypothesis import given, strategies as st
+
+from llmkit.data import reading
+from llmkit.data.reading import check_encoding, find_files, hash_files, lines, open_file, read_documents, read_rows
+from llmkit.errors import ConfigError, InputError
+
+
+def documents(path, **how):
+    with open_file(path) as file:
+        return ["".join(pieces) for pieces in read_documents(file, str(path), **how)]
+
+
+def write(path, data):
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return path
+
+
+def zipped(path, members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+# --- find and hash ---
+
+
+def test_files_are_sorted_within_a_pattern_and_named_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    for name in ("b.txt", "a.txt", "sub/c.txt", "z.csv", "odd[1].txt"):
+        write(tmp_path / name, "x")
+    assert [str(p) for p in find_files("*.txt")] == ["a.txt", "b.txt", "odd[1].txt"]
+    assert [str(p) for p in find_files(["z.csv", "**/*.txt", "a.txt"])] == [
+        "z.csv",
+        "a.txt",
+        "b.txt",
+        "odd[1].txt",
+        "sub/c.txt",
+    ]
+    assert [str(p) for p in find_files("odd[1].txt")] == ["odd[1].txt"]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "words"),
+    [
+        ("*.md", r"\*\.md matches no file"),
+        (["a.txt", "b.txt"], "no file b.txt"),
+        ("sub", r"sub is a folder; name the files in it, e\.g\. sub/\*\*/\*\.txt"),
+    ],
+)
+def test_a_pattern_without_files_is_named(tmp_path, monkeypatch, patterns, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    write(tmp_path / "a.txt", "x")
+    with pytest.raises(InputError, match=words):
+        find_files(patterns)
+
+
+@pytest.mark.parametrize("patterns", ["", [], [""]])
+def test_no_pattern_is_a_mistake_in_the_config(patterns):
+    with pytest.raises(ConfigError, match=r"prepare\.files is empty"):
+        find_files(patterns)
+
+
+def test_hashes_are_those_of_hashlib(tmp_path):
+    path = write(tmp_path / "a.txt", "hello")
+    assert hash_files([path]) == [{"path": path.as_posix(), "bytes": 5, "sha256": hashlib.sha256(b"hello").hexdigest()}]
+
+
+def test_a_file_that_cannot_be_opened(tmp_path):
+    with pytest.raises(InputError, match=r"gone\.txt cannot be read"):
+        hash_files([tmp_path / "gone.txt"])
+
+
+# --- text ---
+
+
+def test_text_is_one_document_as_it_is(tmp_path):
+    path = write(tmp_path / "a.md", "\ufeff# One\r\n\r\ntwo\rthree\n")
+    assert documents(path) == ["# One\r\n\r\ntwo\rthree\n"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-8-sig", "gb18030", "shift_jis"])
+def test_characters_cut_by_a_block_are_read_whole(tmp_path, monkeypatch, encoding):
+    monkeypatch.setattr(reading, "BLOCK_BYTES", 3)
+    path = write(tmp_path / "a.txt", "a漢字かな\r\nb".encode(encoding))
+    assert documents(path, encoding=encoding) == ["a漢字かな\r\nb"]
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 7, 1 << 20])
+@pytest.mark.parametrize(
+    ("data", "place"),
+    [(b"abc\xff", 3), ("añ".encode() + b"\xe6\xbc\n", 3), (b"12345678\xe6\xbc", 8), (b"\x80", 0)],
+)
+def test_the_first_byte_that_is_no_utf8_is_named(tmp_path, monkeypatch, block, data, place):
+    monkeypatch.setattr(reading, "BLOCK_BYTES", block)
+    path = write(tmp_path / "a.txt", data)
+    with pytest.raises(InputError, match=rf"a\.txt is not valid utf-8 at byte {place};.*prepare\.encoding="):
+        documents(path)
+
+
+def test_a_binary_file(tmp_path):
+    for data in (b"\x89PNG\r\n\x1a\n\x00\x00\x00", b"text\0text"):
+        with pytest.raises(InputError, match="looks like a binary file"):
+            documents(write(tmp_path / "a.txt", data))
+
+
+@pytest.mark.parametrize("encoding", ["utf-9", "rot13", ""])
+def test_an_unknown_encoding(encoding):
+    with pytest.raises(ConfigError, match=r"prepare\.encoding"):
+        check_encoding(encoding)
+
+
+def test_an_empty_file_has_no_text(tmp_path):
+    assert documents(write(tmp_path / "a.txt", "")) == [""]
+    assert documents(write(tmp_path / "a.csv", ""), field="text") == []
+
+
+@given(st.lists(st.text(alphabet="ab\r\n\u2028\x0b")))
+def test_lines_do_not_depend_on_the_pieces(pieces):
+    text = "".join(pieces)
+    assert list(lines(pieces)) == io.StringIO(text, newline="\n").readlines()
+
+
+# --- CSV, TSV, JSON Lines ---
+
+
+def test_csv_rows_are_documents(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "BLOCK_BYTES", 5)
+    data = '\ufeffid,text\r\n1,"a ""quoted"", b\r\nnext\u2028line"\r\n\r\n2,\r\n3,é'
+    path = write(tmp_path / "a.csv", data)
+    assert documents(path, field="text") == ['a "quoted", b\r\nnext\u2028line', "", "é"]
+    assert documents(path, field="id") == ["1", "2", "3"]
+
+
+def test_a_csv_field_longer_than_the_modules_limit(tmp_path):
+    long = "x" * 200_000
+    assert documents(write(tmp_path / "a.csv", f"text\n{long}\n"), field="text") == [long]
+
+
+def test_quote_marks_in_tsv_are_text(tmp_path):
+    path = write(tmp_path / "a.tsv", 'id\ttext\n1\t"Go, he said\n2\tb"\n')
+    assert documents(path, field="text") == ['"Go, he said', 'b"']
+
+
+def test_json_lines(tmp_path):
+    path = write(tmp_path / "a.jsonl", '{"text": "a\\nb"}\n\n{"n": 1, "text": ""}\r\n{"text": "é"}')
+    assert documents(path, field="text") == ["a\nb", "", "é"]
+
+
+def test_format_overrides_the_ending(tmp_path):
+    path = write(tmp_path / "a.txt", "text\nx\n")
+    assert documents(path) == ["text\nx\n"]
+    assert documents(path, format="csv", field="text") == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "error", "words"),
+    [
+        (
+            "a.csv",
+            "id,text\n1,x\n",
+            ConfigError,
+            r"prepare\.field: say which column of .*a\.csv .*: id, text",
+        ),
+        (
+            "a.csv",
+            "id,body\n1,x\n",
+            InputError,
+            r"a\.csv, line 1: there is no column 'text' .* it has: id, body",
+        ),
+        ("a.csv", "id,text,text\n1,x,y\n", InputError, r"a\.csv, line 1: two columns are called 'text'"),
+        ("a.jsonl", '{"text": "\\ud800"}\n', InputError, r"a\.jsonl, line 1: half of a surrogate pair"),
+        ("a.csv", "id,text\n1,x\n2\n", InputError, r"a\.csv, line 3: 1 columns where the header has 2"),
+        ("a.csv", "id,text\n1,a,b\n", InputError, r"a\.csv, line 2: 3 columns"),
+        ("a.csv", 'id,text\n1,"x\n2,y\n', InputError, r"a\.csv, line 3: unexpected end of data"),
+        ("a.jsonl", '{"text": "x"}\n{"text": \n', InputError, r"a\.jsonl, line 2: no valid JSON"),
+        ("a.jsonl", '\n["x"]\n', InputError, r"a\.jsonl, line 2: a JSON object is needed, found list"),
+        (
+            "a.jsonl",
+            '{"a": "x", "b": 1}\n',
+            InputError,
+            r"a\.jsonl, line 1: there is no field 'text' .*: a, b",
+        ),
+        (
+            "a.jsonl",
+            '{"text": null}\n',
+            InputError,
+            r"a\.jsonl, line 1: field 'text' is no text but NoneType",
+        ),
+    ],
+)
+def test_rows_that_cannot_be_read_name_file_and_line(tmp_path, name, data, error, words):
+    field = None if error is ConfigError else "text"
+    with pytest.raises(error, match=words):
+        documents(write(tmp_path / name, data), field=field)
+
+
+def test_json_lines_without_a_field_lists_them(tmp_path):
+    with pytest.raises(ConfigError, match=r"prepare\.field: say which field .*: a, b"):
+        documents(write(tmp_path / "a.jsonl", '{"a": "x", "b": 1}'))
+
+
+# --- packed files ---
+
+
+def test_gzip_of_every_kind(tmp_path):
+    assert documents(write(tmp_path / "a.txt.gz", gzip.compress(b"one\n"))) == ["one\n"]
+    assert documents(write(tmp_path / "a.csv.GZ", gzip.compress(b"t\nx\n")), field="t") == ["x"]
+
+
+def test_zip_members_are_documents_or_tables(tmp_path):
+    members = {
+        "b/two.txt": "two",
+        "a.txt": "one",
+        "rows.jsonl": '{"t": "three"}\n{"t": "four"}\n',
+        "rows.csv.gz": gzip.compress(b"t\nfive\n"),
+        "__MACOSX/a.txt": "no",
+        ".hidden": "no",
+        "b/.DS_Store": b"\0",
+        "../../evil.txt": "six",
+        "/etc/evil.txt": "seven",
+        "empty/": "",
+    }
+    path = zipped(tmp_path / "a.zip", members)
+    # In the order of the names, which are never used as paths.
+    assert documents(path, field="t") == ["six", "seven", "one", "two", "five", "three", "four"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.zip"]
+
+
+@pytest.mark.parametrize("keep_bytes", [10, 30, -5])
+def test_a_truncated_gzip_or_zip(tmp_path, keep_bytes):
+    text = json.dumps(list(range(2000))).encode()
+    for path in (write(tmp_path / "a.gz", gzip.compress(text)), zipped(tmp_path / "a.zip", {"a.txt": text})):
+        path.write_bytes(path.read_bytes()[:keep_bytes])
+        with pytest.raises(InputError, match=r"is it complete"):
+            documents(path)
+
+
+def test_a_damaged_zip_member(tmp_path):
+    path = zipped(tmp_path / "a.zip", {"a.txt": json.dumps(list(range(2000)))})
+    data = bytearray(path.read_bytes())
+    data[500] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.zip:a\.txt cannot be read"):
+        documents(path)
+
+
+def test_text_called_gzip_or_zip(tmp_path):
+    with pytest.raises(InputError, match=r"a\.gz cannot be read"):
+        documents(write(tmp_path / "a.gz", "plain text"))
+    with pytest.raises(InputError, match="no readable zip"):
+        documents(write(tmp_path / "a.zip", "plain text"))
+
+
+def test_what_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "FREE_BYTES", 1 << 16)
+    zeros = b"a" * (1 << 20)  # packs about 1 : 1000
+    with pytest.raises(InputError, match=r"would unpack from [\d,]+ to 1,048,576 bytes"):
+        documents(zipped(tmp_path / "a.zip", {"a.txt": zeros}))
+    with pytest.raises(InputError, match="unpacks to more than"):
+        documents(write(tmp_path / "a.txt.gz", gzip.compress(zeros)))
+    bomb = tmp_path / "b.zip"
+    with zipfile.ZipFile(bomb, "w") as archive:  # stored: the ratio of the zip itself is 1
+        archive.writestr("a.gz", gzip.compress(zeros))
+    with pytest.raises(InputError, match=r"b\.zip:a\.gz unpacks to more than"):
+        documents(bomb)
+
+
+def test_too_many_members(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "MAX_ZIP_MEMBERS", 2)
+    with pytest.raises(InputError, match="holds 3 files, at most 2 are read"):
+        documents(zipped(tmp_path / "a.zip", {"a": "", "b": "", "c": ""}))
+
+
+def test_a_zip_in_a_zip(tmp_path):
+    with pytest.raises(InputError, match=r"b\.zip is a zip file inside a zip file"):
+        documents(zipped(tmp_path / "a.zip", {"b.zip": b""}))
+
+
+# --- rows ---------------------------------------------------------------------------------------------------
+
+
+def rows(data: bytes, name: str = "a.csv", **how: str) -> list[tuple[int, dict]]:
+    return list(read_rows(io.BytesIO(data), name, **how))
+
+
+def test_rows_carry_their_line_numbers_and_columns():
+    assert rows(b'a,b\n1,"x\ny"\n\n2,z\n') == [(3, {"a": "1", "b": "x\ny"}), (5, {"a": "2", "b": "z"})]
+    assert rows(b'a\tb\n1\t"x\n', "a.tsv") == [(2, {"a": "1", "b": '"x'})]
+    assert rows(b'\n{"a": 1, "b": null}\n', "a.jsonl") == [(2, {"a": 1, "b": None})]
+    assert rows(gzip.compress(b"a\n1\n"), "a.csv.gz") == [(2, {"a": "1"})]
+    assert rows(b'a;b\n1;"x;y"\n2,5;z\n') == [(2, {"a": "1", "b": "x;y"}), (3, {"a": "2,5", "b": "z"})]
+    assert rows(b"a;b,c\n1,2\n") == [(2, {"a;b": "1", "c": "2"})]
+
+
+@pytest.mark.parametrize("data", [b'{"a": "1", "b": "2"}\n', b"a\tb\n1\t2\n", b"a,b\n1,2\n"])
+def test_the_first_line_tells_the_format_where_the_name_does_not(data):
+    [(_, row)] = rows(data, "standard-input.txt")
+    assert row == {"a": "1", "b": "2"}
+
+
+def test_two_columns_of_one_name_are_refused():
+    with pytest.raises(InputError, match=r"a\.csv, line 1: two columns are called 'x'"):
+        rows(b"x,y,x\n1,2,3\n")

@@ -1,0 +1,91 @@
+"""Int8: rounding against its bound, the whole graph against the float one, tied weights shared."""
+
+import numpy as np
+import pytest
+import torch
+from onnx import TensorProto, helper
+
+from llmkit.errors import InputError
+from llmkit.quantization.quantize import LARGEST, SMALL, quantize, round_weights
+from llmkit.runtime.session import Session
+from llmkit.store.model_folder import declare_weights
+from llmkit.tasks.language import graph
+from llmkit.tasks.language.network import LanguageModel
+from llmkit.tasks.table import graph as table_graph
+from llmkit.tasks.table.network import TableNetwork
+
+
+def test_rounding_of_an_even_grid_is_exact():
+    weight = np.array([[-63.0, 1.0, 63.0], [-0.5, 0.0, 0.5]], np.float32)
+    values, scale = round_weights(weight, 0)
+    assert scale.tolist() == pytest.approx([1.0, 0.5 / 63])
+    assert values.tolist() == [[-63, 1, 63], [-63, 0, 63]]
+
+
+def test_rounding_error_is_below_that_of_the_largest_weight_as_scale():
+    weight = np.random.default_rng(0).standard_normal((16, 400)).astype(np.float32)
+    weight[:, 0] = 12.0  # an outlier that a plain scale would pay for in all the others
+    values, scale = round_weights(weight, 0)
+    assert np.abs(values).max() <= LARGEST
+    plain = np.abs(weight).max(axis=1, keepdims=True) / LARGEST
+    plain_error = np.square(np.rint(weight / plain) * plain - weight).sum()
+    assert np.square(values * scale[:, None] - weight).sum() <= plain_error
+    assert np.square(values * scale[:, None] - weight).mean() < (plain.mean() / 2) ** 2
+
+
+@pytest.mark.parametrize("tie", [False, True])
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize(("length", "batch"), [(1, 1), (9, 4)])
+def test_quantized_graph_stays_near_the_float_one(tie, layers, length, batch):
+    torch.manual_seed(0)
+    network = LanguageModel(50, 32, 64, layers, tie_weights=tie).eval()
+    exported, weights = graph.export(network)
+    small, small_weights = quantize(exported, weights)
+    tokens = np.random.default_rng(0).integers(0, 50, (length, batch))
+    outs = []
+    for model, arrays in ((exported, weights), (small, small_weights)):
+        session = Session(declare_weights(model, arrays), arrays, threads=1)
+        feeds = {name: np.zeros((1, batch, 64), np.float32) for name in session.inputs if name != "tokens"}
+        outs.append(session.run(None, {"tokens": tokens, **feeds})[0])
+    assert np.abs(outs[0] - outs[1]).max() < 0.15 * outs[0].std()
+    assert np.abs(outs[0] - outs[1]).max() > 0
+    matrices = [name for name in weights if weights[name].ndim > 1 and not name.endswith(".B")]
+    assert all(small_weights[name].dtype == np.int8 for name in matrices)
+    assert {name for name in small_weights if name.endswith("embedding")} == {"embedding"}  # shared when tied
+
+
+def test_quantizing_twice_is_refused():
+    exported, weights = graph.export(LanguageModel(20, 8, 16, 1))
+    small = quantize(exported, weights)
+    with pytest.raises(InputError, match="compressed already"):
+        quantize(*small)
+
+
+@pytest.mark.parametrize(("width", "scales"), [(3, 3), (40, 200)])
+def test_short_rows_of_a_look_up_share_the_scales_of_their_columns(width, scales):
+    """A scale for each row of two numbers would be most of its size."""
+    table = np.random.default_rng(0).standard_normal((200, width)).astype(np.float32)
+    node = helper.make_node("Gather", ["table", "ids"], ["rows"], name="look_up")
+    ids = helper.make_tensor_value_info("ids", TensorProto.INT64, ["N"])
+    rows = helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["N", width])
+    made = helper.make_graph([node], "look_up", [ids], [rows])
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    small, arrays = quantize(model, {"table": table})
+    assert arrays["table.scale"].shape == (scales,)
+    session = Session(declare_weights(small, arrays), arrays, threads=1)
+    chosen = np.array([5, 0, 199, 5])
+    [found] = session.run(["rows"], {"ids": chosen})
+    scale = arrays["table.scale"][:, None] if scales == 200 else arrays["table.scale"]
+    np.testing.assert_allclose(found, (arrays["table"] * scale)[chosen], rtol=1e-6)
+    assert np.abs(found - table[chosen]).mean() < scale.max()
+
+
+def test_a_small_matrix_stays_float_beside_a_large_one():
+    exported, weights = graph.export(LanguageModel(20, 8, 64, 1))
+    assert weights["embedding"].size < SMALL <= weights["lstm0.R"].size
+    _, small = quantize(exported, weights)
+    assert small["embedding"].dtype == np.float32 and small["lstm0.R"].dtype == np.int8
+    exported, weights = table_graph.export(TableNetwork(4, 0, 0, 2, 64, 1, 16, 4))
+    assert max(weights[name].size for name in ("linear", "matrices.0", "matrices.1")) < SMALL
+    _, small = quantize(exported, weights)
+    assert small["matrices.0"].dtype == np.int8  # else nothing would be rounded
