@@ -6,7 +6,7 @@ model.generate("To be", max_tokens=100)
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from llmkit.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,8 +18,7 @@ def load(folder: "str | Path", threads: int | None = None) -> Any:
     `threads`: processor threads of one call (by default one for a language model's single stream and all for
     scoring). Raises `llmkit.errors.InputError` when the folder is missing, damaged or not a model.
     """
-    from llmkit import tasks
-    from llmkit.store import model_folder
+    from llmkit.tasks import TASKS, experiment
 
-    found = model_folder.read(folder)
-    return tasks.module(found.task, "use").load(found, threads)
+    model = experiment.read_model(folder)
+    return TASKS[model.task].use.load(model, threads)

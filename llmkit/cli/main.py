@@ -15,7 +15,6 @@ from typing import Annotated, Any
 import typer
 
 import llmkit
-from llmkit import tasks
 from llmkit.cli import options as arguments
 from llmkit.cli.options import (
     ConfigArgument,
@@ -34,9 +33,9 @@ from llmkit.cli.options import (
     VariantsArgument,
     Verbose,
 )
-from llmkit.config import schema as configs
 from llmkit.console.messages import Console
 from llmkit.errors import ConfigError, InputError, Interrupted, LlmkitError, OfOneProcess, RequirementError
+from llmkit.tasks import TASKS, experiment
 
 app = typer.Typer(
     name="llmkit",
@@ -271,7 +270,7 @@ def generate(
             json,
         )
     results = []
-    writer = tasks.module(loaded.task, "generate")
+    writer = loaded.task.generate
     for folder in folders:
         emit = None
         if not (json or jsonl) and len(folders) == 1:
@@ -345,25 +344,25 @@ def evaluate(
         files = [arguments.file_of_input(Path(work)) if name == "-" else Path(name) for name in on or []]
         result = stage.evaluate(folders, loaded, on=files, keep=keep, force=force, dry_run=dry_run, ui=ui)
     unmet = [f"{row['name']}: {line}" for row in result["models"] for line in row.get("unmet", [])]
-    _required(unmet, result, json, show.dry_run if dry_run else lambda _: show.evaluated(result, loaded.task))
+    columns = loaded.task.evaluate.TABLE
+    _required(unmet, result, json, show.dry_run if dry_run else lambda _: show.evaluated(result, columns))
 
 
 @app.command(rich_help_panel="Start")
 def init(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The config file to write.")],
-    task: Annotated[str, typer.Option(help=f"One of: {', '.join(tasks.TASKS)}.")] = "language",
+    task: Annotated[str, typer.Option(help=f"One of: {', '.join(TASKS)}.")] = "language",
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Write a commented starter config."""
-    configs.root_section(task, {})
+    starter = experiment.find(task).starter
     if file.exists() and not force:
         raise InputError(f"{file} exists already; choose another name, or overwrite it with --force")
     from llmkit.store import artifacts
 
-    starter = Path(__file__).parents[1] / "tasks" / task / "starter.yaml"
     with artifacts.writing(file, everything=True):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(starter.read_text(encoding="utf-8").replace("CONFIG", str(file)), encoding="utf-8")

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from llmkit import tasks
-from llmkit.config import schema as configs
+from llmkit.config import fields
 from llmkit.console.messages import Console
 from llmkit.errors import ConfigError, InputError
+from llmkit.tasks import TASKS, experiment
+from llmkit.tasks.experiment import Experiment
 
 ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="The experiment's YAML file.")]
 RestArgument = Annotated[
@@ -54,12 +55,12 @@ JsonLines = Annotated[
 ]
 
 
-def load(path: str, overrides: list[str] | None, seed: int | None, device: str) -> configs.Config:
+def load(path: str, overrides: list[str] | None, seed: int | None, device: str) -> Experiment:
     """The config of a command line. Raises ConfigError and InputError."""
     if device not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"--device {device}: choose from auto, cpu, cuda")
     values: dict[tuple[str, ...], Any] = {} if seed is None else {("seed",): seed}
-    return configs.load(path, overrides or (), values)
+    return experiment.load(path, overrides or (), values)
 
 
 def names_and_overrides(rest: list[str] | None) -> tuple[list[str], list[str]]:
@@ -77,7 +78,7 @@ def one_name(model: list[str] | None) -> str:
 
 def read_models(
     places: list[str], names: list[str] | None, seed: int | None, device: str, options: dict[str, Any], ui: Console
-) -> tuple[list[Any], configs.Config, bool]:
+) -> tuple[list[Any], Experiment, bool]:
     """(model folders, the config that says how to use them, whether results are kept in its RUN_DIR).
 
     Given a config file, the folders are those of `--model`; given folders, the first one's own config is used.
@@ -97,18 +98,18 @@ def read_models(
     if not is_folder and (places[0].endswith((".yaml", ".yml")) or Path(places[0]).is_file()):
         if len(places) > 1:
             raise ConfigError(f"{places[1]}: name either one config (and --model NAME) or model folders")
-        loaded = configs.load(places[0], overrides, values)
+        loaded = experiment.load(places[0], overrides, values)
         return [models.read(loaded, name, ui.warn) for name in names or ["model"]], loaded, True
     if names:
         raise ConfigError("--model goes with a config; with model folders, name the folders")
-    folders = [model_folder.read(place) for place in places]
+    folders = [experiment.read_model(place) for place in places]
     other = [folder for folder in folders if folder.task != folders[0].task]
     if other:
         raise InputError(
             f"{other[0].path} is a model of task {other[0].task}, {folders[0].path} of {folders[0].task}; "
             "compare models of one task"
         )
-    return folders, configs.load(folders[0].path / model_folder.CONFIG, overrides, values), False
+    return folders, experiment.load(folders[0].path / model_folder.CONFIG, overrides, values), False
 
 
 def file_of_input(work: Path) -> Path:
@@ -124,22 +125,22 @@ def option_parameters() -> list[inspect.Parameter]:
     A key that several tasks have is one option; its help says what it means to each.
     """
     parameters: dict[str, inspect.Parameter] = {}
-    sections = {task: configs.section(configs.root_section(task, {}), "generate") for task in tasks.TASKS}
+    sections = {task: fields.section(TASKS[task].settings.Config, "generate") for task in TASKS}
     meanings: dict[str, dict[str, str]] = {}
     for task, section in sections.items():
-        for name, doc in configs.descriptions(section).items():
+        for name, doc in fields.descriptions(section).items():
             meanings.setdefault(name, {}).setdefault(doc, task)
     for task, section in sections.items():
         defaults = section()
-        for name, doc in configs.descriptions(section).items():
+        for name, doc in fields.descriptions(section).items():
             if name in parameters or not hasattr(defaults, name):
                 continue
             doc, *others = [
                 meaning if of == task else f"Task {of}: {meaning}" for meaning, of in meanings[name].items()
             ]
             doc = " ".join([doc, *others])
-            kind, default = configs.field_type(section, name), getattr(defaults, name)
-            of = [other for other, theirs in sections.items() if name in configs.descriptions(theirs)]
+            kind, default = fields.field_type(section, name), getattr(defaults, name)
+            of = [other for other, theirs in sections.items() if name in fields.descriptions(theirs)]
             panel = f"Of task {of[0]}" if len(of) == 1 else f"Of tasks {', '.join(of)}"
             shown = "" if default in (None, [], False) or kind is bool else f" (default: {default})"
             names = [f"--{name.replace('_', '-')}"]
@@ -147,7 +148,7 @@ def option_parameters() -> list[inspect.Parameter]:
                 names = [f"{names[0]}/--no-{names[0][2:]}"]
             option = typer.Option(*names, help=f"{doc}{shown}", rich_help_panel=panel, show_default=False)
             many = any(typing.get_origin(part) is list for part in typing.get_args(kind))
-            plain = list[str] if many else {bool: bool, int: int, float: float}.get(configs.plain_type(kind), str)
+            plain = list[str] if many else {bool: bool, int: int, float: float}.get(fields.plain_type(kind), str)
             parameters[name] = inspect.Parameter(
                 name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[plain | None, option]
             )

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from llmkit import tasks
-from llmkit.config import schema as config
-from llmkit.config.schema import Section
+from llmkit.config import fields
+from llmkit.config.schema import Section, members, section_class
+from llmkit.tasks import TASKS
 
 HEAD = """# Config reference
 
@@ -24,9 +24,9 @@ out of range is refused with its line and the closest right key.
 def text() -> str:
     """The whole reference as Markdown."""
     lines = [HEAD]
-    for task in tasks.TASKS:
+    for task in TASKS:
         lines += [f"## task: {task}", ""]
-        for name, section in sections(config.root_section(task, {}), ""):
+        for name, section in sections(TASKS[task].settings.Config, ""):
             lines += [f"### {name or 'top level'}", "", _first_line(section), "", *_rows(section), ""]
     return "\n".join(lines)
 
@@ -42,18 +42,18 @@ def sections(section: type[Section], path: str) -> Iterator[tuple[str, type[Sect
 
 def _inner(kind: Any) -> list[tuple[type[Section], str]]:
     """The sections below a key: its own class, or those of its values, by name or by `method`."""
-    if isinstance(kind, type) and issubclass(kind, Section):
-        tag = kind.__struct_config__.tag
-        return [(kind, f" with {kind.__struct_config__.tag_field}: {tag}" if tag else "")]
+    if found := section_class(kind):
+        tag = found.__struct_config__.tag
+        return [(kind, f" with {found.__struct_config__.tag_field}: {tag}" if tag else "")]
     if typing.get_origin(kind) is dict:
         return [(inner, f".NAME{suffix}") for inner, suffix in _inner(typing.get_args(kind)[1])]
-    if isinstance(kind, types.UnionType) and type(None) not in typing.get_args(kind):  # else as a section elsewhere
-        return [pair for part in typing.get_args(kind) for pair in _inner(part)]
+    if len(members(kind)) > 1 and type(None) not in members(kind):  # else as a section elsewhere
+        return [pair for part in members(kind) for pair in _inner(part)]
     return []
 
 
 def _rows(section: type[Section]) -> list[str]:
-    docs = config.descriptions(section)
+    docs = fields.descriptions(section)
     rows = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
     for field in msgspec.structs.fields(section):
         if isinstance(field.type, type) and issubclass(field.type, Section):
@@ -104,8 +104,9 @@ def _default(field: Any) -> str:
     )
 
 
-def _first_line(section: type[Section]) -> str:
-    return " ".join((section.__doc__ or "").split("\n\n")[0].split())
+def _first_line(kind: Any) -> str:
+    section = section_class(kind)
+    return " ".join((section.__doc__ if section and section.__doc__ else "").split("\n\n")[0].split())
 
 
 if __name__ == "__main__":

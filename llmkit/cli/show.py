@@ -1,13 +1,13 @@
 """Results for people: what a stage returned, as lines and tables on standard output (`--json` prints the dict)."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from llmkit import tasks
 from llmkit.config.requirements import SPLITS
 
-Columns = list[tuple[str, str, bool | None]]
+Columns = Sequence[tuple[str, str, bool | None]]
 BEST_TRIALS = 5  # shown of a search
 
 
@@ -121,15 +121,13 @@ def candidates(rows: list[dict[str, Any]]) -> None:
     table(heads, lines)
 
 
-def evaluated(result: dict[str, Any], task: str) -> None:
+def evaluated(result: dict[str, Any], table_columns: Columns) -> None:
     """Models side by side, each figure relative to the first model's; a single model figure by figure."""
     rows = result["models"]
     if len(rows) == 1:
         row = {key: value for key, value in rows[0].items() if key not in ("model", "unmet")}
         return figures({"stage": "evaluate", "folder": rows[0]["model"], **row})
-    columns: Columns = [
-        column for column in tasks.module(task, "evaluate").TABLE if any(row[column[0]] is not None for row in rows)
-    ]
+    columns: Columns = [column for column in table_columns if any(row[column[0]] is not None for row in rows)]
     lines = []
     unique = len({row["name"] for row in rows}) == len(rows)
     for row in rows:

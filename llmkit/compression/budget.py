@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from llmkit import tasks
 from llmkit.compression import methods
-from llmkit.compression.model import Job, Model, measure, written
-from llmkit.config import schema as config
+from llmkit.compression.model import Job, Model, increase_percent, measure, written
+from llmkit.config import fields, variants
 from llmkit.config.variants import Budget, Chain, Prune, Quantize
-from llmkit.console import charts as pictures
+from llmkit.console import charts
 from llmkit.console.messages import Console
 from llmkit.errors import Diverged, InputError, RequirementError
 from llmkit.store import artifacts
+from llmkit.tasks.contract import Task
 
 UNITS = (0.0, 0.25, 0.5)  # shares of the hidden units that go
 SPARSITIES = (0.0, 0.5, 0.7, 0.8, 0.9)
@@ -55,7 +55,7 @@ class Plan:
         """Whether fine-tuning makes it better: rounding alone needs none."""
         return bool(self.units or self.sparsity)
 
-    def variant(self, minutes: float | None) -> Chain:
+    def variant(self, minutes: float | None) -> Chain[Prune | Quantize]:
         """Its settings, with so many minutes of fine-tuning, or none."""
         shares = [("structured", self.units), ("unstructured", self.sparsity)]
         pruned = [(how, share) for how, share in shares if share]
@@ -64,14 +64,13 @@ class Plan:
         return Chain(steps=steps + ([self.quantize] if self.quantize else []))
 
 
-def plans(task: str) -> list[Plan]:
+def plans(task: Task) -> list[Plan]:
     """What is tried, the mildest first; units are removed where the task can, in all numbers of bits that it offers."""
-    quantize = tasks.module(task, "settings").Quantize
-    roundings = [quantize(bits=bits) for bits in sorted(get_args(config.field_type(quantize, "bits")), reverse=True)]
-    units = UNITS if hasattr(tasks.module(task, "compress"), "without_units") else (0.0,)
+    quantize = variants.quantize_of(task.settings.Config)
+    roundings = [quantize(bits=bits) for bits in sorted(get_args(fields.field_type(quantize, "bits")), reverse=True)]
     return [
         Plan(share, sparsity, rounding)
-        for share in units
+        for share in (UNITS if task.units else (0.0,))
         for rounding in roundings
         for sparsity in (SPARSITIES if rounding.bits == 8 else (0.0,))  # packed weights of 4 bits are not stored sparse
     ]
@@ -80,7 +79,7 @@ def plans(task: str) -> list[Plan]:
 def search(variant: Budget, model: Model, job: Job) -> Model:
     """The best model within the limits. Raises RequirementError where nothing fits, saying by how little."""
     start, seconds, limits = time.monotonic(), 60 * variant.max_minutes, variant.limits
-    unit = tasks.module(job.folder.task, "evaluate").UNIT
+    unit = job.task.evaluate.UNIT
     rows: list[Row] = []
     best: Model | None = None  # of the rows so far; the others are not kept, they would fill the memory
     tried: dict[str, Plan] = {}
@@ -98,7 +97,7 @@ def search(variant: Budget, model: Model, job: Job) -> Model:
             tried[found[0]["name"]] = plan
 
     add(_measured("original", model, job), model)
-    for plan in plans(job.folder.task):
+    for plan in plans(job.task):
         if tried and time.monotonic() - start > FIRST_SHARE * seconds:
             job.ui.warn(f"no time to try all plans; the rest come after: {rows[-1]['name']}")
             break
@@ -147,7 +146,7 @@ def relate(row: Row, first: Row, limits: dict[str, float], unit: str) -> None:
     """Give a row its figures relative to those of the original, the first row, and whether it fits."""
     row["times_smaller"] = first["size_bytes"] / row["size_bytes"]
     row["times_faster"] = first[f"ms_per_{unit}"] / row[f"ms_per_{unit}"]
-    row["val_loss_increase_percent"] = 100 * (row["val_loss"] / first["val_loss"] - 1)
+    row["val_loss_increase_percent"] = increase_percent(row["val_loss"], first["val_loss"])
     row["fits"] = not misses(row, limits, unit)
 
 
@@ -241,7 +240,7 @@ def _report(rows: list[Row], job: Job) -> None:
     artifacts.write_bytes(job.work / "candidates.md", markdown(rows).encode())
     picture = Path(job.work / "candidates.png")
     with artifacts.writing(picture):
-        pictures.candidates(rows, picture)
+        charts.candidates(rows, picture)
 
 
 def markdown(rows: list[Row]) -> str:

@@ -11,29 +11,26 @@ import time
 from dataclasses import replace
 from typing import Any
 
-import torch
 from msgspec import structs
 
-from llmkit import tasks
 from llmkit.compression.model import CHECKPOINTS, Job, Model
+from llmkit.config.root import Root
 from llmkit.config.schema import to_data
+from llmkit.config.training import Training
 from llmkit.config.variants import FineTuning
 from llmkit.errors import Diverged
-from llmkit.training import devices, loop
-from llmkit.training.settings import Training
+from llmkit.fitting import fit, setup as setups
+from llmkit.fitting.setup import Setup
+from llmkit.tasks.contract import Arrays
+from llmkit.training.learner import Learner
 
 
-def learner(job: Job, settings: Any, weights: dict[str, Any] | None) -> Any:
-    """The task's learner for `settings` (a root section), with `weights`, else random ones."""
-    device = devices.choose(job.device)
-    number_type = devices.number_type(settings.train.number_type, device)
-    settings = structs.replace(settings, seed=job.seed)
-    with devices.explained_memory(settings.train.batch_size, to_data(settings.model)):
-        made = tasks.module(settings.task, "train").learner(
-            job.prepared.path, settings, device, number_type, job.ui.warn
-        )
+def learner(job: Job, settings: Root, weights: Arrays | None) -> Learner:
+    """The task's learner for `settings`, with `weights`, else random ones."""
+    settings = structs.replace(settings, seed=job.seed, train=structs.replace(settings.train, start_from=None))
+    made = setups.learner(Setup(settings, job.prepared, job.device, job.ui))
     if weights is not None:
-        job.task.load(made, weights)
+        job.learning.load(made, weights)
     return made
 
 
@@ -58,8 +55,8 @@ def training(original: Training, wanted: FineTuning, share: float) -> Training:
 
 
 def taught(
-    learner: Any, wanted: FineTuning, teachers: list[Model], settings: Training, job: Job
-) -> tuple[Any, Training]:
+    learner: Learner, wanted: FineTuning, teachers: list[Model], settings: Training, job: Job
+) -> tuple[Learner, Training]:
     """The learner with `teachers`, where `wanted` gives them a share of the loss, and the training that is left.
 
     What the teachers take before the first step is taken off a budget in minutes.
@@ -68,7 +65,7 @@ def taught(
         return learner, settings
     pairs = [(teacher.settings, teacher.weights) for teacher in teachers]
     start = time.monotonic()
-    learner = job.task.taught(learner, pairs, wanted.temperature, wanted.mix, job.ui.progress)
+    learner = job.learning.taught(learner, pairs, wanted.temperature, wanted.mix, job.ui.progress)
     kind, amount = settings.budget
     if kind == "max_minutes":
         left = max(amount - (time.monotonic() - start) / 60, amount / 10)
@@ -76,7 +73,7 @@ def taught(
     return learner, settings
 
 
-def run(job: Job, learner: Any, settings: Training, wanted: FineTuning, identity: dict[str, Any]) -> dict[str, Any]:
+def run(job: Job, learner: Learner, settings: Training, wanted: FineTuning, identity: dict[str, Any]) -> dict[str, Any]:
     """Train `learner`, which has the best weights afterwards; returns what goes into the record.
 
     `identity`: all that decides the outcome beside `settings`, `wanted` and the data. Raises what the loop raises.
@@ -91,22 +88,16 @@ def run(job: Job, learner: Any, settings: Training, wanted: FineTuning, identity
         "seed": job.seed,
         "prepared": job.prepared.hash,
         "original": job.folder.artifact.hash,
-        "device": learner.device.type,
-        "number_type": str(learner.number_type),
-        "torch": torch.__version__,
+        **setups.on_machine(learner.hardware),
     }
     name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-    memory, place = devices.explained_memory(settings.batch_size, {}), job.work / CHECKPOINTS / name
     try:
-        with devices.flushed_denormals(), memory:
-            outcome = loop.run(learner, settings, place, identity, job.ui.training, job.ui.warn)
+        outcome = fit.drive(learner, settings, job.work / CHECKPOINTS / name, identity, job.ui, sizes={})
     except Diverged as error:
         raise Diverged(
             f"fine-tuning diverged ({str(error).partition(';')[0]}); lower learning_rate of this variant "
             f"(now {settings.learning_rate:g})"
         ) from error
-    finally:
-        job.ui.close()
     learner.load_weights(outcome.weights)
     return {
         "steps": outcome.step,
@@ -116,11 +107,16 @@ def run(job: Job, learner: Any, settings: Training, wanted: FineTuning, identity
     }
 
 
-def exported(job: Job, learner: Any, before: Model, settings: Any, record: dict[str, Any]) -> Model:
-    """The learner's network as the next model; `settings` (a root section) are those that build it."""
-    graph, weights, _ = learner.export()
+def exported(job: Job, learner: Learner, before: Model, settings: Root, record: dict[str, Any]) -> Model:
+    """The learner's network as the next model; `settings` are those that build it."""
+    export = learner.export()
     parameters = sum(tensor.numel() for tensor in learner.weights().values())
-    settings = job.task.as_learned(settings, learner)
+    settings = job.learning.as_learned(settings, learner)
     return replace(
-        before, graph=graph, weights=weights, settings=settings, parameters=parameters, done=(*before.done, record)
+        before,
+        graph=export.graph,
+        weights=export.weights,
+        settings=settings,
+        parameters=parameters,
+        done=(*before.done, record),
     )

@@ -10,29 +10,26 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
+from llmkit.compression import fine_tuning, soup
 from llmkit.compression.model import Job, Model, read, read_other, validation_loss
+from llmkit.config.root import Root
 from llmkit.config.schema import to_data
-from llmkit.config.variants import Budget, Chain, Distil, FineTuning, Fuse, Prune, Quantize
+from llmkit.config.variants import Chain, Distil, FineTuning, Fuse, Prune, Quantize
 from llmkit.store import artifacts
 
 PRUNING, LEARNING_ANEW = 1 / 3, 1.0  # shares of the original's budget, where the settings name none
 
 
 def apply(variant: Any, model: Model, job: Job) -> Model:
-    """What the variant makes of a model.
+    """What a variant that names methods makes of a model (one that names limits: `budget.search`).
 
-    Raises InputError and ConfigError where it does not fit the model, RequirementError where nothing fits a budget, and
-    Interrupted.
+    Raises InputError and ConfigError where it does not fit the model, and Interrupted.
     """
     if isinstance(variant, Chain):
         for number, step in enumerate(variant.steps, 1):
             job.ui.info(f"step {number} of {len(variant.steps)}: {shown(step)}")
             model = apply(step, model, job)
         return model
-    if isinstance(variant, Budget):
-        from llmkit.compression import budget
-
-        return budget.search(variant, model, job)
     if isinstance(variant, Quantize):
         return quantize(variant, model, job)
     if isinstance(variant, Prune):
@@ -40,7 +37,7 @@ def apply(variant: Any, model: Model, job: Job) -> Model:
     if isinstance(variant, Distil):
         return distil(variant, model, job)
     assert isinstance(variant, Fuse)
-    return (soup if variant.how == "soup" else fuse)(variant, model, job)
+    return (fuse_weights if variant.how == "soup" else fuse)(variant, model, job)
 
 
 def others(variant: Any) -> list[str]:
@@ -60,9 +57,7 @@ def check(variant: Any, job: Job) -> None:
         return
     folders = [read_other(path, job) for path in others(variant)]
     if isinstance(variant, Fuse) and variant.how == "soup":
-        from llmkit.compression import soup as soups
-
-        soups.check_origin(folders)
+        soup.check_origin(folders)
 
 
 def shown(variant: Any) -> str:
@@ -93,44 +88,44 @@ def quantize(variant: Quantize, model: Model, job: Job) -> Model:
 
     record: dict[str, Any] = {"method": "quantize", "bits": variant.bits}
     if variant.bits == 8:
-        feeds = job.task.calibration(model.graph, model.weights) if job.needs_calibration else None
+        feeds = job.task.calibration.feeds(model.graph, model.weights) if job.task.calibration else None
         graph, weights = rounding.quantize(model.graph, model.weights, feeds)
     else:
         model.require_trainable("quantize")
-        graph, weights, how = job.task.of_four_bits(variant, model.settings, model.weights, job.prepared.path)
+        assert job.task.four_bits is not None  # or its settings would not offer them
+        graph, weights, how = job.task.four_bits.of_four_bits(variant, model.settings, model.weights, job.prepared)
         record |= how
     return replace(model, graph=graph, weights=weights, done=(*model.done, record))
 
 
 def prune(variant: Prune, model: Model, job: Job) -> Model:
     """Single weights become zero while the rest is fine-tuned."""
-    from llmkit.compression import fine_tuning, sparse
+    from llmkit.compression import sparse
 
     model.require_trainable("prune")
-    settings = job.task.with_less_dropout(_for_fine_tuning(model, variant, PRUNING), 1 - variant.sparsity)
+    settings = job.learning.with_less_dropout(_for_fine_tuning(model, variant, PRUNING), 1 - variant.sparsity)
     learner = fine_tuning.learner(job, settings, model.weights)
     learner, training = fine_tuning.taught(learner, variant, [job.original], settings.train, job)
-    pruned = sparse.Pruned(learner, variant.sparsity, training)
-    figures = fine_tuning.run(job, pruned, training, variant, {"from": model.digest})
-    zeros = pruned.finish()
-    record = {"method": "prune", "how": variant.how, "sparsity": variant.sparsity, **figures, **zeros}
+    pruned = sparse.Pruned(learner, variant.sparsity)
+    learnt = fine_tuning.run(job, pruned, training, variant, {"from": model.digest})
+    zeros = pruned.zero()
+    record = {"method": "prune", "how": variant.how, "sparsity": variant.sparsity, **learnt, **zeros}
     return fine_tuning.exported(job, learner, model, model.settings, record)
 
 
 def remove_units(variant: Prune, model: Model, job: Job) -> Model:
     """The hidden units of least importance go, and the smaller network is fine-tuned."""
-    from llmkit.compression import fine_tuning
-
     model.require_trainable("prune")
     settings = _for_fine_tuning(model, variant, PRUNING)
     whole = fine_tuning.learner(job, settings, model.weights)
-    smaller, weights = job.task.without_units(whole, model.settings, variant.sparsity)
-    smaller = job.task.with_less_dropout(smaller, (1 - variant.sparsity) ** 2)
+    assert job.task.units is not None  # or its settings would not offer it
+    smaller, weights = job.task.units.without_units(whole, model.settings, variant.sparsity)
+    smaller = job.learning.with_less_dropout(smaller, (1 - variant.sparsity) ** 2)
     settings = structs.replace(settings, model=smaller.model)
     learner = fine_tuning.learner(job, settings, weights)
     learner, training = fine_tuning.taught(learner, variant, [job.original], settings.train, job)
-    figures = fine_tuning.run(job, learner, training, variant, {"from": model.digest})
-    record = {"method": "prune", "how": variant.how, "sparsity": variant.sparsity, **figures}
+    learnt = fine_tuning.run(job, learner, training, variant, {"from": model.digest})
+    record = {"method": "prune", "how": variant.how, "sparsity": variant.sparsity, **learnt}
     return fine_tuning.exported(job, learner, model, smaller, record)
 
 
@@ -140,8 +135,10 @@ def distil(variant: Distil, model: Model, job: Job) -> Model:
     Where it is its teacher with fewer units it starts with the most important ones of those.
     """
     model.require_trainable("distil")
-    teacher = read(read_other(variant.teacher, job)) if variant.teacher else model
-    student = structs.replace(model.settings, model=variant.model) if variant.model else job.task.half(model.settings)
+    teacher = read(read_other(variant.teacher, job), job.task) if variant.teacher else model
+    student = (
+        structs.replace(model.settings, model=variant.model) if variant.model else job.learning.half(model.settings)
+    )
     record = {"method": "distil"}
     start = _with_fewer_units(teacher, student, job)
     if start is not None:
@@ -155,7 +152,7 @@ def fuse(variant: Fuse, model: Model, job: Job) -> Model:
     Lin et al., "Ensemble distillation for robust model fusion in federated learning" (arXiv 2006.07242, algorithm 1)
     start it as the members' average, which is worth nothing where they have no origin in common.
     """
-    members = [read(read_other(path, job)) for path in variant.members]
+    members = [read(read_other(path, job), job.task) for path in variant.members]
     student = structs.replace(model.settings, model=variant.model) if variant.model else model.settings
     record = {"method": "fuse", "how": variant.how, "members": variant.members}
     start = _best_of_its_sizes(members, variant.members, student, job)
@@ -166,21 +163,17 @@ def fuse(variant: Fuse, model: Model, job: Job) -> Model:
     return _learn(variant, model, members, student, job, record, members[start].weights)
 
 
-def _with_fewer_units(teacher: Model, student: Any, job: Job) -> dict[str, np.ndarray] | None:
+def _with_fewer_units(teacher: Model, student: Root, job: Job) -> dict[str, np.ndarray] | None:
     """The weights of a teacher's most important units for a student that differs in their number alone."""
-    from llmkit.compression import fine_tuning
-
-    if not hasattr(job.task, "units_for"):
+    if not job.task.units:
         return None
     whole = fine_tuning.learner(job, teacher.settings, teacher.weights)
-    return job.task.units_for(fine_tuning.learner(job, student, None), whole, teacher.settings)
+    return job.task.units.units_for(fine_tuning.learner(job, student, None), whole, teacher.settings)
 
 
-def _best_of_its_sizes(members: list[Model], names: list[str], student: Any, job: Job) -> int | None:
+def _best_of_its_sizes(members: list[Model], names: list[str], student: Root, job: Job) -> int | None:
     """Index of the member of least validation loss among those that have a student's sizes."""
-    from llmkit.compression import fine_tuning
-
-    _, weights, _ = fine_tuning.learner(job, student, None).export()
+    weights = fine_tuning.learner(job, student, None).export().weights
     sizes = {name: array.shape for name, array in weights.items()}
     losses: dict[int, float] = {}
     for index, (member, name) in enumerate(zip(members, names, strict=True)):
@@ -190,15 +183,13 @@ def _best_of_its_sizes(members: list[Model], names: list[str], student: Any, job
     return min(losses, key=losses.__getitem__, default=None)
 
 
-def soup(variant: Fuse, model: Model, job: Job) -> Model:
+def fuse_weights(variant: Fuse, model: Model, job: Job) -> Model:
     """Averaged weights of members of one origin, as many of them as help."""
-    from llmkit.compression import soup as soups
-
     folders = [read_other(path, job) for path in variant.members]
-    soups.check_origin(folders)
-    members = [replace(read(folder), done=model.done) for folder in folders]
-    soups.check_sizes(members, variant.members)
-    fused, record = soups.greedy(members, variant.members, job)
+    soup.check_origin(folders)
+    members = [replace(read(folder, job.task), done=model.done) for folder in folders]
+    soup.check_sizes(members, variant.members)
+    fused, record = soup.greedy(members, variant.members, job)
     return replace(fused, done=(*model.done, {"method": "fuse", "how": variant.how, **record}))
 
 
@@ -211,23 +202,19 @@ def _learn(
     variant: Any,
     model: Model,
     teachers: list[Model],
-    student: Any,
+    student: Root,
     job: Job,
     record: dict[str, Any],
     start: dict[str, np.ndarray] | None = None,
 ) -> Model:
     """A student learns from teachers, from the weights `start` on, else from random ones."""
-    from llmkit.compression import fine_tuning
-
     settings = structs.replace(student, train=fine_tuning.training(student.train, variant, LEARNING_ANEW))
     learner = fine_tuning.learner(job, settings, start)
     learner, training = fine_tuning.taught(learner, variant, teachers, settings.train, job)
     identity = {"model": to_data(settings.model), "teachers": [teacher.digest for teacher in teachers]}
-    figures = fine_tuning.run(job, learner, training, variant, identity)
-    return fine_tuning.exported(job, learner, model, student, record | figures)
+    learnt = fine_tuning.run(job, learner, training, variant, identity)
+    return fine_tuning.exported(job, learner, model, student, record | learnt)
 
 
-def _for_fine_tuning(model: Model, variant: FineTuning, share: float) -> Any:
-    from llmkit.compression import fine_tuning
-
+def _for_fine_tuning(model: Model, variant: FineTuning, share: float) -> Root:
     return structs.replace(model.settings, train=fine_tuning.training(model.settings.train, variant, share))

@@ -6,31 +6,33 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from llmkit import tasks
-from llmkit.config import schema as config
+from llmkit.config.root import Root
 from llmkit.console.messages import Console
 from llmkit.errors import InputError
 from llmkit.store import artifacts, model_folder
+from llmkit.store.artifacts import Artifact
 from llmkit.store.model_folder import ModelFolder
+from llmkit.tasks import experiment
+from llmkit.tasks.contract import Compress, Task
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+T = TypeVar("T")
 CHECKPOINTS = "checkpoints"  # folder of a job's `work`
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model between two methods. `weights` are in the graph's layout, `settings` is the task's root section."""
+    """A model between two methods. `weights` are in the graph's layout, `settings` is the root section."""
 
     graph: "ModelProto"
     weights: dict[str, np.ndarray]
-    settings: Any
+    settings: Root
     parameters: int
     done: tuple[dict[str, Any], ...] = ()
     """The record of each method so far: the same for the same inputs, so without seconds."""
@@ -62,9 +64,10 @@ class Model:
 class Job:
     """What there is to compress with: the original, its data, a place for live files."""
 
+    task: Task
     folder: ModelFolder
     """The original."""
-    prepared: artifacts.Artifact
+    prepared: Artifact
     seed: int
     work: Path
     """A folder of this variant's own; what it holds may be lost."""
@@ -74,41 +77,29 @@ class Job:
     @cached_property
     def original(self) -> Model:
         """The original as a method takes it."""
-        return read(self.folder)
+        return read(self.folder, self.task)
 
     @property
-    def task(self) -> ModuleType:
-        """What the task offers to methods that learn, see docs/adding_a_task.md."""
-        return tasks.module(self.folder.task, "compress")
-
-    @property
-    def needs_calibration(self) -> bool:
-        """Whether the task has inputs to find the ranges of activations on."""
-        return tasks.has(self.folder.task, "compress") and hasattr(self.task, "calibration")
-
-    @property
-    def files(self) -> dict[str, Path]:
-        """The task's own files of the original, which every variant has too: name -> source."""
-        own = (*model_folder.OF_THE_MAKING, model_folder.GRAPH, model_folder.WEIGHTS, model_folder.CONFIG)
-        return {name: self.folder.path / name for name in self.folder.artifact.manifest["files"] if name not in own}
+    def learning(self) -> Compress:
+        """What the task offers to methods that learn; its settings offer no such method where it has nothing."""
+        assert self.task.compress is not None
+        return self.task.compress
 
 
-def read(folder: ModelFolder) -> Model:
+def read(folder: ModelFolder, task: Task) -> Model:
     """A trained model folder as a method takes it; regularised from now on as it was when it was trained."""
     graph, weights = model_folder.read_graph(folder)
-    settings = folder.config.settings
-    if tasks.has(folder.task, "compress"):
-        settings = tasks.module(folder.task, "compress").as_trained(settings, folder.result)
+    settings = task.compress.as_trained(folder.settings, folder.result) if task.compress else folder.settings
     return Model(graph, weights, settings, folder.result["parameters"])
 
 
 def read_other(path: str, job: Job) -> ModelFolder:
     """A model folder that the settings name, beside the original. Raises InputError where it does not fit that."""
-    folder = model_folder.read(path, task=job.folder.task)
+    folder = experiment.read_model(path, task=job.task)
     if not folder.trainable:
         raise InputError(f"{path} has no float weights; name a trained model folder")
     trained_on = folder.artifact.manifest["parents"].get("prepared") or folder.result.get("prepared")
-    job.task.check_fits(folder, job.prepared.path)
+    job.learning.check_fits(folder, job.prepared)
     if trained_on != job.prepared.hash:
         raise InputError(
             f"{path} was trained on other data than {job.prepared.path} holds (it may have learned the validation "
@@ -119,29 +110,34 @@ def read_other(path: str, job: Job) -> ModelFolder:
 
 def write(model: Model, job: Job, place: Path) -> ModelFolder:
     """Write a model into `place`, an empty folder; it can be used at once, though it has no manifest yet."""
-    model_folder.write(place, model.graph, model.weights, model.settings, job.files)
-    folder = replace(job.folder, path=place, config=config.Config(place / model_folder.CONFIG, model.settings))
-    if tasks.has(folder.task, "compress") and hasattr(job.task, "refit"):
-        job.task.refit(folder, job.prepared.path)
+    roles = model_folder.write(place, model.graph, model.weights, model.settings, job.folder.own_files)
+    folder = replace(job.folder, path=place, settings=model.settings, roles=roles)
+    if job.task.compress:
+        job.task.compress.refit(folder, job.prepared)
     return folder
 
 
 def measure(folder: ModelFolder, job: Job) -> tuple[dict[str, Any], dict[str, float]]:
     """({size_bytes, val_loss}, {load_ms, ms_per_token, …}): what a written model is, and how fast on this machine."""
-    counted = [file for file in folder.path.iterdir() if file.name not in model_folder.NOT_COUNTED]
-    size = sum(file.stat().st_size for file in counted)
-    loss, speeds = tasks.module(folder.task, "evaluate").measure(folder, job.prepared.path, job.ui.progress)
-    return {"size_bytes": size, "val_loss": loss}, speeds
+    loss, speeds = job.task.evaluate.measure(folder, job.prepared, job.ui.progress)
+    return {"size_bytes": folder.size_bytes, "val_loss": loss}, speeds
 
 
-def written(model: Model, job: Job, use: Callable[[ModelFolder], Any]) -> Any:
-    """What `use` gives for a model that is written for that alone."""
+def written(model: Model, job: Job, use: Callable[[ModelFolder], T]) -> T:
+    """What `use` makes of a model that is written for that alone."""
     artifacts.make_folder(job.work)
     with tempfile.TemporaryDirectory(dir=job.work) as place, artifacts.writing(job.work):
         return use(write(model, job, Path(place)))
 
 
 def validation_loss(model: Model, job: Job) -> float:
-    """Loss on the validation split as `evaluate` gives it."""
-    loss = tasks.module(job.folder.task, "evaluate").validation_loss
-    return written(model, job, lambda folder: loss(folder, job.prepared.path, job.ui.progress))
+    """Loss on the validation split as `evaluate` has it."""
+    loss = job.task.evaluate.validation_loss
+    return written(model, job, lambda folder: loss(folder, job.prepared, job.ui.progress))
+
+
+def increase_percent(loss: float, first: float) -> float:
+    """How much higher a loss is than the first one, in percent of it. A loss may be 0 or below: a likelihood may."""
+    if first > 0:
+        return 100 * (loss / first - 1)
+    return 100 * (loss - first) / abs(first) if first else 0.0 if loss == first else float("inf")

@@ -5,13 +5,12 @@ Which: the layer-adaptive magnitude of Lee et al., "Layer-adaptive sparsity for 
 "To prune, or not to prune" (arXiv 1710.01878, section 3). Knows no task: whatever has two dimensions or more is pruned.
 """
 
-import time
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from llmkit.training.settings import Training
+from llmkit.training.learner import Learner, Wrapping
 
 RAMP = 0.5  # of the budget, over which the sparsity rises; the rest is for the weights that stay
 UPDATE_STEPS = 20  # between two choices of what is zero, while the sparsity rises
@@ -57,68 +56,57 @@ def scheduled(sparsity: float, spent: float) -> float:
     return sparsity * (1 - (1 - min(spent / RAMP, 1.0)) ** 3)
 
 
-class Pruned:
+class Pruned(Wrapping):
     """A learner whose matrices become sparse as it learns: what `learner` does, and zeros after each step.
 
     A validation tells what the weights are worth with the whole sparsity, so that those of an early, fuller network
-    are not taken for the best ones: `finish` gives such weights their zeros.
+    are not taken for the best ones: `zero` gives such weights their zeros.
     """
 
-    def __init__(self, learner: Any, sparsity: float, settings: Training):
-        self.learner, self.sparsity, self.budget = learner, sparsity, settings.budget
-        self.steps, self.seconds = 0, 0.0
+    def __init__(self, learner: Learner, sparsity: float):
+        super().__init__(learner)
+        self.sparsity = sparsity
+        self.steps = 0
         self.stays: dict[str, Tensor] = {}
         self.chosen_for = 0.0  # the sparsity of the masks
-        self.last: float | None = None  # time of the last step's end
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.learner, name)
-
-    def step(self, learning_rate: float) -> Tensor:
-        """One update, then zeros."""
-        loss = self.learner.step(learning_rate)
-        now = time.monotonic()
-        self.seconds += now - (now if self.last is None else self.last)
-        self.last = now
-        self._choose()
-        with torch.no_grad():
-            for held in self._held():
-                for name, weight in matrices(held).items():
-                    if name in self.stays:
-                        weight.mul_(self.stays[name])
+    def step(self, rate: float, spent: float) -> Tensor:
+        """What is zero is chosen anew now and then, by the share of the budget that is spent; then one update."""
+        self._choose(spent)
+        loss = self.learner.step(rate, spent)
+        self._set_zeros()
         self.steps += 1
         return loss
 
-    def _held(self) -> list[dict[str, Tensor]]:
-        """The model's weights and, where those are averages, the ones that the steps change."""
-        trained = getattr(self.learner, "trained_weights", None)
-        return [self.learner.weights(), *([trained()] if trained else [])]
-
-    def _choose(self) -> None:
-        wanted = scheduled(self.sparsity, self._spent())
+    def _choose(self, spent: float) -> None:
+        wanted = scheduled(self.sparsity, spent)
         ended = wanted == self.sparsity and self.chosen_for < wanted
-        if self.chosen_for < wanted and (ended or self.steps % UPDATE_STEPS == 0):
+        if self.chosen_for < wanted and (ended or self.steps % UPDATE_STEPS == 1):
             self.stays, self.chosen_for = masks(matrices(self.learner.weights()), wanted), wanted
+            self._set_zeros()
 
-    def _spent(self) -> float:
-        kind, amount = self.budget
-        done = {"steps": self.steps + 1, "epochs": self.learner.epochs, "max_minutes": self.seconds / 60}[kind]
-        return done / amount
+    @torch.no_grad()
+    def _set_zeros(self) -> None:
+        """In the model's weights and, where those are averages, in the ones that the steps change."""
+        for weights in (self.learner.weights(), self.learner.trained_weights()):
+            for name, weight in matrices(weights).items():
+                if name in self.stays:
+                    weight.mul_(self.stays[name])
 
     @torch.no_grad()
     def validate(self, share: float = 1.0) -> dict[str, float]:
-        """The figures with the whole sparsity."""
+        """The metrics with the whole sparsity."""
         if self.chosen_for == self.sparsity:
             return self.learner.validate(share)
         now = matrices(self.learner.weights())
         kept = {name: weight.clone() for name, weight in now.items()}
         prune(now, self.sparsity)
-        figures = self.learner.validate(share)
+        metrics = self.learner.validate(share)
         for name, weight in now.items():
             weight.copy_(kept[name])
-        return figures
+        return metrics
 
-    def finish(self) -> dict[str, Any]:
+    def zero(self) -> dict[str, Any]:
         """Give the weights their zeros for good; returns how many of the matrices' numbers are zero."""
         stays = prune(self.learner.weights(), self.sparsity)
         total = sum(mask.numel() for mask in stays.values())
@@ -128,13 +116,13 @@ class Pruned:
         """The learner's state, and the masks."""
         tensors, plain = self.learner.state()
         own = {f"stays.{name}": mask for name, mask in self.stays.items()}
-        counts = {"steps": self.steps, "seconds": self.seconds, "chosen_for": self.chosen_for}
+        counts = {"steps": self.steps, "chosen_for": self.chosen_for}
         return tensors | own, {"learner": plain, "pruned": counts}
 
     def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
-        """Go on from what `state` gave."""
+        """Go on from what `state` returned."""
         own = {name: tensor for name, tensor in tensors.items() if name.startswith("stays.")}
         self.learner.load_state({name: t for name, t in tensors.items() if name not in own}, plain["learner"])
-        self.stays = {name.removeprefix("stays."): tensor.to(self.learner.device) for name, tensor in own.items()}
+        self.stays = {name.removeprefix("stays."): tensor.to(self.hardware.device) for name, tensor in own.items()}
         counts = plain["pruned"]
-        self.steps, self.seconds, self.chosen_for = counts["steps"], counts["seconds"], counts["chosen_for"]
+        self.steps, self.chosen_for = counts["steps"], counts["chosen_for"]

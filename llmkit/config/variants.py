@@ -1,18 +1,21 @@
-"""Settings of the compression methods: the named variants under `compress:`.
+"""The section `compress`: named variants, each the settings of a method.
 
-A task offers them as its own `Variant`. Where a method makes a network of other sizes, the task's class says what the
-key `model` holds: its own section of that name.
+A task names those that it offers as the type of the section's values. Where a method makes a network of other sizes it
+is generic in the task's section `model`: `Distil[Model]`; `Chain` is generic in the methods that it may chain.
 """
 
 import re
-from typing import Annotated, Any, Literal
+import typing
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from msgspec import Meta
+from msgspec import Meta, structs
 
-from llmkit.config.schema import Section
+from llmkit.config.schema import Section, members
 
 Positive = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
+Model = TypeVar("Model")
+Step = TypeVar("Step")
 
 
 class Quantize(Section, tag_field="method", tag="quantize"):
@@ -62,14 +65,16 @@ class Prune(FineTuning, tag_field="method", tag="prune"):
     falls; the rest comes from the data. 0: no teacher."""
 
 
-class Distil(FineTuning, tag_field="method", tag="distil"):
+class Distil(FineTuning, Generic[Model], tag_field="method", tag="distil"):
     """A student learns from the original's probabilities and from the data. Where no budget is named, for as long as
     the original was trained."""
 
     teacher: str | None = None
     """A model folder to learn from in place of the original."""
-    model: Any = None
-    """The student, as in the section `model`."""
+    model: Model | None = None
+    """The student, as in the section `model`; by default like the original with half of its hidden units and, where it
+    predicts, of the numbers of its embedding. A language model that has fewer units and is like its teacher otherwise
+    starts with the most important ones of the teacher's."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,7 +82,7 @@ class Distil(FineTuning, tag_field="method", tag="distil"):
             raise ValueError("steps: a student of 0 steps has learned nothing; name 1 at least")
 
 
-class Fuse(FineTuning, tag_field="method", tag="fuse"):
+class Fuse(FineTuning, Generic[Model], tag_field="method", tag="fuse"):
     """Several models become one."""
 
     members: list[str] = []
@@ -86,8 +91,8 @@ class Fuse(FineTuning, tag_field="method", tag="fuse"):
     """soup: averaged weights of models of one origin, a member only where it helps on the validation split; distil: a
     student learns from the mean of the members' probabilities, with the keys that `distil` has, starting as the best
     member of its sizes where there is one."""
-    model: Any = None
-    """The student of how: distil, as in the section `model`."""
+    model: Model | None = None
+    """The student of how: distil, as in the section `model`; by default like the original."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -104,10 +109,10 @@ class Fuse(FineTuning, tag_field="method", tag="fuse"):
                     raise ValueError(f"{name}: a soup learns nothing; leave it out, or set how: distil")
 
 
-class Chain(Section, tag_field="method", tag="chain"):
+class Chain(Section, Generic[Step], tag_field="method", tag="chain"):
     """Methods one after the other, each on what the one before made."""
 
-    steps: list[Any] = []
+    steps: list[Step] = []
     """The methods' settings in their order, for example [{method: prune, sparsity: 0.8}, {method: quantize}]."""
 
     def __post_init__(self) -> None:
@@ -144,6 +149,12 @@ class Budget(Section, tag_field="method", tag="budget"):
 def limits_of(budget: Budget) -> list[str]:
     """The keys of a budget that limit what is chosen."""
     return [name for name in budget.__struct_fields__ if name.startswith("max_") and name != "max_minutes"]
+
+
+def quantize_of(root: type[Section]) -> type[Quantize]:
+    """The class of `method: quantize` among the variants that a root section offers."""
+    values = typing.get_args(next(field.type for field in structs.fields(root) if field.name == "compress"))[1]
+    return next(kind for kind in members(values) if isinstance(kind, type) and issubclass(kind, Quantize))
 
 
 RESERVED = ("model", "tuned")

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from llmkit.data.columns import Rows
+from llmkit.store.files import Files
 
 FILE = "columns.json"
 QUANTILES = 32  # of the map to a normal distribution, at most; between them it is linear
@@ -109,9 +110,9 @@ def save(encoding: Encoding, path: Path) -> None:
     path.write_text(json.dumps(asdict(encoding), ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def load(path: Path) -> Encoding:
-    """Read columns.json."""
-    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+def load(folder: Files) -> Encoding:
+    """columns.json of a prepared folder or of a model folder."""
+    data: dict[str, Any] = folder.read_json(FILE)
     return Encoding(
         [Number(**column) for column in data["numbers"]],
         [Category(**column) for column in data["categories"]],

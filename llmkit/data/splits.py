@@ -15,6 +15,7 @@ import numpy as np
 from llmkit.config.requirements import SPLITS
 from llmkit.errors import InputError
 from llmkit.predicting.settings import Split
+from llmkit.store.files import Files
 
 MOST_LABELS = 1000
 
@@ -110,12 +111,12 @@ def warn_of_rare(summary: dict[str, Any], warn: Callable[[str], None]) -> None:
         warn(f"some split has no example of the label {named}: figures say nothing of it; add examples")
 
 
-def copy_for_fold(prepared: Path, out: Path, number: int, count: int, settings: Split, seed: int) -> np.ndarray:
+def copy_for_fold(prepared: Files, out: Path, number: int, count: int, settings: Split, seed: int) -> np.ndarray:
     """Copy a prepared folder with the split of a fold; returns that split (N,)."""
-    for file in prepared.iterdir():
+    for file in prepared.path.iterdir():
         if file.name != "manifest.json":
             shutil.copyfile(file, out / file.name)
-    labels = np.load(prepared / "labels.npy")
+    labels = prepared.array("labels.npy")
     if count > len(labels):
         raise InputError(f"train.folds: {count} folds need as many examples, and there are {len(labels)}; take fewer")
     of = fold_split(labels, number, count, settings.val, seed)
@@ -123,17 +124,17 @@ def copy_for_fold(prepared: Path, out: Path, number: int, count: int, settings: 
     return of
 
 
-def examples_of(prepared: Path, name: str) -> tuple[np.ndarray, str]:
+def examples_of(prepared: Files, name: str) -> tuple[np.ndarray, str]:
     """(the examples of a split, by number; its name): validation where there is no test split."""
-    of = np.load(prepared / "split.npy")
+    of = prepared.array("split.npy")
     if name == "test" and not (of == 2).any():
         name = "val"
     return np.flatnonzero(of == SPLITS.index(name)), name
 
 
-def read_meta(prepared: Path) -> dict[str, Any]:
+def read_meta(prepared: Files) -> dict[str, Any]:
     """meta.json of a prepared folder."""
-    return json.loads((prepared / "meta.json").read_text(encoding="utf-8"))
+    return prepared.read_json("meta.json")
 
 
 def write_meta(out: Path, meta: dict[str, Any]) -> None:

@@ -26,9 +26,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llmkit.errors import ConfigError, InputError
+from llmkit.store.files import Files
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+FILE = "tokenizer.json"
 
 BOUNDARY = "<|endoftext|>"
 UNKNOWN = "<unk>"
@@ -221,13 +224,22 @@ def save(tokenizer: "Tokenizer", path: Path) -> None:
 
 
 def load(path: Path) -> "Tokenizer":
-    """Read `tokenizer.json`."""
-    from tokenizers import Tokenizer
-
+    """The tokenizer in a file. Raises InputError."""
     if not path.is_file():
         raise InputError(f"there is no {path}; make it with: llmkit prepare CONFIG")
+    return _from_bytes(path.read_bytes(), path)
+
+
+def of_folder(folder: Files) -> "Tokenizer":
+    """The tokenizer of a prepared folder or of a model folder. Raises InputError."""
+    return _from_bytes(folder.read_bytes(FILE), folder.path / FILE)
+
+
+def _from_bytes(data: bytes, path: Path) -> "Tokenizer":
+    from tokenizers import Tokenizer
+
     try:
-        return Tokenizer.from_file(str(path))
+        return Tokenizer.from_buffer(data)
     except Exception as error:  # tokenizers raises nothing more precise
         raise InputError(f"{path} is no tokenizer.json ({error}); make it again with: llmkit prepare CONFIG") from error
 

@@ -5,21 +5,22 @@ from typing import Any
 
 import yaml
 
-from llmkit.config.schema import Config, to_data
-from llmkit.store.model_folder import ModelFolder
+from llmkit.config.schema import to_data
+from llmkit.store.model_folder import CARD, ModelFolder
+from llmkit.tasks.experiment import Experiment
 
 
-def trained(config: Config, prepared: dict[str, Any], figures: dict[str, Any]) -> str:
+def trained(experiment: Experiment, prepared: dict[str, Any], result: dict[str, Any]) -> str:
     """The card of a freshly trained model; `prepared` is the manifest of its data."""
-    settings = to_data(config.settings)
+    settings = to_data(experiment.settings)
     shown = {name: settings[name] for name in ("prepare", "model", "train")}
     return "\n".join(
         [
-            f"# {config.path.stem}",
+            f"# {experiment.path.stem}",
             "",
-            f"A {config.task} model made by llmkit {prepared['llmkit_version']}.",
+            f"A {experiment.task.name} model made by llmkit {prepared['llmkit_version']}.",
             "",
-            *_figures(figures),
+            *_metrics(result),
             "## Trained on",
             "",
             *_sources(prepared["inputs"]),
@@ -37,24 +38,23 @@ def trained(config: Config, prepared: dict[str, Any], figures: dict[str, Any]) -
     )
 
 
-def compressed(original: ModelFolder, name: str, how: str, figures: dict[str, Any]) -> str:
+def compressed(original: ModelFolder, name: str, how: str, result: dict[str, Any]) -> str:
     """The card of a compressed model: what was done (`how`, in words), then the card of the original."""
     lines = [
         f"# {name}",
         "",
         f"Compressed from the model below: {how}.",
         "",
-        *_figures(figures),
+        *_metrics(result),
     ]
-    card = original.path / "card.md"
-    before = card.read_text(encoding="utf-8") if card.exists() else ""
+    before = original.read_text(CARD) if CARD in original else ""
     return "\n".join(lines) + "\n" + before.replace("\n# ", "\n## ").replace("# ", "## ", 1)
 
 
-def _figures(figures: dict[str, Any]) -> list[str]:
+def _metrics(result: dict[str, Any]) -> list[str]:
     rows = [
         f"| {key} | {value:.6g} |" if isinstance(value, float) else f"| {key} | {value} |"
-        for key, value in figures.items()
+        for key, value in result.items()
         if not isinstance(value, dict | list)
     ]
     return ["| figure | value |", "| --- | --- |", *rows, ""]

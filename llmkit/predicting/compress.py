@@ -1,7 +1,5 @@
-"""What tasks that predict a label offer to the methods of compression, as far as it is alike: docs/adding_a_task.md."""
+"""What tasks that predict offer to the methods of compression, as far as it is alike (`tasks.contract.Compress`)."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,11 +7,14 @@ import torch
 from msgspec import structs
 from torch import nn
 
-from llmkit.predicting import metrics as figures
-from llmkit.predicting.learner import VALIDATION_BATCH, ClassifierLearner
-from llmkit.predicting.use import Classifier, write_labels
+from llmkit.console.callbacks import Progress
+from llmkit.predicting import labels as labellings, metrics
+from llmkit.predicting.evaluate import Labelled
+from llmkit.predicting.learner import VALIDATION_BATCH, ExampleLearner
+from llmkit.predicting.use import Classifier
+from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
-from llmkit.training import distillation
+from llmkit.training.learner import Learner
 
 DROPOUTS = ("dropout", "input_dropout")
 
@@ -23,7 +24,7 @@ def as_trained(settings: Any, result: dict[str, Any]) -> Any:
     return settings
 
 
-def as_learned(settings: Any, learner: ClassifierLearner) -> Any:
+def as_learned(settings: Any, learner: Learner) -> Any:
     """The same for what a learner has just trained."""
     return settings
 
@@ -43,39 +44,38 @@ def half(settings: Any) -> Any:
     return structs.replace(settings, model=structs.replace(settings.model, **smaller))
 
 
-def check_fits(folder: ModelFolder, prepared: Path) -> None:
+def check_fits(folder: ModelFolder, prepared: Files) -> None:
     """Nothing more: models of the same prepared data, which all must be, have the same labels and columns or words."""
 
 
 @torch.no_grad()
 def taught(
-    learner: ClassifierLearner,
-    teachers: list[nn.Module],
-    temperature: float,
-    mix: float,
-    progress: Callable[[str, float, float], None],
-) -> ClassifierLearner:
-    """The learner, which from now on learns from the teachers' mean probabilities for its training examples too.
+    learner: ExampleLearner, teachers: list[nn.Module], temperature: float, mix: float, progress: Progress
+) -> ExampleLearner:
+    """The learner, which from now on learns from what the teachers say together of its training examples too.
 
-    They are computed here, once: a number per example and label is little memory.
+    That is computed here, once: C numbers per example are little memory.
     """
-    batches = learner.batches
-    examples = batches.examples
-    if batches.lengths is not None:
-        examples = examples[np.argsort(batches.lengths[examples], kind="stable")]  # little filling up
-    answers = torch.zeros(len(learner.labels), len(learner.names), device=learner.device)
+    device = learner.hardware.device
+    examples = learner.batches.examples
+    if learner.batches.lengths is not None:
+        examples = examples[np.argsort(learner.batches.lengths[examples], kind="stable")]  # little filling up
+    answers = torch.zeros(int(examples.max()) + 1, learner.objective.outputs, device=device)
     for teacher in teachers:
-        teacher.to(learner.device).eval()
+        teacher.to(device).eval()
     for start in range(0, len(examples), VALIDATION_BATCH):
         which = examples[start : start + VALIDATION_BATCH]
-        given = learner.inputs(which)
-        logits = [teacher(*given).float() for teacher in teachers]
-        answers[torch.from_numpy(which).to(learner.device)] = distillation.probabilities(logits, temperature)
+        given = learner.examples.inputs(which)
+        outputs = [teacher(*given).float() for teacher in teachers]
+        answers[torch.from_numpy(which).to(device)] = learner.objective.answers(outputs, temperature)
         progress("teachers read the examples", start + len(which), len(examples))
     learner.teach(answers, temperature, mix)
     return learner
 
 
-def refit(model: Classifier, examples: Any, labels: np.ndarray) -> None:
-    """Fit the temperature of a written model anew, on examples of the validation split as it takes them."""
-    write_labels(model.folder.path, model.labels, figures.fit_temperature(model.logits(examples), labels))
+def refit(model: Classifier, examples: Labelled) -> None:
+    """Fit the temperature of a written model anew, on the examples of the validation split."""
+    logits = model.logits(examples.read(model, np.arange(len(examples.labels))))
+    temperature = metrics.fit_temperature(logits, examples.labels)
+    about = labellings.Labelling(model.labels, temperature=temperature)
+    (model.folder.path / labellings.LABELS).write_bytes(about.to_bytes())

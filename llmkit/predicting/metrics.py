@@ -1,4 +1,4 @@
-"""Figures of predicted probabilities against the true labels, and the temperature that calibrates them. Numpy only."""
+"""Metrics of predicted probabilities against the true labels, and the temperature that calibrates them. Numpy only."""
 
 import math
 from typing import Any
@@ -11,8 +11,8 @@ SMALLEST = 1e-15  # probability that log_loss counts at least, as scikit-learn's
 TEMPERATURE_DEVIATION = 0.5
 
 
-def figures(probabilities: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, Any]:
-    """Of probabilities (N, C) and label numbers (N,): what design's contract names, `confusion` as true → predicted.
+def of_probabilities(probabilities: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, Any]:
+    """Of probabilities (N, C) and label numbers (N,): what `evaluate --json` prints, `confusion` as true → predicted.
 
     macro_f1 is the mean over the labels that occur or are predicted; roc_auc is None but for two labels that both
     occur; calibration_error is the expected calibration error (Guo et al., arXiv 1706.04599, section 2) in 15 bins.

@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from llmkit.config import variants as methods
 from llmkit.config.schema import Section
-from llmkit.training.settings import Training
+from llmkit.config.training import Training
 
 Share = Annotated[float, Meta(ge=0, lt=1)]
 
@@ -20,19 +20,24 @@ class Split(Section):
     """Share of the examples kept for the final test; 0 makes no test split."""
 
 
-class Classifying(Training):
-    """Budget and optimizer of a classifier."""
+class Predicting(Training):
+    """Budget and optimizer of a network that predicts something of examples."""
 
     folds: Annotated[int, Meta(ge=2, le=100)] | None = None
     """Cross-validate first, with so many folds of all examples: each fold's model is trained like the model itself and
     scored on the part left out. The figures are in the result, as folds and mean_…; the model itself follows after."""
+    average: Share = 0.98
+    """Decay per step of the running average of the weights, which is what is validated and kept; 0 keeps the last."""
+
+
+class Classifying(Predicting):
+    """Budget and optimizer of a classifier."""
+
     class_weights: Literal["none", "balanced"] = "none"
     """balanced: errors count more for rare labels, as if all labels were equally frequent. Probabilities are then those
     of data in which they are."""
     label_smoothing: Share = 0.0
     """Share of the target's probability that is spread over all labels."""
-    average: Share = 0.98
-    """Decay per step of the running average of the weights, which is what is validated and kept; 0 keeps the last."""
 
 
 class Prune(methods.Prune, tag_field="method", tag="prune"):

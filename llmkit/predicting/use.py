@@ -1,31 +1,16 @@
 """A classifier in use: examples in, labels and calibrated probabilities out. Never imports torch."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from llmkit.errors import InputError
-from llmkit.predicting import metrics as figures
+from llmkit.predicting import labels, metrics
 from llmkit.runtime.session import open_session
 from llmkit.store.model_folder import ModelFolder
 
-LABELS = "labels.json"
 Feeds = dict[str, np.ndarray]
-
-
-def read_labels(folder: ModelFolder) -> tuple[list[str], float]:
-    """(the labels' names in the order of the logits, the temperature) of a model folder."""
-    about = json.loads((folder.path / LABELS).read_text(encoding="utf-8"))
-    return about["labels"], about["temperature"]
-
-
-def write_labels(folder: Path, labels: list[str], temperature: float) -> None:
-    """Write what `read_labels` reads."""
-    text = json.dumps({"labels": labels, "temperature": temperature}, indent=1, ensure_ascii=False)
-    (folder / LABELS).write_text(text + "\n", encoding="utf-8")
 
 
 class Classifier:
@@ -38,12 +23,10 @@ class Classifier:
         feeds: Callable[[Any], Iterator[tuple[np.ndarray, Feeds]]],
         threads: int | None = None,
     ):
-        """`read` makes examples of what users give; `feeds` makes batches of them: their numbers and arrays.
-
-        Examples that `read` gives have a length.
-        """
+        """`read` makes examples, which have a length, of requests; `feeds` makes batches: their numbers and arrays."""
         self.folder = folder
-        self.labels, self.temperature = read_labels(folder)
+        about = labels.read(folder)
+        self.labels, self.temperature = about.labels, about.temperature or 1.0
         self._read, self._feeds = read, feeds
         self._session = open_session(folder, threads)
 
@@ -73,14 +56,14 @@ class Classifier:
         ]
 
     def read(self, examples: Sequence[Any]) -> Any:
-        """What users give, as examples for `probabilities`. Raises InputError."""
+        """Requests as examples for `probabilities`. Raises InputError."""
         return self._read(examples)
 
     def probabilities(
         self, examples: Any, progress: Callable[[int, int], None] = lambda done, total: None
     ) -> np.ndarray:
         """Calibrated probabilities (N, C) of examples that were read."""
-        return figures.softmax(self.logits(examples, progress), self.temperature)
+        return metrics.softmax(self.logits(examples, progress), self.temperature)
 
     def logits(self, examples: Any, progress: Callable[[int, int], None] = lambda done, total: None) -> np.ndarray:
         """What the network gives (N, C) for examples that were read, before it is calibrated."""

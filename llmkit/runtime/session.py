@@ -75,7 +75,7 @@ class Stepper:
 
 def open_session(folder: ModelFolder, threads: int | None = None) -> Session:
     """The session of a model folder."""
-    return Session((folder.path / GRAPH).read_bytes(), folder.weights(), threads)
+    return Session(folder.read_bytes(GRAPH), folder.weights(), threads)
 
 
 def usable_processors() -> int:

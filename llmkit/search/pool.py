@@ -15,12 +15,13 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from llmkit import errors
-from llmkit.config.schema import Config, to_data
+from llmkit.config.schema import to_data
 from llmkit.console.messages import Console
 from llmkit.errors import Interrupted
 from llmkit.search.study import Running, Search
 from llmkit.search.worker import run_trial
 from llmkit.store import artifacts
+from llmkit.tasks.experiment import Experiment
 from llmkit.training.distributed import processors
 
 POLL_SECONDS = 0.2  # how soon Ctrl-C is noticed
@@ -30,14 +31,14 @@ STOP_SECONDS = 30.0  # for a worker to write its checkpoint and end
 _CODE = "import sys; sys.path[:] = {path!r}; from llmkit.search import worker; worker.main()"
 
 
-def run(search: Search, config: Config, prepared: artifacts.Artifact, device: str, ui: Console) -> None:
+def run(search: Search, experiment: Experiment, prepared: artifacts.Artifact, device: str, ui: Console) -> None:
     """Run trials until the search begins no more. Raises Interrupted and what a trial raises."""
     try:
         with artifacts.writing(search.folder):
-            if config.settings.tune.workers == 1:
+            if experiment.settings.tune.workers == 1:
                 _run_here(search, prepared, device, ui)
             else:
-                _run_in_workers(search, config, prepared, device, ui)
+                _run_in_workers(search, experiment, prepared, device, ui)
     finally:
         ui.close()
 
@@ -52,7 +53,7 @@ def _run_here(search: Search, prepared: artifacts.Artifact, device: str, ui: Con
             return search.look(running, point, loss)
 
         place = search.trial_folder(running)
-        search.end(running, run_trial(search.trial_config(running), prepared, place, device, report, look))
+        search.end(running, run_trial(search.trial_experiment(running), prepared, place, device, report, look))
 
 
 def _show(search: Search, running: Running, event: dict[str, Any], ui: Console) -> None:
@@ -108,12 +109,14 @@ class _Worker:
         return f"was killed by signal {-code}"
 
 
-def _run_in_workers(search: Search, config: Config, prepared: artifacts.Artifact, device: str, ui: Console) -> None:
+def _run_in_workers(
+    search: Search, experiment: Experiment, prepared: artifacts.Artifact, device: str, ui: Console
+) -> None:
     from llmkit.training import interruption
 
-    count = config.settings.tune.workers
+    count = experiment.settings.tune.workers
     threads = max(1, processors() // count)
-    shared = {"config_path": str(config.path), "prepared": str(prepared.path), "device": device, "threads": threads}
+    shared = {"config_path": str(experiment.path), "prepared": str(prepared.path), "device": device, "threads": threads}
     inbox: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = queue.SimpleQueue()
     workers: list[_Worker] = []
     with interruption.watch() as stop:
@@ -126,7 +129,7 @@ def _run_in_workers(search: Search, config: Config, prepared: artifacts.Artifact
                         workers.append(worker)
                         ui.detail(f"worker {len(workers)}: process {worker.process.pid}, threads: {threads}")
                     worker.running = running
-                    config_data = to_data(search.trial_config(running).settings)
+                    config_data = to_data(search.trial_experiment(running).settings)
                     worker.send({"config": config_data, "folder": str(search.trial_folder(running))})
                 if not search.running:
                     return

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmkit.config.schema import Config, to_data
+from llmkit.config.schema import to_data
 from llmkit.console.messages import Console
 from llmkit.errors import ConfigError, InputError
 from llmkit.search import values
 from llmkit.store import artifacts, file_locks
+from llmkit.tasks.experiment import Experiment
 
 if TYPE_CHECKING:
     import optuna
@@ -47,9 +48,9 @@ class Running:
 class Search:
     """The trials of a study: `begin` one, `look` at it now and then, `end` it or put it back when its worker `died`."""
 
-    def __init__(self, study: "optuna.Study", config: Config, folder: Path, ui: Console):
-        self.study, self.config, self.folder, self.ui = study, config, folder, ui
-        self.settings = config.settings.tune
+    def __init__(self, study: "optuna.Study", experiment: Experiment, folder: Path, ui: Console):
+        self.study, self.experiment, self.folder, self.ui = study, experiment, folder, ui
+        self.settings = experiment.settings.tune
         self.start = time.monotonic()
         self.running: dict[int, Running] = {}
         self.ended = len(_ended(study))
@@ -66,9 +67,9 @@ class Search:
             return None
         # A fresh generator for each trial: a search that was interrupted draws what it would have drawn.
         known = sum(trial.state.name != "FAIL" for trial in self.study.get_trials(deepcopy=False))
-        self.study.sampler = _sampler((self.config.settings.seed * 1_000_003 + known) % 2**32)
+        self.study.sampler = _sampler((self.experiment.settings.seed * 1_000_003 + known) % 2**32)
         trial = self.study.ask()
-        chosen = {key: _suggest(trial, key, self.config) for key in self.settings.search}
+        chosen = {key: _suggest(trial, key, self.experiment) for key in self.settings.search}
         running = Running(trial, chosen)
         for look, loss in trial.user_attrs.get("seen", []):  # by the same trial before its worker was killed
             trial.report(loss, look)
@@ -85,9 +86,9 @@ class Search:
         waiting = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.name == "WAITING"]
         return any(trial.user_attrs.get("own") for trial in waiting)
 
-    def trial_config(self, running: Running) -> Config:
-        """The config to train for a trial."""
-        return values.trial_config(self.config, running.values)
+    def trial_experiment(self, running: Running) -> Experiment:
+        """What is trained for a trial."""
+        return values.trial_experiment(self.experiment, running.values)
 
     def trial_folder(self, running: Running) -> Path:
         """Its checkpoints: those of the first trial of these values, where this one stands in for it."""
@@ -152,7 +153,7 @@ class Search:
 
 
 def open_study(
-    config: Config, identity: dict[str, Any], folder: Path, *, fresh: bool = False, force: bool = False
+    experiment: Experiment, identity: dict[str, Any], folder: Path, *, fresh: bool = False, force: bool = False
 ) -> "optuna.Study":
     """The study on disk, new or gone on with; trials that a crash left running are put back in the queue.
 
@@ -164,7 +165,7 @@ def open_study(
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    identity = identity | {"tune": deciding(config)}
+    identity = identity | {"tune": deciding(experiment)}
     about = folder / "study.json"
     found: dict[str, Any] = artifacts.read_json(about) if about.exists() else {"identity": identity, "finished": False}
     changed = artifacts.differences(found["identity"], identity)
@@ -184,23 +185,23 @@ def open_study(
         study = optuna.create_study(
             study_name="tune",
             storage=JournalStorage(JournalFileBackend(str(journal), lock_obj=lock)),
-            sampler=_sampler(config.settings.seed),
+            sampler=_sampler(experiment.settings.seed),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=FIRST_TRIALS, n_warmup_steps=1)
-            if config.settings.tune.prune
+            if experiment.settings.tune.prune
             else optuna.pruners.NopPruner(),
             load_if_exists=True,
         )
         artifacts.write_json(about, {"identity": identity, "finished": False})
         if not study.trials:
-            study.enqueue_trial(values.own_values(config), user_attrs={"own": True})
+            study.enqueue_trial(values.own_values(experiment), user_attrs={"own": True})
         for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
             put_back(study, trial, deaths=0)
     return study
 
 
-def deciding(config: Config) -> dict[str, Any]:
+def deciding(experiment: Experiment) -> dict[str, Any]:
     """The settings of the search that decide what is tried, not how much or by how many processes."""
-    return {key: value for key, value in to_data(config.settings.tune).items() if key not in NOT_DECIDING}
+    return {key: value for key, value in to_data(experiment.settings.tune).items() if key not in NOT_DECIDING}
 
 
 def put_back(study: "optuna.Study", trial: "optuna.trial.FrozenTrial", deaths: int) -> None:
@@ -256,12 +257,13 @@ def _sampler(seed: int) -> "optuna.samplers.TPESampler":
         return optuna.samplers.TPESampler(seed=seed, n_startup_trials=FIRST_TRIALS, constant_liar=True)
 
 
-def _suggest(trial: "optuna.Trial", key: str, config: Config) -> Any:
+def _suggest(trial: "optuna.Trial", key: str, experiment: Experiment) -> Any:
     """The trial's value of a searched key."""
-    searched = config.settings.tune.search[key]
+    searched = experiment.settings.tune.search[key]
     if searched.choices is not None:
         return trial.suggest_categorical(key, searched.choices)
-    if values.whole(searched):
+    assert searched.low is not None and searched.high is not None  # or choices
+    if isinstance(searched.low, int) and isinstance(searched.high, int):
         return trial.suggest_int(key, searched.low, searched.high, log=searched.log)
     return trial.suggest_float(key, searched.low, searched.high, log=searched.log)
 

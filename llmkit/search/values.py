@@ -7,44 +7,46 @@ the trial's budget.
 import math
 from typing import Any
 
-from llmkit.config import schema as configs
-from llmkit.config.schema import Config, to_data
+from llmkit.config.schema import closest, to_data
+from llmkit.config.training import Training
+from llmkit.config.tune import DEFAULT_TRIAL_BUDGET, Range
 from llmkit.errors import ConfigError
-from llmkit.training.settings import DEFAULT_TRIAL_BUDGET, Range, Training
+from llmkit.tasks import experiment as experiments
+from llmkit.tasks.experiment import Experiment
 
 LOOKS = 4  # points of a trial at which it is compared with the others; the last one is its end
 
 
-def check(config: Config) -> None:
+def check(experiment: Experiment) -> None:
     """Refuse keys that are not there and values that they do not take. Raises ConfigError.
 
     The config's own values must be among those searched: they are the first trial, and what is found is compared
     with them.
     """
-    own = own_values(config)
-    for key, values in config.settings.tune.search.items():
-        problem = f"{config.path}: tune.search: {key}"
+    own = own_values(experiment)
+    for key, values in experiment.settings.tune.search.items():
+        problem = f"{experiment.path}: tune.search: {key}"
         if key.split(".")[0] not in ("model", "train"):
             raise ConfigError(f"{problem}: only keys of model and train can be searched")
         if key in [f"train.{name}" for name in Training.one_of]:
             raise ConfigError(f"{problem}: a budget cannot be searched: the largest would win")
         for value in values.choices or (values.low, values.high):
             try:
-                with_values(config, {key: value})
+                with_values(experiment, {key: value})
             except ConfigError as error:
-                message = str(error).removeprefix(f"{config.path}: ")
-                raise ConfigError(f"{config.path}: tune.search: {message}") from error
+                message = str(error).removeprefix(f"{experiment.path}: ")
+                raise ConfigError(f"{experiment.path}: tune.search: {message}") from error
         if own[key] is None and None not in (values.choices or []):
             raise ConfigError(f"{problem}: the config leaves it open; give it a value, with which the search begins")
         if not _has(values, own[key]):
             raise ConfigError(f"{problem}: {_described(values)} leave out the config's own {own[key]}; widen them")
 
 
-def own_values(config: Config) -> dict[str, Any]:
+def own_values(experiment: Experiment) -> dict[str, Any]:
     """The config's own values of the searched keys, None for a key that is not there."""
-    data = to_data(config.settings)
+    data = to_data(experiment.settings)
     found = {}
-    for key in config.settings.tune.search:
+    for key in experiment.settings.tune.search:
         value: Any = data
         for part in key.split("."):
             value = value.get(part) if isinstance(value, dict) else None
@@ -52,28 +54,28 @@ def own_values(config: Config) -> dict[str, Any]:
     return found
 
 
-def with_values(config: Config, values: dict[str, Any]) -> Config:
+def with_values(experiment: Experiment, values: dict[str, Any]) -> Experiment:
     """The config with some keys (`train.learning_rate`) set to other values. Raises ConfigError."""
-    data = to_data(config.settings)
+    data = to_data(experiment.settings)
     for key, value in values.items():
         section = data
         *parents, last = key.split(".")
         for parent in parents:
             section = section.get(parent, {}) if isinstance(section.get(parent, {}), dict) else {}
         if last not in section:
-            raise ConfigError(f"{key}: there is no such key{configs.closest(last, section)}")
+            raise ConfigError(f"{key}: there is no such key{closest(last, section)}")
         section[last] = value
-    return configs.from_data(data, config.path)
+    return experiments.from_data(data, experiment.path)
 
 
-def trial_config(config: Config, values: dict[str, Any]) -> Config:
+def trial_experiment(experiment: Experiment, values: dict[str, Any]) -> Experiment:
     """A trial's config: some keys set, and the budget of a trial.
 
     A budget in steps is validated after each LOOKS-th of it, so that all trials are compared at the same steps.
     """
-    chosen = with_values(config, values)
+    chosen = with_values(experiment, values)
     data = to_data(chosen.settings)
-    tune, (kind, amount) = config.settings.tune, chosen.settings.train.budget
+    tune, (kind, amount) = experiment.settings.tune, chosen.settings.train.budget
     if tune.trial_steps is not None:
         kind, part = "steps", float(tune.trial_steps)
     else:
@@ -84,7 +86,7 @@ def trial_config(config: Config, values: dict[str, Any]) -> Config:
     if kind == "steps":
         steps = data["train"]["steps"] = max(1, round(part))
         data["train"]["validation_steps"] = chosen.settings.train.validation_steps or math.ceil(steps / LOOKS)
-    return configs.from_data(data, config.path)
+    return experiments.from_data(data, experiment.path)
 
 
 def _has(values: Range, own: Any) -> bool:

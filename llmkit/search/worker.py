@@ -20,12 +20,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from llmkit.config import schema as configs
-from llmkit.config.schema import Config
 from llmkit.console.messages import Console
 from llmkit.errors import Diverged, Interrupted, LlmkitError
 from llmkit.search.values import LOOKS
 from llmkit.store import artifacts
+from llmkit.tasks import experiment as experiments
+from llmkit.tasks.experiment import Experiment
 
 Event = dict[str, Any]
 
@@ -35,19 +35,20 @@ class _Pruned(Exception):
 
 
 def run_trial(
-    config: Config,
+    experiment: Experiment,
     prepared: artifacts.Artifact,
     folder: Path,
     device: str,
     report: Callable[[Event], None],
     look: Callable[[int, float], bool],
 ) -> dict[str, Any]:
-    """Train a trial's config, checkpoints in `folder`; how it ended: {"state", "val_loss", …} or {"state", "message"}.
+    """Train a trial, checkpoints in `folder`; how it ended: {"state", "val_loss", …} or {"state", "message"}.
 
     `report` gets the loop's steps and warnings; `look(point, val_loss)`, at each LOOKS-th of the budget but the last,
-    is whether to give the trial up. Raises what `stages.train.run` raises, but Diverged.
+    is whether to give the trial up. Raises what `fitting.fit.run` raises, but Diverged.
     """
-    from llmkit.stages import train
+    from llmkit.fitting import fit
+    from llmkit.fitting.setup import Setup
 
     looked = set()
 
@@ -60,7 +61,8 @@ def run_trial(
 
     try:
         with artifacts.writing(folder):
-            _, outcome = train.run(config, prepared, folder, device, _Reporter(report), prune)
+            setup = Setup(experiment.settings, prepared, device, _Reporter(report))
+            _, outcome = fit.run(setup, folder, prune)
     except _Pruned as pruned:
         return {"state": "pruned", "message": str(pruned)}
     except Diverged as error:
@@ -127,8 +129,8 @@ def _serve(receive: Callable[[], Event], send: Callable[[Event], None]) -> None:
         return receive().get("prune", False)  # a stop is none: the loop answers it after a checkpoint
 
     while "stop" not in (job := receive()):
-        config = configs.from_data(job["config"], shared["config_path"])
-        outcome = run_trial(config, prepared, Path(job["folder"]), shared["device"], send, look)
+        experiment = experiments.from_data(job["config"], shared["config_path"])
+        outcome = run_trial(experiment, prepared, Path(job["folder"]), shared["device"], send, look)
         send({"event": "ended", **outcome})
 
 

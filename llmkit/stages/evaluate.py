@@ -7,19 +7,20 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from llmkit import tasks
-from llmkit.config import requirements as evaluation
-from llmkit.config.schema import Config, to_data
+from llmkit.config import requirements
+from llmkit.config.schema import to_data
 from llmkit.console.messages import Console
 from llmkit.errors import InputError
 from llmkit.stages import freshness
 from llmkit.store import artifacts
 from llmkit.store.model_folder import ModelFolder
+from llmkit.tasks import TASKS
+from llmkit.tasks.experiment import Experiment
 
 
 def evaluate(
     folders: list[ModelFolder],
-    config: Config,
+    experiment: Experiment,
     *,
     on: list[Path] | None = None,
     keep: bool = False,
@@ -27,19 +28,19 @@ def evaluate(
     dry_run: bool = False,
     ui: Console | None = None,
 ) -> dict[str, Any]:
-    """Score models on a split of the config's prepared data, or on the files `on`; returns {"models": [figures]}.
+    """Score models on a split of the config's prepared data, or on the files `on`; returns {"models": [metrics]}.
 
     `keep` writes each report to RUN_DIR/evaluated/NAME, where an unchanged one is not made again. Each row has
-    `unmet`: requirements (`evaluate.require`) that its figures miss. Raises InputError and ConfigError.
+    `unmet`: requirements (`evaluate.require`) that its metrics miss. Raises InputError and ConfigError.
     """
     ui = ui or Console(0)
     on = [file for path in on or [] for file in _files(path)]
-    prepared = None if on else read_data(folders, config)
-    rows = [_row(folder, config, prepared, on, keep, force, dry_run, ui) for folder in folders]
+    prepared = None if on else read_data(folders, experiment)
+    rows = [_row(folder, experiment, prepared, on, keep, force, dry_run, ui) for folder in folders]
     ui.close()
     for row in rows:
         if not dry_run:
-            row["unmet"] = evaluation.unmet(config.settings.evaluate.require, row)
+            row["unmet"] = requirements.unmet(experiment.settings.evaluate.require, row)
     return {"stage": "evaluate", "models": rows}
 
 
@@ -57,7 +58,7 @@ def _files(path: Path) -> list[Path]:
 
 def _row(
     folder: ModelFolder,
-    config: Config,
+    experiment: Experiment,
     prepared: artifacts.Artifact | None,
     on: list[Path],
     keep: bool,
@@ -65,44 +66,53 @@ def _row(
     dry_run: bool,
     ui: Console,
 ) -> dict[str, Any]:
-    settings = {key: value for key, value in to_data(config.settings.evaluate).items() if key != "require"}
+    settings = {key: value for key, value in to_data(experiment.settings.evaluate).items() if key != "require"}
     parents = {"model": folder.artifact.hash} | ({"prepared": prepared.hash} if prepared else {})
-    wanted = freshness.Wanted("evaluate", {"evaluate": settings}, config.settings.seed, parents)
-    place = config.run_dir / "evaluated" / folder.name
+    wanted = freshness.Wanted("evaluate", {"evaluate": settings}, experiment.settings.seed, parents)
+    place = experiment.run_dir / "evaluated" / folder.name
     about = {"name": folder.name, "model": str(folder.path)}
     why = ["it is not kept"]
     if keep and not on:
         found, why = freshness.reasons(place, wanted)
         if found and not why and not force:
-            return about | {"up_to_date": True} | artifacts.read_json(place / "report.json")
+            return about | {"up_to_date": True} | found.read_json("report.json")
     if dry_run:
         return about | {"dry_run": True, "would_run": why or ["--force"]}
-    task = tasks.module(folder.task, "evaluate")
-    with tempfile.TemporaryDirectory(prefix="llmkit-") as work:
-        figures = task.evaluate(
-            folder, prepared.path if prepared else None, config.settings, on, Path(work), ui.progress, ui.warn
-        )
+    metrics = _measured(folder, experiment, prepared, on, ui)
     if keep and not on:
         with artifacts.building(place) as building:
-            (building.path / "report.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-            building.finish(
-                stage="evaluate", task=folder.task, settings=wanted.settings, seed=wanted.seed, parents=parents
-            )
-    return about | figures
+            (building.path / "report.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+            building.finish(**wanted.identity, task=folder.task)
+    return about | metrics
 
 
-def read_data(folders: list[ModelFolder], config: Config) -> artifacts.Artifact:
+def _measured(
+    folder: ModelFolder, experiment: Experiment, prepared: artifacts.Artifact | None, on: list[Path], ui: Console
+) -> dict[str, Any]:
+    """Examples -> metrics, the task's affair: of a split of the prepared data, else of the files `on`."""
+    task, settings = TASKS[folder.task].evaluate, experiment.settings
+    with tempfile.TemporaryDirectory(prefix="llmkit-") as work:
+        if prepared is not None:
+            examples = task.of_split(folder, prepared, settings.evaluate.split)
+        else:
+            examples = task.of_files(folder, on, settings, Path(work), ui.progress, ui.warn)
+        return task.metrics(folder, examples, settings, ui.progress, ui.warn)
+
+
+def read_data(folders: list[ModelFolder], experiment: Experiment) -> artifacts.Artifact:
     """The prepared data that all the models were trained on. Raises InputError when there is none, or another."""
-    place = config.run_dir / "prepared"
+    place = experiment.run_dir / "prepared"
     if not place.exists() and not place.with_name("prepared.old").exists():
-        raise InputError(f"{place} is missing; run: {config.command('prepare')}, or score other data with --on FILE")
-    prepared = freshness.read_prepared(config)
+        raise InputError(
+            f"{place} is missing; run: {experiment.command('prepare')}, or score other data with --on FILE"
+        )
+    prepared = freshness.read_prepared(experiment)
     for folder in folders:
         trained_on = data_hash(folder)
         if trained_on is not None and trained_on != prepared.hash:
             raise InputError(
                 f"{folder.path} was trained on other data than {place} holds now (its test split may have been "
-                f"trained on); score with --on FILE, or run: {config.command('train')}"
+                f"trained on); score with --on FILE, or run: {experiment.command('train')}"
             )
     return prepared
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import llmkit
-from llmkit import tasks
-from llmkit.config.schema import Config, to_data
+from llmkit.config.schema import to_data
 from llmkit.errors import InputError, LaterVersion
 from llmkit.store import artifacts
+from llmkit.tasks.experiment import Experiment
+from llmkit.version import __version__
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,11 @@ class Wanted:
     seed: int
     parents: dict[str, str] = field(default_factory=dict)
     inputs: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a manifest says of it, as `artifacts.Folder.finish` takes it."""
+        return dict(vars(self))
 
 
 def reasons(place: Path, wanted: Wanted) -> tuple[artifacts.Artifact | None, list[str]]:
@@ -42,8 +47,8 @@ def reasons(place: Path, wanted: Wanted) -> tuple[artifacts.Artifact | None, lis
         found.append(f"it was made by {manifest['stage']}")
     if manifest["seed"] != wanted.seed:
         found.append(f"seed: {manifest['seed']} → {wanted.seed}")
-    if manifest["llmkit_version"] != llmkit.__version__:
-        found.append(f"llmkit {manifest['llmkit_version']} → {llmkit.__version__}")
+    if manifest["llmkit_version"] != __version__:
+        found.append(f"llmkit {manifest['llmkit_version']} → {__version__}")
     found += [
         f"its input {name} has changed"
         for name in wanted.parents
@@ -62,21 +67,21 @@ def changed_inputs(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> l
     return lines if len(lines) <= 3 else [*lines[:3], f"and {len(lines) - 3} more files"]
 
 
-def read_prepared(config: Config) -> artifacts.Artifact:
+def read_prepared(experiment: Experiment) -> artifacts.Artifact:
     """The prepared folder, verified and fresh. Raises InputError naming the command to run when it is not.
 
     Where the raw files are no longer there (a prepared folder copied to another machine) they are not compared.
     """
-    command = config.command("prepare")
-    place = config.run_dir / "prepared"
+    command = experiment.command("prepare")
+    place = experiment.run_dir / "prepared"
     prepared = artifacts.read(place, made_by=command, stage="prepare")
-    if prepared.manifest["task"] != config.task:
+    if prepared.manifest["task"] != experiment.task.name:
         raise InputError(
-            f"{place} was prepared for task {prepared.manifest['task']}, not {config.task}; run: {command}"
+            f"{place} was prepared for task {prepared.manifest['task']}, not {experiment.task.name}; run: {command}"
         )
-    changed = artifacts.differences(prepared.manifest["settings"], {"prepare": to_data(config.settings.prepare)})
+    changed = artifacts.differences(prepared.manifest["settings"], {"prepare": to_data(experiment.settings.prepare)})
     try:
-        now = tasks.module(config.task, "prepare").inputs(config.settings.prepare)
+        now = experiment.task.prepare.inputs(experiment.settings.prepare)
     except InputError:
         now = prepared.manifest["inputs"]
     changed += changed_inputs(prepared.manifest["inputs"], now)

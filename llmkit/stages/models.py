@@ -1,34 +1,36 @@
 """The model folders of a config by name: `model`, `tuned` or a compressed variant's name."""
 
-from collections.abc import Callable
-
-from llmkit.config.schema import Config, to_data
+from llmkit.config.schema import to_data
+from llmkit.console.callbacks import Warn
 from llmkit.errors import ConfigError, InputError
-from llmkit.stages.train import model_settings
-from llmkit.store import artifacts, model_folder
+from llmkit.fitting.setup import deciding
+from llmkit.store import artifacts
+from llmkit.store.model_folder import ModelFolder
+from llmkit.tasks import experiment as experiments
+from llmkit.tasks.experiment import Experiment
 
 
-def read(config: Config, name: str, warn: Callable[[str], None]) -> model_folder.ModelFolder:
+def read(experiment: Experiment, name: str, warn: Warn) -> ModelFolder:
     """Open a model of the config and check that it is not stale; other settings in the config only draw a warning.
 
     (A model keeps its own settings, so it runs as it was made, and overrides given to `train` alone are common.)
     Raises ConfigError for an unknown name and InputError for a missing, damaged or stale folder.
     """
-    places = {"model": ("model", config.command("train")), "tuned": ("tuned", config.command("tune"))}
+    places = {"model": ("model", experiment.command("train")), "tuned": ("tuned", experiment.command("tune"))}
     places |= {
-        variant: (f"compressed/{variant}", f"{config.command('compress')} {variant}")
-        for variant in config.settings.compress
+        variant: (f"compressed/{variant}", f"{experiment.command('compress')} {variant}")
+        for variant in experiment.settings.compress
     }
     if name not in places:
         raise ConfigError(f"--model {name}: there is no such model; choose from {', '.join(places)}")
     place, command = places[name]
-    folder = model_folder.read(config.run_dir / place, command, config.task)
+    folder = experiments.read_model(experiment.run_dir / place, command, experiment.task)
     manifest = folder.artifact.manifest
     if manifest["stage"] == "compress":
-        _check_original(config, folder, command)
-        changed = artifacts.differences(manifest["settings"], {"variant": to_data(config.settings.compress[name])})
+        _check_original(experiment, folder, command)
+        changed = artifacts.differences(manifest["settings"], {"variant": to_data(experiment.settings.compress[name])})
     elif manifest["stage"] == "train":
-        changed = artifacts.differences(manifest["settings"], model_settings(config))
+        changed = artifacts.differences(manifest["settings"], deciding(experiment.settings))
     else:
         changed = []
     if changed:
@@ -39,8 +41,8 @@ def read(config: Config, name: str, warn: Callable[[str], None]) -> model_folder
     return folder
 
 
-def _check_original(config: Config, folder: model_folder.ModelFolder, command: str) -> None:
-    original = config.run_dir / folder.result.get("original", "model")
+def _check_original(experiment: Experiment, folder: ModelFolder, command: str) -> None:
+    original = experiment.run_dir / folder.result.get("original", "model")
     if original.exists():
         now = artifacts.read(original, verify=False).hash
         if now != folder.artifact.manifest["parents"]["original"]:

@@ -3,44 +3,37 @@
 import time
 from typing import Any
 
-from llmkit import tasks
-from llmkit.config.schema import Config, to_data
+from llmkit.config.schema import to_data
 from llmkit.console.messages import Console
 from llmkit.stages import freshness
 from llmkit.store import artifacts
+from llmkit.tasks.experiment import Experiment
 
 
-def prepare(config: Config, *, force: bool = False, dry_run: bool = False, ui: Console | None = None) -> dict[str, Any]:
+def prepare(
+    experiment: Experiment, *, force: bool = False, dry_run: bool = False, ui: Console | None = None
+) -> dict[str, Any]:
     """Prepare the data; returns the task's summary. Reads the files of `prepare.files`, writes RUN_DIR/prepared.
 
     Raises ConfigError and InputError.
     """
     ui = ui or Console(0)
-    task = tasks.module(config.task, "prepare")
-    settings = config.settings.prepare
-    place, work = config.run_dir / "prepared", config.run_dir / "work"
-    task.check(settings)
-    wanted = freshness.Wanted(
-        "prepare", {"prepare": to_data(settings)}, config.settings.seed, inputs=task.inputs(settings)
-    )
-    found, why = freshness.reasons(place, wanted)
-    if found and not why and not force:
-        return {"stage": "prepare", "folder": str(place), "up_to_date": True, **freshness.stored(found, work)}
+    task, settings = experiment.task, experiment.settings.prepare
+    place, work = experiment.run_dir / "prepared", experiment.work
+    task.prepare.check(settings)
+    inputs = task.prepare.inputs(settings)
+    wanted = freshness.Wanted("prepare", {"prepare": to_data(settings)}, experiment.settings.seed, inputs=inputs)
+    present, why = freshness.reasons(place, wanted)
+    if present and not why and not force:
+        return {"stage": "prepare", "folder": str(place), "up_to_date": True, **freshness.stored(present, work)}
     if dry_run:
         return {"stage": "prepare", "folder": str(place), "dry_run": True, "would_run": why or ["--force"]}
     ui.detail(f"making {place}: {'; '.join(why) or '--force'}")
-    with artifacts.lock(config.run_dir, config.command("prepare")), artifacts.building(place) as folder:
+    with artifacts.lock(experiment.run_dir, experiment.command("prepare")), artifacts.building(place) as folder:
         start = time.monotonic()
-        result = task.prepare(settings, config.settings.seed, folder.path, work, ui.progress, ui.warn)
+        result = task.prepare.prepare(settings, wanted.seed, folder.path, work, ui.progress, ui.warn)
         ui.close()
-        artifact = folder.finish(
-            stage="prepare",
-            task=config.task,
-            settings=wanted.settings,
-            seed=wanted.seed,
-            inputs=wanted.inputs,
-            result=result,
-        )
+        artifact = folder.finish(**wanted.identity, task=task.name, result=result)
         timings = {"seconds": time.monotonic() - start}
         freshness.store_timings(artifact, work, timings)
     return {"stage": "prepare", "folder": str(place), **result, **timings}

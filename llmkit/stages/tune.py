@@ -7,21 +7,25 @@ by this process alone. How trials are proposed and run: `llmkit/search/`.
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from llmkit.config import yaml_text
-from llmkit.config.schema import Config, to_data
+from llmkit.config.schema import to_data
 from llmkit.console.messages import Console
 from llmkit.errors import ConfigError
+from llmkit.fitting import fit, probe, write
+from llmkit.fitting.setup import Setup, deciding, require_torch
 from llmkit.search import pool, study as studies, values
 from llmkit.stages import freshness
-from llmkit.stages.train import Fitted, fit, model_settings, probe, require_torch, write_model
 from llmkit.store import artifacts
+from llmkit.store.artifacts import Artifact
+from llmkit.tasks.experiment import Experiment
 
 
 def tune(
-    config: Config,
+    experiment: Experiment,
     *,
     force: bool = False,
     fresh: bool = False,
@@ -29,39 +33,40 @@ def tune(
     device: str = "auto",
     ui: Console | None = None,
 ) -> dict[str, Any]:
-    """Search, then train the best settings; returns the trials, the best one's settings and its model's figures.
+    """Search, then train the best settings; returns the trials, the best one's settings and its model's metrics.
 
     Reads RUN_DIR/prepared; writes RUN_DIR/tuned, a model folder with best.yaml and trials.jsonl. `best_trial_val_loss`
     beside `default_val_loss` tells what the search gained: both from trials, of the same budget. Raises ConfigError,
     InputError and, when interrupted, Interrupted.
     """
     ui = ui or Console(0)
-    prepared = freshness.read_prepared(config)
-    place, work = config.run_dir / "tuned", config.run_dir / "work"
-    values.check(config)
-    settings = model_settings(config) | {"tune": _deciding(config)}
-    wanted = freshness.Wanted("tune", settings, config.settings.seed, {"prepared": prepared.hash})
-    found, why = freshness.reasons(place, wanted)
-    if found and not why and not force and not fresh:
-        return {"stage": "tune", "folder": str(place), "up_to_date": True, **freshness.stored(found, work)}
+    setup = Setup(experiment.settings, freshness.read_prepared(experiment), device, ui)
+    place, work = experiment.run_dir / "tuned", experiment.work
+    values.check(experiment)
+    identity = deciding(setup.settings) | {"tune": _deciding(experiment)}
+    wanted = freshness.Wanted("tune", identity, setup.settings.seed, {"prepared": setup.prepared.hash})
+    present, why = freshness.reasons(place, wanted)
+    if present and not why and not force and not fresh:
+        return {"stage": "tune", "folder": str(place), "up_to_date": True, **freshness.stored(present, work)}
     require_torch()
     from llmkit.training import tensorboard
 
-    tensorboard.require(config.settings.train.tensorboard)
+    tensorboard.require(setup.settings.train.tensorboard)
     if dry_run:
-        figures = probe(values.trial_config(config, {}), prepared, device, ui)
+        expected = probe.probe(replace(setup, settings=values.trial_experiment(experiment, {}).settings))
         return {
             "stage": "tune",
             "folder": str(place),
             "dry_run": True,
             "would_run": why or ["--force"],
-            "trials": config.settings.tune.trials,
-            "trial_minutes": figures["minutes"],
+            "trials": setup.settings.tune.trials,
+            "trial_minutes": expected["minutes"],
         }
-    with artifacts.lock(config.run_dir, config.command("tune")):
+    with artifacts.lock(experiment.run_dir, experiment.command("tune")):
         start = time.monotonic()
-        study = open_study(config, prepared, work / "tune", fresh, force)
-        pool.run(studies.Search(study, config, work / "tune", ui), config, prepared, device, ui)
+        study = open_study(experiment, setup.prepared, work / "tune", fresh, force)
+        search = studies.Search(study, experiment, work / "tune", ui)
+        pool.run(search, experiment, setup.prepared, device, ui)
         search_seconds = time.monotonic() - start
         rows = studies.rows(study)
         done = [row for row in rows if row["state"] == "complete"]
@@ -71,23 +76,12 @@ def tune(
             )
         best = min(done, key=lambda row: row["val_loss"])
         ui.info(f"best trial: {best['trial']} with val_loss {best['val_loss']:.4f}; training it at the full budget")
-        chosen = values.with_values(config, best["settings"])
-        fitted = fit(chosen, prepared, work / "tune" / f"best-{best['trial']}", device, ui)
-        summary = {
-            "trials": rows,
-            "best_trial": best["trial"],
-            "best_settings": best["settings"],
-            "best_trial_val_loss": best["val_loss"],
-            "default_val_loss": next((row["val_loss"] for row in done if row.get("own")), None),
-        }
-        fitted = Fitted(**{**vars(fitted), "result": fitted.result | summary})
-        beside = {
-            "best.yaml": f"# The settings of trial {best['trial']} of llmkit tune {config.path}\n"
-            + yaml_text.dump(to_data(chosen.settings)),
-            "trials.jsonl": "".join(json.dumps(row) + "\n" for row in rows),
-        }
+        chosen = values.with_values(experiment, best["settings"])
+        fitted = fit.fit(replace(setup, settings=chosen.settings), work / "tune" / f"best-{best['trial']}")
+        fitted = replace(fitted, result=fitted.result | _summary(rows, best))
         with artifacts.building(place) as folder:
-            artifact = write_model(folder, chosen, fitted, wanted, prepared, beside)
+            beside = _beside(experiment, chosen, rows, best)
+            artifact = write.write_model(folder, chosen, fitted, setup.prepared, wanted.identity, beside)
         for line in fitted.warnings:
             ui.warn(line)
         studies.mark_finished(work / "tune")
@@ -96,14 +90,37 @@ def tune(
     return {"stage": "tune", "folder": str(place), **fitted.result, **timings}
 
 
+def _summary(rows: list[dict[str, Any]], best: dict[str, Any]) -> dict[str, Any]:
+    """What the result says of the search."""
+    own = [row["val_loss"] for row in rows if row["state"] == "complete" and row.get("own")]
+    return {
+        "trials": rows,
+        "best_trial": best["trial"],
+        "best_settings": best["settings"],
+        "best_trial_val_loss": best["val_loss"],
+        "default_val_loss": own[0] if own else None,
+    }
+
+
+def _beside(
+    experiment: Experiment, chosen: Experiment, rows: list[dict[str, Any]], best: dict[str, Any]
+) -> dict[str, str]:
+    """The text files that lie beside the model: the best settings, all trials."""
+    head = f"# The settings of trial {best['trial']} of llmkit tune {experiment.path}\n"
+    return {
+        "best.yaml": head + yaml_text.dump(to_data(chosen.settings)),
+        "trials.jsonl": "".join(json.dumps(row) + "\n" for row in rows),
+    }
+
+
 def open_study(
-    config: Config, prepared: artifacts.Artifact, folder: Path, fresh: bool = False, force: bool = False
+    experiment: Experiment, prepared: Artifact, folder: Path, fresh: bool = False, force: bool = False
 ) -> Any:
     """The study of a config on its prepared data, as `search.study.open_study` opens it."""
-    identity = model_settings(config) | {"seed": config.settings.seed, "prepared": prepared.hash}
-    return studies.open_study(config, identity, folder, fresh=fresh, force=force)
+    identity = deciding(experiment.settings) | {"seed": experiment.settings.seed, "prepared": prepared.hash}
+    return studies.open_study(experiment, identity, folder, fresh=fresh, force=force)
 
 
-def _deciding(config: Config) -> dict[str, Any]:
+def _deciding(experiment: Experiment) -> dict[str, Any]:
     """The settings of the search that decide its result: not by how many processes it runs."""
-    return {key: value for key, value in to_data(config.settings.tune).items() if key != "workers"}
+    return {key: value for key, value in to_data(experiment.settings.tune).items() if key != "workers"}

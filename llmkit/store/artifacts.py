@@ -24,14 +24,14 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-import llmkit
 from llmkit.errors import InputError, LaterVersion, LlmkitError
 from llmkit.store import file_locks
+from llmkit.store.files import Files
+from llmkit.version import __version__ as LLMKIT_VERSION
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 CHECKSUM = "manifest_sha256"
-LLMKIT_VERSION: str = getattr(llmkit, "__version__", "0")
 
 _MANIFEST_KEYS = [
     (int, "schema_version"),
@@ -44,10 +44,9 @@ _MANIFEST_KEYS = [
 
 
 @dataclass(frozen=True)
-class Artifact:
+class Artifact(Files):
     """A finished folder. `hash`: SHA-256 (hex) of the bytes of its manifest, which its children record."""
 
-    path: Path
     manifest: dict[str, Any]
     hash: str
 
@@ -73,12 +72,13 @@ class Folder:
         inputs: Iterable[Mapping[str, Any]] = (),
         result: Mapping[str, Any] | None = None,
         versions: Mapping[str, str] | None = None,
+        roles: Mapping[str, str] | None = None,
     ) -> Artifact:
         """Flush and hash every file, write the manifest last, replace what stood in the folder's place.
 
         The manifest holds what is given here and no time of day. `parents`: name -> manifest hash; `inputs`:
-        path, bytes and sha256 of each source; `versions`: of packages beside python and numpy. NaN and
-        infinity in `settings` and `result` become null.
+        path, bytes and sha256 of each source; `versions`: of packages beside python and numpy; `roles`: of files, what
+        each is for. NaN and infinity in `settings` and `result` become null.
         """
         import numpy
 
@@ -87,7 +87,10 @@ class Folder:
             manifest = {"schema_version": SCHEMA_VERSION, "llmkit_version": LLMKIT_VERSION, "stage": stage}
             manifest |= {"task": task, "settings": settings, "seed": seed, "versions": versions}
             manifest |= {"parents": parents or {}, "inputs": list(inputs), "result": result or {}}
-            manifest["files"] = {name: fingerprint(self.path / name) for name in _flush(self.path)}
+            files = {name: fingerprint(self.path / name) for name in _flush(self.path)}
+            for name, role in (roles or {}).items():
+                files[name]["role"] = role
+            manifest["files"] = files
             manifest = plain(manifest)
             data = _json_bytes(manifest | {CHECKSUM: _checksum(manifest)})
             _write_atomically(self.path / MANIFEST, data)
@@ -195,11 +198,6 @@ def _check_file(file: Path, size: int, sha256: str | None, remedy: str) -> None:
         raise InputError(f"{file} is missing; {remedy}") from error
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}") from error
-
-
-def size_bytes(artifact: Artifact, names: Iterable[str]) -> int:
-    """Bytes of the files named, as the manifest has them."""
-    return sum(artifact.manifest["files"][name]["bytes"] for name in names)
 
 
 def fingerprint(path: Path) -> dict[str, Any]:

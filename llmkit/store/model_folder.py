@@ -3,43 +3,75 @@
     graph.onnx (no weights)  model.safetensors (the only copy of the weights)  config.yaml
     tokenizer.json (or the task's own files)  metrics.jsonl  card.md  manifest.json
 
-`train`, `tune` and `compress` write one; `generate`, `evaluate` and `llmkit.load` read any. Imports neither torch
-nor onnx.
+`train`, `tune` and `compress` write one; `generate`, `evaluate` and `llmkit.load` read any. The manifest says of each
+file what it is for (`Role`): sizes and copies follow from that. Imports neither torch nor, to read, onnx. What the
+settings in config.yaml may say is the affair of whoever reads a folder, who hands a check of them in.
 """
 
-import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
 
-from llmkit.config import schema as config, yaml_text
+from llmkit.config import yaml_text
+from llmkit.config.root import Root
+from llmkit.config.schema import to_data
 from llmkit.errors import ConfigError, InputError
 from llmkit.store import artifacts, sparse_weights
+from llmkit.store.artifacts import Artifact
+from llmkit.store.files import Files
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-GRAPH, WEIGHTS, CONFIG = "graph.onnx", "model.safetensors", "config.yaml"
-OF_THE_MAKING = ("metrics.jsonl", "card.md", "best.yaml", "trials.jsonl", "samples.png")  # of this one model
-FOR_EVALUATION = ("features.onnx",)  # not read to run a model, but to score it and those made of it
-NOT_COUNTED = (*OF_THE_MAKING, *FOR_EVALUATION)
+GRAPH, WEIGHTS, CONFIG, METRICS, CARD = "graph.onnx", "model.safetensors", "config.yaml", "metrics.jsonl", "card.md"
 STAGES = ("train", "tune", "compress")
 
 
-@dataclass(frozen=True)
-class ModelFolder:
-    """A verified model folder."""
+class Role(StrEnum):
+    """What a file of a model folder is for."""
 
-    path: Path
-    artifact: artifacts.Artifact
-    config: config.Config
+    RUN = "run"
+    """Needed to run the model: counted in its size, copied to what is made of it."""
+    EVALUATE = "evaluate"
+    """Read only to score the model, and those made of it."""
+    RECORD = "record"
+    """How this one model was made; read by people."""
+
+
+# Of the first model folders, whose manifests say nothing of roles.
+ROLES_BY_NAME = {
+    **dict.fromkeys((METRICS, CARD, "best.yaml", "trials.jsonl", "samples.png"), Role.RECORD),
+    "features.onnx": Role.EVALUATE,
+}
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A task's own file of a model folder."""
+
+    data: bytes
+    role: Role = Role.RUN
+
+
+@dataclass(frozen=True)
+class ModelFolder(Files):
+    """A model folder, verified or just written."""
+
+    artifact: Artifact
+    settings: Root
+    """The config that it was made with."""
+    roles: Mapping[str, Role]
+    """Of each file but the manifest."""
 
     @property
     def task(self) -> str:
-        return self.config.task
+        """Name of its task."""
+        return self.settings.task
 
     @property
     def name(self) -> str:
@@ -48,7 +80,7 @@ class ModelFolder:
 
     @property
     def result(self) -> dict[str, Any]:
-        """Figures stored when it was made: parameters, trainable, …"""
+        """What is known of it since it was made: parameters, trainable, val_loss, …"""
         return self.artifact.manifest["result"]
 
     @property
@@ -58,49 +90,65 @@ class ModelFolder:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes that ship: graph, weights, config and the task's own files (tokenizer)."""
-        files = self.artifact.manifest["files"]
-        return artifacts.size_bytes(self.artifact, [name for name in files if name not in NOT_COUNTED])
+        """Bytes of what is needed to run it: graph, weights, config and the task's own files (tokenizer)."""
+        return sum(self.bytes_of(name) for name, role in self.roles.items() if role is Role.RUN)
+
+    @property
+    def own_files(self) -> dict[str, ModelFile]:
+        """The task's own files, which every model made of this one has too, by name."""
+        common = (GRAPH, WEIGHTS, CONFIG)
+        kept = {name: role for name, role in self.roles.items() if role is not Role.RECORD and name not in common}
+        return {name: ModelFile(self.read_bytes(name), role) for name, role in kept.items()}
 
     def weights(self) -> dict[str, np.ndarray]:
         """Name -> array, read from disk. Raises InputError when sparse ones are damaged."""
-        from safetensors.numpy import load_file
-
-        return sparse_weights.unpack(load_file(self.path / WEIGHTS), str(self.path / WEIGHTS))
+        return sparse_weights.unpack(self.tensors(WEIGHTS), str(self.path / WEIGHTS))
 
 
-def read(path: str | Path, made_by: str | None = None, task: str | None = None) -> ModelFolder:
-    """Open and verify a model folder. Raises InputError when it is missing, damaged, no model or of another task."""
+def read(path: str | Path, check: Callable[[Any, Path], Root], made_by: str | None = None) -> ModelFolder:
+    """Open and verify a model folder; `check(data, path)` makes settings of its config.yaml, or raises ConfigError.
+
+    Raises InputError when it is missing, damaged, no model, or made by a version whose settings `check` refuses.
+    """
     path = Path(path)
     if made_by is None and not (path / artifacts.MANIFEST).exists() and (path / "model").is_dir():
         raise InputError(f"{path} is no model folder; did you mean {path / 'model'}?")
     artifact = artifacts.read(path, made_by=made_by, stage=STAGES)
-    data = yaml.load((path / CONFIG).read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    data = yaml.load(artifact.read_text(CONFIG), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     try:
-        found = ModelFolder(path, artifact, config.from_data(data, path / CONFIG))
+        settings = check(data, path / CONFIG)
     except ConfigError as error:  # a task or key that this version does not know
         raise InputError(f"{path} does not fit llmkit {artifacts.LLMKIT_VERSION}: {error}") from error
-    if task is not None and found.task != task:
-        raise InputError(f"{path} is a model of task {found.task}, not {task}; name a model of task {task}")
-    return found
+    return ModelFolder(path, artifact, settings, _roles(artifact))
+
+
+def _roles(artifact: Artifact) -> dict[str, Role]:
+    roles = {}
+    for name, entry in artifact.manifest["files"].items():
+        role = entry.get("role", ROLES_BY_NAME.get(name, Role.RUN))
+        if role not in list(Role):
+            raise InputError(f"{artifact.path / artifacts.MANIFEST} is damaged: {name} has no known role; copy it anew")
+        roles[name] = Role(role)
+    return roles
 
 
 def write(
     folder: Path,
     graph: "ModelProto",
     weights: dict[str, np.ndarray],
-    settings: config.Section,
-    files: dict[str, Path],
-) -> None:
-    """Write graph, weights, config and the task's own `files` (name -> source) into a folder being built."""
+    settings: Root,
+    files: Mapping[str, ModelFile],
+) -> dict[str, Role]:
+    """Write graph, weights, config and the task's own `files` into a folder being built; returns the roles of all."""
     from safetensors.numpy import save_file
 
     (folder / GRAPH).write_bytes(declare_weights(graph, weights))
     stored = sparse_weights.pack(weights)
     save_file({name: np.ascontiguousarray(array) for name, array in stored.items()}, folder / WEIGHTS)
-    (folder / CONFIG).write_text(yaml_text.dump(config.to_data(settings)), encoding="utf-8")
-    for name, source in files.items():
-        shutil.copyfile(source, folder / name)
+    (folder / CONFIG).write_text(yaml_text.dump(to_data(settings)), encoding="utf-8")
+    for name, file in files.items():
+        (folder / name).write_bytes(file.data)
+    return dict.fromkeys((GRAPH, WEIGHTS, CONFIG), Role.RUN) | {name: file.role for name, file in files.items()}
 
 
 def declare_weights(graph: "ModelProto", weights: dict[str, np.ndarray]) -> bytes:
@@ -125,7 +173,7 @@ def read_graph(folder: ModelFolder) -> tuple["ModelProto", dict[str, np.ndarray]
     import onnx
 
     weights = folder.weights()
-    graph = onnx.load(folder.path / GRAPH, load_external_data=False)
+    graph = onnx.load_model_from_string(folder.read_bytes(GRAPH))
     kept = [tensor for tensor in graph.graph.initializer if tensor.name not in weights]
     del graph.graph.initializer[:]
     graph.graph.initializer.extend(kept)

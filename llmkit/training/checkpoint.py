@@ -13,23 +13,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from llmkit.errors import InputError, LaterVersion
 from llmkit.store import artifacts
-from llmkit.training import metrics_file as metrics
+from llmkit.store.files import Files
+from llmkit.training import metrics_file
 from llmkit.training.distributed import ALONE, Processes
 
 if TYPE_CHECKING:
-    from llmkit.training.loop import Learner
+    from llmkit.training.learner import Learner
 
 
 @dataclass(frozen=True)
 class Found:
-    """A checkpoint that verifies: its folder, its step and its plain data."""
+    """A checkpoint that verifies: its files, its step and its plain data."""
 
-    path: Path
+    files: Files
     step: int
     plain: dict[str, Any]
 
@@ -39,7 +40,7 @@ def write(
     progress: dict[str, Any],
     learner: "Learner",
     best: dict[str, Tensor],
-    fingerprint: dict,
+    fingerprint: dict[str, Any],
     keep: int,
     processes: Processes = ALONE,
 ) -> None:
@@ -58,7 +59,7 @@ def write(
         save_file(_on_cpu(best), building.path / "best.safetensors")
         save_file(_on_cpu(tensors), building.path / "state.safetensors")
         artifacts.write_json(building.path / "state.json", {"progress": progress, "learner": plain})
-        shutil.copyfile(folder / metrics.NAME, building.path / metrics.NAME)
+        shutil.copyfile(folder / metrics_file.NAME, building.path / metrics_file.NAME)
         building.finish(stage="checkpoint", task="", settings=fingerprint, seed=0, versions={}, parents={}, result={})
     for step in [step for step in _steps(folder) if step <= progress["step"]][:-keep]:
         artifacts.discard(_place(folder, step))
@@ -78,8 +79,8 @@ def newest(
     if processes.count > 1:
         [step] = processes.sum(found.step if found else 0)
         if step and not found:
-            path = _place(folder, int(step))
-            found = Found(path, int(step), artifacts.read_json(path / "state.json"))
+            files = Files(_place(folder, int(step)))
+            found = Found(files, int(step), files.read_json("state.json"))
     return found
 
 
@@ -88,7 +89,7 @@ def _newest(folder: Path, fingerprint: dict[str, Any], warn: Callable[[str], Non
         path = _place(folder, step)
         try:
             artifact = artifacts.read(path, stage="checkpoint")
-            plain = artifacts.read_json(path / "state.json")
+            plain = artifact.read_json("state.json")
         except LaterVersion:
             raise
         except InputError as error:
@@ -101,7 +102,7 @@ def _newest(folder: Path, fingerprint: dict[str, Any], warn: Callable[[str], Non
                 + "\n  ".join(changed)
                 + "\nset them back to go on, or start anew with --fresh"
             )
-        return Found(path, step, plain)
+        return Found(artifact, step, plain)
     if _steps(folder):
         warn(
             f"no checkpoint in {folder} is whole: training starts from the beginning; if you have a sound copy of one, "
@@ -118,9 +119,8 @@ def newest_step(folder: Path) -> int:
 def ended(folder: Path) -> dict[str, Any]:
     """The fingerprint of a run there that came to its end and lacked nothing but its model folder, else {}."""
     try:
-        path = _place(folder, newest_step(folder))
-        artifact = artifacts.read(path, stage="checkpoint")
-        progress = artifacts.read_json(path / "state.json")["progress"]
+        artifact = artifacts.read(_place(folder, newest_step(folder)), stage="checkpoint")
+        progress = artifact.read_json("state.json")["progress"]
     except InputError:
         return {}
     return artifact.manifest["settings"] if progress.get("ended") else {}
@@ -128,15 +128,15 @@ def ended(folder: Path) -> dict[str, Any]:
 
 def restore(found: Found, learner: "Learner", processes: Processes = ALONE) -> dict[str, Tensor]:
     """Put learner and this process's random states back; returns the best weights so far."""
-    learner.load_weights(load_file(found.path / "weights.safetensors"))
-    tensors = load_file(found.path / "state.safetensors")
+    learner.load_weights(load(found.files.read_bytes("weights.safetensors")))
+    tensors = load(found.files.read_bytes("state.safetensors"))
     own = _suffix(processes.rank)
     torch.set_rng_state(tensors[f"random.cpu{own}"])
     if f"random.cuda{own}" in tensors:
         torch.cuda.set_rng_state(tensors[f"random.cuda{own}"])
     tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("random.")}
     learner.load_state(tensors, found.plain["learner"])
-    return load_file(found.path / "best.safetensors")
+    return load(found.files.read_bytes("best.safetensors"))
 
 
 def drop(folder: Path) -> None:

@@ -3,12 +3,25 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from llmkit.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a training computes with: a device, and the type of its matrix products."""
+
+    device: torch.device
+    number_type: torch.dtype = torch.float32
+
+    def autocast(self, enabled: bool = True) -> torch.autocast:
+        """Within it, matrix products are computed in `number_type`."""
+        return torch.autocast(self.device.type, self.number_type, enabled=enabled and self.number_type != torch.float32)
 
 
 def choose(name: str) -> torch.device:

@@ -14,16 +14,18 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor
 
+from llmkit.config.training import Training
+from llmkit.console.callbacks import Warn
 from llmkit.errors import Diverged, Interrupted
 from llmkit.store import artifacts
-from llmkit.training import checkpoint, interruption, metrics_file as metrics
+from llmkit.training import checkpoint, interruption, metrics_file
 from llmkit.training.distributed import ALONE, Processes
 from llmkit.training.interruption import Stop
-from llmkit.training.settings import Training
+from llmkit.training.learner import Learner
 
 VALIDATION_SHARE = 0.05  # of the time that training takes, where `validation_steps` does not say otherwise
 RESERVE = 1.15  # times the last validation's seconds, kept of a budget in minutes for the validation at its end
@@ -35,54 +37,6 @@ SAVING_SHARE = 0.1  # of the time, at most, goes into checkpoints that the clock
 LOG_SECONDS = 0.5  # between progress reports
 SAMPLES = "samples"  # folder of what the model makes at each validation
 SMOOTHING = 0.98  # of the running training loss that is reported
-
-
-class Learner(Protocol):
-    """What a task hands to the loop: its weights, its data and what one update does."""
-
-    unit: str
-    """What is counted: "tokens" or "examples"."""
-    count: int
-    """Units trained on so far."""
-    epochs: float
-    """Passes over the training split so far."""
-    step_count: int
-    """Units in an ordinary step."""
-    validation_count: int
-    """Units in one validation."""
-
-    def distribute(self, processes: Processes) -> None:
-        """Train on this process's part of each batch from now on, with the mean of all processes' gradients.
-
-        Called before the first step, and only where there are several processes; all of them then call `step`,
-        `validate` and `state` together, and the figures of a validation are the same in all. Raises ConfigError where
-        the batch does not fall into equal parts.
-        """
-
-    def step(self, learning_rate: float) -> Tensor:
-        """One update of the weights; returns its loss (on this process's part), a scalar that may be on the device."""
-
-    def validate(self, share: float = 1.0) -> dict[str, float]:
-        """Figures of the present weights on the validation split; `val_loss` decides which are best.
-
-        `share` of the split is validated, from its start: less than all of it only to see how long it takes.
-        """
-
-    def weights(self) -> dict[str, Tensor]:
-        """The model's weights by name: what is kept when they are the best (not copies)."""
-
-    def load_weights(self, weights: dict[str, Tensor]) -> None:
-        """Put weights back that `weights` gave."""
-
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Everything else needed to go on: tensors (optimizer, carried state) and plain data (reading position)."""
-
-    def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
-        """Go on from what `state` gave."""
-
-    # A learner whose weights are averages has `trained_weights()` too: those that its steps change, by the same names.
-    # A learner may have `samples() -> {file name: bytes}`: what its model makes, for people to look at. They are
-    # written to the folder samples/ beside the checkpoints after each validation.
 
 
 @dataclass
@@ -123,7 +77,7 @@ def run(
     folder: Path,
     fingerprint: dict[str, Any],
     report: Callable[[dict[str, Any]], None],
-    warn: Callable[[str], None],
+    warn: Warn,
     prune: Callable[[float, float], None] | None = None,
     processes: Processes = ALONE,
 ) -> Outcome:
@@ -174,13 +128,13 @@ class _Run:
         self.fingerprint, self.report = fingerprint, report
         self.processes, self.stop = processes, stop
         self.progress, self.best = Progress(), dict[str, Tensor]()
-        self.metrics = folder / metrics.NAME
+        self.metrics = folder / metrics_file.NAME
         self.saving_seconds = 0.0  # that the last checkpoint took
         self.clock = _Clock(0.0)
         self.now, self.stopping = 0.0, False  # as `agree` found them
         self.saved_at, self.reported_at = 0.0, 0.0  # seconds on the clock
 
-    def resume(self, warn: Callable[[str], None]) -> None:
+    def resume(self, warn: Warn) -> None:
         """Go on from the newest sound checkpoint, if there is one."""
         found = checkpoint.newest(self.folder, self.fingerprint, warn, self.processes)
         if found:
@@ -188,7 +142,7 @@ class _Run:
             self.best = checkpoint.restore(found, self.learner, self.processes)
             self.report({"event": "resumed", "step": self.progress.step, "seconds": self.progress.seconds})
         if self.processes.leads:
-            metrics.restore(self.metrics, found.path if found else None)
+            metrics_file.restore(self.metrics, found.files if found else None)
             if not found:
                 shutil.rmtree(self.folder / SAMPLES, ignore_errors=True)
         self.clock = _Clock(self.progress.seconds)
@@ -239,7 +193,7 @@ class _Run:
     def step(self, rate: float, spent: float) -> None:
         """One update, and a report now and then. Raises Diverged."""
         progress = self.progress
-        loss = self.agree(self.learner.step(rate).item())
+        loss = self.agree(self.learner.step(rate, spent).item())
         progress.step += 1
         if not math.isfinite(loss):
             raise Diverged(_diverged(progress.step, loss, self.settings))
@@ -270,15 +224,15 @@ class _Run:
         record: dict[str, Any] = {"step": progress.step, self.learner.unit: self.learner.count}
         record |= {"seconds": round(self.now, 3), "train_loss": progress.smooth_loss, **figures}
         if self.processes.leads:
-            metrics.append(self.metrics, record)
+            metrics_file.append(self.metrics, record)
             self.write_samples()
         self.report({"event": "validated", "best": progress.best_step == progress.step, **record})
         if prune:
             prune(self.spent(), loss)
 
     def write_samples(self) -> None:
-        """Write what a learner that makes something for people to look at has made: a file of `samples` each."""
-        for name, data in getattr(self.learner, "samples", dict)().items():
+        """Write what the model makes for people to look at: a file of `samples` each."""
+        for name, data in self.learner.samples().items():
             artifacts.make_folder(self.folder / SAMPLES)
             artifacts.write_bytes(self.folder / SAMPLES / name, data)
 

@@ -2,21 +2,23 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from llmkit.store import artifacts
+from llmkit.store.files import Files
 
 NAME = "metrics.jsonl"
 
 
-def append(path: Path, record: dict) -> None:
+def append(path: Path, record: dict[str, Any]) -> None:
     """Add a line."""
     with artifacts.writing(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")
 
 
-def restore(path: Path, checkpoint: Path | None) -> None:
+def restore(path: Path, checkpoint: Files | None) -> None:
     """Put the lines back that a checkpoint has a copy of, or none: the run writes the later ones again."""
-    artifacts.write_bytes(path, (checkpoint / NAME).read_bytes() if checkpoint else b"")
+    artifacts.write_bytes(path, checkpoint.read_bytes(NAME) if checkpoint else b"")
 
 
 def copy_without_clock(source: Path, target: Path) -> None:
@@ -27,7 +29,7 @@ def copy_without_clock(source: Path, target: Path) -> None:
     target.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 
-def _records(path: Path) -> list[dict]:
+def _records(path: Path) -> list[dict[str, Any]]:
     records = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:

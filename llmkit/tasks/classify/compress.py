@@ -3,19 +3,19 @@
 The linear part of a student is fitted like any other's, and its logits are no lesson: it knows its training texts.
 """
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from llmkit.predicting import compress as classification
+from llmkit.console.callbacks import Progress
+from llmkit.predicting import compress as predictors
 from llmkit.predicting.compress import as_learned, as_trained, check_fits, half, with_less_dropout
-from llmkit.predicting.learner import ClassifierLearner
+from llmkit.predicting.learner import ExampleLearner
+from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.classify import graph, use
-from llmkit.tasks.classify.evaluate import validation
+from llmkit.tasks.classify.evaluate import of_split
 from llmkit.tasks.classify.network import TextNetwork
 from llmkit.tasks.classify.train import build
 
@@ -24,7 +24,7 @@ __all__ = ["as_learned", "as_trained", "check_fits", "half", "load", "refit", "t
 Arrays = dict[str, np.ndarray]
 
 
-def load(learner: ClassifierLearner, weights: Arrays) -> None:
+def load(learner: ExampleLearner, weights: Arrays) -> None:
     """Put weights in the graph's layout into a learner's network of the same sizes, the linear part too."""
     network = _network(learner)
     graph.from_arrays(network, weights)
@@ -35,27 +35,25 @@ def load(learner: ClassifierLearner, weights: Arrays) -> None:
 
 
 def taught(
-    learner: ClassifierLearner,
+    learner: ExampleLearner,
     teachers: list[tuple[Any, Arrays]],
     temperature: float,
     mix: float,
-    progress: Callable[[str, float, float], None] = lambda description, done, total: None,
-) -> ClassifierLearner:
+    progress: Progress,
+) -> ExampleLearner:
     """The learner with the LSTMs of models of the same vocabulary and labels as teachers."""
     mine, networks = _network(learner), []
     for settings, weights in teachers:
         networks.append(build(settings.model, mine.vocab_size, 0, mine.classes))  # without the linear part
         graph.from_arrays(networks[-1], weights)
-    return classification.taught(learner, networks, temperature, mix, progress)  # type: ignore[arg-type]
+    return predictors.taught(learner, list(networks), temperature, mix, progress)
 
 
-def refit(folder: ModelFolder, prepared: Path) -> None:
+def refit(folder: ModelFolder, prepared: Files) -> None:
     """Fit the temperature of a written model anew."""
-    texts, labels = validation(prepared)
-    model = use.load(folder)
-    classification.refit(model, model.read(texts), labels)
+    predictors.refit(use.load(folder), of_split(folder, prepared, "val"))
 
 
-def _network(learner: ClassifierLearner) -> TextNetwork:
+def _network(learner: ExampleLearner) -> TextNetwork:
     assert isinstance(learner.network, TextNetwork)
     return learner.network

@@ -1,73 +1,61 @@
-"""Figures of a text classifier's model folder, on a split or on other labelled texts."""
+"""Metrics of a text classifier's model folder, on a split or on other labelled texts.
 
-import time
-from collections.abc import Callable
+Speed counts everything from the text on: tokens, n-grams, network.
+"""
+
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from msgspec import structs
 
+from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import splits
-from llmkit.predicting import evaluate as measuring, metrics as figures
-from llmkit.predicting.evaluate import FOLD_FIGURES, TABLE, UNIT, Progress
+from llmkit.predicting import evaluate as measuring
+from llmkit.predicting.evaluate import TABLE, UNIT, Labelled
+from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.classify import prepare, use
 from llmkit.tasks.classify.settings import Config
 
-__all__ = ["FOLD_FIGURES", "TABLE", "UNIT", "evaluate", "measure", "validation_loss"]
+__all__ = ["TABLE", "UNIT", "measure", "metrics", "of_files", "of_split", "validation_loss"]
 
 
-def evaluate(
-    folder: ModelFolder,
-    prepared: Path | None,
-    settings: Config,
-    on: list[Path],
-    work: Path,
-    progress: Progress,
-    warn: Callable[[str], None],
-) -> dict[str, Any]:
-    """The figures of design's contract on a split of `prepared`, or on the labelled texts of the files `on`.
+def of_split(folder: ModelFolder, prepared: Files, split: str) -> Labelled:
+    """The texts of a split."""
+    examples, split = splits.examples_of(prepared, split)
+    texts = prepare.read(prepared)
+    return _labelled(split, [texts[k] for k in examples], prepared.array("labels.npy")[examples])
 
-    Speed counts everything from the text on: tokens, n-grams, network.
-    """
-    model = use.load(folder)
-    if on:
-        how = settings.prepare
-        reading = structs.replace(
-            folder.config.settings.prepare, format=how.format, text=how.text, label=how.label, encoding=how.encoding
-        )
-        texts, given, places = prepare.read_examples(on, reading, progress, warn)
-        labels, split = measuring.number_labels(model, given, places), "files"
-    else:
-        assert prepared is not None
-        examples, split = splits.examples_of(prepared, settings.evaluate.split)
-        known = prepare.read(prepared)
-        texts, labels = [known[k] for k in examples], np.load(prepared / "labels.npy")[examples]
-    return {"split": split} | measuring.measure(
-        model, lambda which: model.read([texts[k] for k in which]), labels, progress
+
+def of_files(
+    folder: ModelFolder, files: list[Path], settings: Config, work: Path, progress: Progress, warn: Warn
+) -> Labelled:
+    """The labelled texts of other files, read as the config says now."""
+    how = settings.prepare
+    reading = structs.replace(
+        folder.settings.prepare, format=how.format, text=how.text, label=how.label, encoding=how.encoding
     )
+    texts, labels, places = prepare.read_examples(files, reading, progress, warn)
+    return _labelled("files", texts, measuring.number_labels(folder, labels, places))
 
 
-def validation_loss(folder: ModelFolder, prepared: Path, progress: Progress) -> float:
+def metrics(
+    folder: ModelFolder, examples: Labelled, settings: Config, progress: Progress, warn: Warn
+) -> dict[str, Any]:
+    """Quality, calibration, size and speed on the texts."""
+    return measuring.metrics(use.load(folder), examples, progress)
+
+
+def validation_loss(folder: ModelFolder, prepared: Files, progress: Progress) -> float:
     """Loss in nats per text on the validation split, of the calibrated probabilities."""
-    texts, labels = validation(prepared)
-    model = use.load(folder)
-    return figures.log_loss(model.probabilities(model.read(texts)), labels)
+    return measuring.loss(use.load(folder), of_split(folder, prepared, "val"))
 
 
-def measure(folder: ModelFolder, prepared: Path, progress: Progress) -> tuple[float, dict[str, float]]:
+def measure(folder: ModelFolder, prepared: Files, progress: Progress) -> tuple[float, dict[str, float]]:
     """(`validation_loss`, how fast the model is on this machine: load_ms, ms_per_example, examples_per_second)."""
-    opening = time.perf_counter()
-    model = use.load(folder)
-    load_ms = 1000 * (time.perf_counter() - opening)
-    texts, labels = validation(prepared)
-    loss, speeds = measuring.loss_and_speeds(model, lambda which: model.read([texts[k] for k in which]), labels)
-    return loss, {"load_ms": load_ms} | speeds
+    return measuring.loss_and_speeds(use.load, folder, of_split(folder, prepared, "val"))
 
 
-def validation(prepared: Path) -> tuple[list[str], np.ndarray]:
-    """The texts of the validation split and their label numbers (N,)."""
-    examples, _ = splits.examples_of(prepared, "val")
-    known = prepare.read(prepared)
-    return [known[k] for k in examples], np.load(prepared / "labels.npy")[examples]
+def _labelled(split: str, texts: list[str], labels: np.ndarray) -> Labelled:
+    return Labelled(split, labels, lambda model, which: model.read([texts[k] for k in which]))

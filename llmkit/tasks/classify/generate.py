@@ -2,40 +2,42 @@
 
 import io
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+from llmkit.console.callbacks import Warn
 from llmkit.data.reading import lines, open_file, read_documents, read_rows
 from llmkit.errors import ConfigError, InputError
-from llmkit.predicting import output as write
+from llmkit.predicting import output
 from llmkit.predicting.output import items, show, summary
+from llmkit.predicting.use import Classifier
 from llmkit.store.model_folder import ModelFolder
-from llmkit.tasks.classify import use
 from llmkit.tasks.classify.prepare import holds_rows, text_of
 from llmkit.tasks.classify.settings import Generate
+from llmkit.tasks.contract import Answers, Emit
 
-__all__ = ["generate", "items", "show", "summary"]
+__all__ = ["answer", "items", "requests", "show", "summary"]
 
 
-def generate(
-    folder: ModelFolder, settings: Generate, seed: int, emit: Callable[[str], None] | None, warn: Callable[[str], None]
-) -> dict[str, Any]:
-    """Predict the labels of the texts; returns {"predictions": [{text, label, probability, probabilities}], …}.
+def requests(settings: Generate, folder: ModelFolder) -> list[str]:
+    """The texts of `prompt` and `prompt_file`. Raises ConfigError and InputError."""
+    return texts_of(settings, folder)
 
-    Raises ConfigError where there are no texts and InputError where they cannot be read.
-    """
-    texts = texts_of(settings, folder)
-    empty = sum(not text.strip() for text in texts)
+
+def answer(
+    model: Classifier, requests: list[str], settings: Generate, seed: int, warn: Warn, emit: Emit | None = None
+) -> Answers:
+    """The labels of the texts: {"predictions": [{text, label, probability, probabilities}], …}."""
+    empty = sum(not text.strip() for text in requests)
     if empty:
-        warn(f"{empty:,} of {len(texts):,} texts are empty: there is nothing in them to tell the label by")
-    model = use.load(folder)
-    return write.predict(model, model.read(texts), [{"text": text} for text in texts], settings, seed)
+        warn(f"{empty:,} of {len(requests):,} texts are empty: there is nothing in them to tell the label by")
+    named = [{"text": text} for text in requests]
+    return Answers(output.predict(model, model.read(requests), named, settings, seed))
 
 
 def texts_of(settings: Generate, folder: ModelFolder) -> list[str]:
     """The texts of `prompt` and `prompt_file`. Raises ConfigError and InputError."""
-    prompts, path = write.asked(settings)
+    prompts, path = output.prompts_and_file(settings)
     if not prompts and not path:
         raise ConfigError("there are no texts to classify; give --prompt TEXT, --prompt-file FILE or --prompt -")
     texts: list[str] = []
@@ -53,13 +55,13 @@ def texts_of(settings: Generate, folder: ModelFolder) -> list[str]:
 
 
 def _lines(file: BinaryIO, name: str, folder: ModelFolder) -> list[str]:
-    encoding = folder.config.settings.prepare.encoding
+    encoding = folder.settings.prepare.encoding
     documents = read_documents(file, name, format="text", encoding=encoding)
     return [line.rstrip("\r\n") for document in documents for line in lines(document)]
 
 
 def _column(file: BinaryIO, path: Path, folder: ModelFolder) -> list[str]:
-    how = folder.config.settings.prepare
+    how = folder.settings.prepare
     texts = []
     for line, row in read_rows(file, str(path), encoding=how.encoding):
         if how.text not in row:

@@ -23,6 +23,7 @@ class TextNetwork(nn.Module):
         vocab_size: int,
         features: int,
         classes: int,
+        *,
         embedding_size: int,
         hidden_size: int,
         bidirectional: bool,

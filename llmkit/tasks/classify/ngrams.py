@@ -97,9 +97,8 @@ def save(ngrams: Ngrams, path: Path) -> None:
     np.save(path, np.concatenate([head, ngrams.buckets, ngrams.counts]).astype(np.uint32))
 
 
-def load(path: Path, negations: Sequence[str] = ()) -> Ngrams:
-    """Read ngrams.npy."""
-    numbers = np.load(path)
+def load(numbers: np.ndarray, negations: Sequence[str] = ()) -> Ngrams:
+    """The array that `save` wrote."""
     words, characters, texts = numbers[:3].tolist()
     buckets, counts = np.split(numbers[3:], 2)
     return Ngrams(buckets, counts.astype(np.int64), texts, words, characters, negations)

@@ -21,9 +21,10 @@ from llmkit.data import splits, tokenizer as tokenizers
 from llmkit.data.reading import check_encoding, find_files, hash_files, open_file, read_documents, read_rows
 from llmkit.errors import ConfigError, InputError
 from llmkit.predicting.settings import check_split
+from llmkit.store.files import Files
 from llmkit.tasks.classify import ngrams
 from llmkit.tasks.classify.settings import Prepare
-from llmkit.tasks.classify.texts import TOKENIZER, spelt
+from llmkit.tasks.classify.texts import spelt
 
 Progress = Callable[[str, int, int | None], None]
 Warn = Callable[[str], None]
@@ -71,12 +72,6 @@ def prepare(
     return meta
 
 
-def fold(prepared: Path, out: Path, number: int, count: int, settings: Prepare, seed: int) -> None:
-    """The prepared folder of a fold: another split, and what is learnt from it."""
-    of = splits.copy_for_fold(prepared, out, number, count, settings.split, seed)
-    learn([text for text, part in zip(read(prepared), of, strict=True) if part == 0], settings, out)
-
-
 def learn(texts: Sequence[str], settings: Prepare, out: Path) -> dict[str, int]:
     """Write tokenizer.json and ngrams.npy, learnt from training texts; returns their sizes."""
     how = settings.tokenizer
@@ -84,16 +79,16 @@ def learn(texts: Sequence[str], settings: Prepare, out: Path) -> dict[str, int]:
         tokenizer = tokenizers.load(Path(how.file))
     else:
         tokenizer = tokenizers.train(how.kind, how.vocab_size, (spelt(text, how.lowercase) for text in texts))
-    tokenizers.save(tokenizer, out / TOKENIZER)
+    tokenizers.save(tokenizer, out / tokenizers.FILE)
     wanted = settings.ngrams
     found = ngrams.learn(texts, wanted.words, wanted.characters, wanted.at_least, wanted.at_most, wanted.negations)
     ngrams.save(found, out / ngrams.FILE)
     return {"vocab_size": tokenizer.get_vocab_size(), "ngrams": len(found.buckets)}
 
 
-def read(prepared: Path) -> list[str]:
+def read(prepared: Files) -> list[str]:
     """The texts of a prepared folder."""
-    with (prepared / TEXTS).open(encoding="utf-8") as file:
+    with prepared.open(TEXTS) as file:
         return [json.loads(line) for line in file]
 
 

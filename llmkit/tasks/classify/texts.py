@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from llmkit.data import tokenizer as tokenizers
 from llmkit.data.ragged import Ragged, from_lists
+from llmkit.store.files import Files
 from llmkit.tasks.classify import ngrams
 from llmkit.tasks.classify.settings import Prepare
-
-TOKENIZER = "tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -33,11 +31,11 @@ class Examples:
 class Reader:
     """What a prepared folder or a model folder knows of reading texts."""
 
-    def __init__(self, folder: Path, settings: Prepare):
+    def __init__(self, folder: Files, settings: Prepare):
         """`settings`: those that the folder was made with."""
         self.settings = settings.tokenizer
-        self.encoder = tokenizers.Encoder(tokenizers.load(folder / TOKENIZER))
-        self.ngrams = ngrams.load(folder / ngrams.FILE, settings.ngrams.negations)
+        self.encoder = tokenizers.Encoder(tokenizers.of_folder(folder))
+        self.ngrams = ngrams.load(folder.array(ngrams.FILE), settings.ngrams.negations)
 
     def read(self, texts: Sequence[str]) -> Examples:
         """The texts as the network reads them."""

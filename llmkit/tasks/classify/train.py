@@ -4,23 +4,25 @@ In: the prepared folder. Both parts see the training split only.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from llmkit.config.schema import to_data
-from llmkit.data import splits
+from llmkit.console.callbacks import Warn
+from llmkit.data import splits, tokenizer as tokenizers
 from llmkit.errors import InputError
-from llmkit.predicting.learner import ClassifierLearner
-from llmkit.predicting.use import read_labels
-from llmkit.store.model_folder import ModelFolder
-from llmkit.tasks.classify import graph, linear, ngrams, prepare
+from llmkit.predicting import labels as labellings
+from llmkit.predicting.learner import ExampleLearner, Examples, Shipping
+from llmkit.predicting.objectives import Labels
+from llmkit.store.files import Files
+from llmkit.store.model_folder import ModelFile, ModelFolder
+from llmkit.tasks.classify import graph, linear, ngrams, prepare, texts
 from llmkit.tasks.classify.network import TextNetwork
 from llmkit.tasks.classify.settings import Config, Model
-from llmkit.tasks.classify.texts import TOKENIZER, Examples, Reader
+from llmkit.training.devices import Hardware
 
 _LAST_FIT: dict[str, tuple[Tensor, Tensor]] = {}  # table and bias by the hash of what they were fitted to
 
@@ -31,23 +33,21 @@ def build(model: Model, vocab_size: int, features: int, classes: int) -> TextNet
         vocab_size,
         features,
         classes,
-        model.embedding_size,
-        model.hidden_size,
-        model.bidirectional,
-        model.dropout,
-        model.input_dropout,
-        model.ngram_share,
+        embedding_size=model.embedding_size,
+        hidden_size=model.hidden_size,
+        bidirectional=model.bidirectional,
+        dropout=model.dropout,
+        input_dropout=model.input_dropout,
+        ngram_share=model.ngram_share,
     )
 
 
-def learner(
-    prepared: Path, settings: Config, device: torch.device, number_type: torch.dtype, warn: Callable[[str], None]
-) -> ClassifierLearner:
+def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -> ExampleLearner:
     """The learner of a prepared folder: the linear part fitted, the other weights initialised from the seed."""
     torch.manual_seed(settings.seed)
-    names, labels = splits.read_meta(prepared)["labels"], np.load(prepared / "labels.npy")
+    names, labels = splits.read_meta(prepared)["labels"], prepared.array("labels.npy")
     train, val = (splits.examples_of(prepared, name)[0] for name in ("train", "val"))
-    reader = Reader(prepared, settings.prepare)
+    reader = texts.Reader(prepared, settings.prepare)
     examples = reader.read(prepare.read(prepared))
 
     def inputs(which: np.ndarray) -> Sequence[Tensor]:
@@ -57,35 +57,29 @@ def learner(
             examples.features.padded(which),
             examples.values.padded(which),
         )
-        return [torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays]
+        return [torch.from_numpy(np.ascontiguousarray(array)).to(hardware.device) for array in arrays]
 
     network = build(settings.model, reader.encoder.vocab_size, len(reader.ngrams.buckets), len(names))
 
-    def fit(network: nn.Module) -> None:
-        _fit_ngrams(network, examples, labels, train, reader.ngrams.word_features, settings)  # type: ignore[arg-type]
+    def fit(network: TextNetwork) -> None:
+        _fit_ngrams(network, examples, labels, train, reader.ngrams.word_features, settings)
 
-    return ClassifierLearner(
+    files = {name: ModelFile(prepared.read_bytes(name)) for name in (tokenizers.FILE, ngrams.FILE)}
+    return ExampleLearner(
         network,
-        inputs,
-        labels,
-        names,
-        train,
-        val,
+        Examples(inputs, train, val, examples.tokens.counts),
+        Labels(labels, names, train, settings.train, hardware.device),
+        Shipping(graph.export, files, lambda network, folder: start_from(network, folder, prepared, names)),
         settings.train,
         settings.seed,
-        device,
-        number_type,
-        graph.export,  # type: ignore[arg-type]
-        {TOKENIZER: prepared / TOKENIZER, ngrams.FILE: prepared / ngrams.FILE},
-        lambda network, folder: start_from(network, folder, prepared, names),  # type: ignore[arg-type]
-        examples.tokens.counts,
+        hardware,
         fit if network.ngram_share else None,
     )
 
 
 def _fit_ngrams(
     network: TextNetwork,
-    examples: Examples,
+    examples: texts.Examples,
     labels: np.ndarray,
     train: np.ndarray,
     word_features: int,
@@ -108,16 +102,15 @@ def _fit_ngrams(
     network.ngram_bias.copy_(bias)
 
 
-def start_from(network: nn.Module, folder: ModelFolder, prepared: Path, names: list[str]) -> None:
+def start_from(network: TextNetwork, folder: ModelFolder, prepared: Files, names: list[str]) -> None:
     """Take the weights of a model of this task, or of a language model its embedding and first layer.
 
     Raises InputError for one of another vocabulary, other labels or other sizes.
     """
-    assert isinstance(network, TextNetwork)
-    if (folder.path / TOKENIZER).read_bytes() != (prepared / TOKENIZER).read_bytes():
+    if folder.read_bytes(tokenizers.FILE) != prepared.read_bytes(tokenizers.FILE):
         raise InputError(
             f"train.start_from: {folder.path} has another vocabulary than the prepared data; "
-            f"prepare with prepare.tokenizer.file={folder.path / TOKENIZER}"
+            f"prepare with prepare.tokenizer.file={folder.path / tokenizers.FILE}"
         )
     arrays = folder.weights()
     try:
@@ -126,11 +119,11 @@ def start_from(network: nn.Module, folder: ModelFolder, prepared: Path, names: l
             lstm = (arrays[f"lstm0.{part}"] for part in "WRB")
             graph.load_lstm(network, arrays["embedding"] * scale, *lstm)
             return
-        if read_labels(folder)[0] != names:
+        if labellings.read(folder).labels != names:
             raise InputError(f"train.start_from: {folder.path} has other labels than the prepared data")
         graph.from_arrays(network, arrays)
     except (KeyError, RuntimeError) as error:
         raise InputError(
             f"train.start_from: {folder.path} has other sizes than the section model; take its sizes: "
-            f"{to_data(folder.config.settings.model)}"
+            f"{to_data(folder.settings.model)}"
         ) from error

@@ -16,8 +16,8 @@ BATCH_NUMBERS = 1 << 20  # padded tokens or n-grams of a batch, at most: a text 
 
 def load(folder: ModelFolder, threads: int | None = None) -> Classifier:
     """The model of a folder. Its `predict` takes texts, or one of them."""
-    reader = Reader(folder.path, folder.config.settings.prepare)
-    with_ngrams = bool(folder.config.settings.model.ngram_share) and len(reader.ngrams.buckets) > 0
+    reader = Reader(folder, folder.settings.prepare)
+    with_ngrams = bool(folder.settings.model.ngram_share) and len(reader.ngrams.buckets) > 0
 
     def read(texts: Sequence[str]) -> Examples:
         for number, text in enumerate(texts, 1):

@@ -1,9 +1,9 @@
-"""Figures of a generator's model folder: how near its pictures are to real ones, size and speed. Without torch.
+"""Metrics of a generator's model folder: how near its pictures are to real ones, size and speed. Without torch.
 
 Three sets of as many pictures each are compared by their features (`features.py`): real ones that were held out (the
 split that is scored), made ones, and real ones that the model was trained on. The figures are those of made against
 held-out pictures; `real_floor` has the same of training against held-out pictures: what a generator would reach that
-draws from the training pictures themselves. Since all sets are of one size, so is what that size adds to the figures.
+draws from the training pictures themselves. Since all sets are of one size, so is what that size adds to the measures.
 Of `--on FILE` one half of the pictures stands for the held-out and the other for the training ones.
 
 Each set has as many pictures as the smaller of the two real ones, 2,000 at most; everything is done ROUNDS times, with
@@ -12,15 +12,18 @@ other pictures where there are more, and the mean is reported. Seeds are fixed.
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import pictures as sources
 from llmkit.errors import InputError
+from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
-from llmkit.tasks.image import features, metrics as figures, prepare, use
+from llmkit.tasks.image import metrics as measures, prepare, use
 from llmkit.tasks.image.features import Features
 from llmkit.tasks.image.settings import Config
 
@@ -41,40 +44,51 @@ SEED = 0  # of the choice of pictures and of the latent numbers
 VALIDATION_SEED = 1000  # of those in training, which choose the best weights: others than the ones that are reported
 SPEED_SECONDS = 0.3  # pictures are made so long, for the speed
 LATENCY_CALLS = 50
-Progress = Callable[[str, int, int | None], None]
 
 
-def evaluate(
-    folder: ModelFolder,
-    prepared: Path | None,
-    settings: Config,
-    on: list[Path],
-    work: Path,
-    progress: Progress,
-    warn: Callable[[str], None],
+@dataclass(frozen=True)
+class Compared:
+    """Real pictures (N, H, H, C) in two sets: those that made ones are compared with, and others."""
+
+    split: str
+    held_out: np.ndarray
+    others: np.ndarray
+
+
+def of_split(folder: ModelFolder, prepared: Files, split: str) -> Compared:
+    """The pictures of a split beside those of training (for the training split: of validation)."""
+    held_out, split = prepare.pictures_of(prepared, split)
+    others, _ = prepare.pictures_of(prepared, "val" if split == "train" else "train")
+    return Compared(split, held_out, others)
+
+
+def of_files(
+    folder: ModelFolder, files: list[Path], settings: Config, work: Path, progress: Progress, warn: Warn
+) -> Compared:
+    """The pictures of other files, in two halves drawn by a fixed seed."""
+    pixels = sources.read_files(files, settings.prepare, progress).pixels
+    pixels = pixels[np.random.default_rng(SEED).permutation(len(pixels))]
+    half = len(pixels) // 2
+    return Compared("files", pixels[:half], pixels[half:])
+
+
+def metrics(
+    folder: ModelFolder, examples: Compared, settings: Config, progress: Progress, warn: Warn
 ) -> dict[str, Any]:
-    """The figures of design's contract on a split of `prepared`, or on the pictures in the files `on`."""
-    model, network = use.load(folder), Features(folder.path / features.FILE)
-    if on:
-        pixels = sources.read_files(on, settings.prepare, progress).pixels
-        pixels = pixels[np.random.default_rng(SEED).permutation(len(pixels))]
-        half, split = len(pixels) // 2, "files"
-        held_out, others = pixels[:half], pixels[half:]
-    else:
-        assert prepared is not None
-        held_out, split = prepare.pictures_of(prepared, settings.evaluate.split)
-        others, _ = prepare.pictures_of(prepared, "val" if split == "train" else "train")
-    if min(len(held_out), len(others)) <= figures.NEIGHBOURS:
+    """How near made pictures are to the real ones, size and speed. Raises InputError for too few pictures."""
+    model, network = use.load(folder), Features(folder)
+    count = len(examples.held_out) + len(examples.others)
+    if min(len(examples.held_out), len(examples.others)) <= measures.NEIGHBOURS:
         raise InputError(
-            f"{len(held_out) + len(others)} pictures are too few to compare "
-            f"with, {2 * (figures.NEIGHBOURS + 1)} are the least; name more with --on"
+            f"{count} pictures are too few to compare "
+            f"with, {2 * (measures.NEIGHBOURS + 1)} are the least; name more with --on"
         )
 
     def make(count: int, number: int) -> np.ndarray:
         progress(f"scoring {folder.name}", number, ROUNDS)
         return network.of(model.drawn(count, SEED + number))
 
-    found = {"split": split} | rounds(network.of(held_out), network.of(others), make)
+    found = {"split": examples.split} | rounds(network.of(examples.held_out), network.of(examples.others), make)
     progress(f"scoring {folder.name}", ROUNDS, ROUNDS)
     return found | {
         "features_sha256": network.hash,
@@ -100,33 +114,33 @@ def rounds(held_out: np.ndarray, others: np.ndarray, make: Callable[[int, int], 
         "real_floor": _mean(real_rows),
         "images": count,
         "rounds": ROUNDS,
-        "neighbours": figures.NEIGHBOURS,
+        "neighbours": measures.NEIGHBOURS,
     }
 
 
 def compare(real: np.ndarray, made: np.ndarray) -> dict[str, float]:
     """The four figures of features (N, D) of made pictures against those of real ones."""
-    precision, recall = figures.precision_and_recall(real, made)
+    precision, recall = measures.precision_and_recall(real, made)
     return {
-        "frechet_distance": figures.frechet_distance(real, made),
-        "kid": figures.kernel_distance(real, made),
+        "frechet_distance": measures.frechet_distance(real, made),
+        "kid": measures.kernel_distance(real, made),
         "precision": precision,
         "recall": recall,
     }
 
 
-def validation_loss(folder: ModelFolder, prepared: Path, progress: Progress) -> float:
+def validation_loss(folder: ModelFolder, prepared: Files, progress: Progress) -> float:
     """Fréchet distance of made pictures to the validation pictures."""
     return _validation_loss(use.load(folder), folder, prepared)
 
 
-def validation_features(prepared: Path, network: Features) -> np.ndarray:
+def validation_features(prepared: Files, network: Features) -> np.ndarray:
     """Features (N, 64) of the validation pictures, in random order, of MOST at most."""
     pixels, _ = prepare.pictures_of(prepared, "val")
     return network.of(pixels[np.random.default_rng(VALIDATION_SEED).permutation(len(pixels))[:MOST]])
 
 
-def measure(folder: ModelFolder, prepared: Path, progress: Progress) -> tuple[float, dict[str, float]]:
+def measure(folder: ModelFolder, prepared: Files, progress: Progress) -> tuple[float, dict[str, float]]:
     """(`validation_loss`, how fast the model is on this machine: load_ms, ms_per_picture, pictures_per_second)."""
     opening = time.perf_counter()
     model = use.load(folder)
@@ -135,11 +149,11 @@ def measure(folder: ModelFolder, prepared: Path, progress: Progress) -> tuple[fl
     return loss, {"load_ms": load_ms, "ms_per_picture": _latency(model), "pictures_per_second": _speed(model)}
 
 
-def _validation_loss(model: use.Generator, folder: ModelFolder, prepared: Path) -> float:
-    network = Features(folder.path / features.FILE)
+def _validation_loss(model: use.Generator, folder: ModelFolder, prepared: Files) -> float:
+    network = Features(folder)
     reference = validation_features(prepared, network)
     made = model.drawn(len(reference), VALIDATION_SEED)
-    return figures.frechet_distance(reference, network.of(made))
+    return measures.frechet_distance(reference, network.of(made))
 
 
 def _mean(rows: list[dict[str, float]]) -> dict[str, float]:

@@ -17,8 +17,8 @@ from onnx import TensorProto, helper
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from llmkit.predicting.learner import Batches
 from llmkit.training.augment import shifted
+from llmkit.training.batches import Batches
 
 SIZE, CHANNELS, SLOPE = 64, (32, 64), 0.2
 STEPS, BATCH, RATE, DECAY, DROPOUT, SHIFT = 800, 64, 2e-3, 0.05, 0.3, 2

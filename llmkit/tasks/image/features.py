@@ -1,4 +1,4 @@
-"""Features of pictures: what figures compare in place of pixels. Runs through ONNX Runtime, without torch.
+"""Features of pictures: what metrics compare in place of pixels. Runs through ONNX Runtime, without torch.
 
 In: pictures (N, H, H, C) uint8. Out: features (N, 64) float32, each with mean 0 and deviation 1 over the training
 pictures. The network is learnt by `prepare` (`feature_network.py`), lies in the prepared folder as `features.onnx`,
@@ -6,12 +6,12 @@ weights included, and goes along with every model, so that all are measured by t
 """
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 
 from llmkit.errors import InputError
 from llmkit.runtime.session import Session
+from llmkit.store.files import Files
 
 FILE = "features.onnx"
 BATCH = 500
@@ -20,8 +20,9 @@ BATCH = 500
 class Features:
     """A loaded features.onnx; `hash` is the SHA-256 (hex) of its bytes."""
 
-    def __init__(self, path: Path, threads: int | None = None):
-        data = path.read_bytes()
+    def __init__(self, folder: Files, threads: int | None = None):
+        """`folder`: a prepared folder or a model folder."""
+        data = folder.read_bytes(FILE)
         self.hash = hashlib.sha256(data).hexdigest()
         self._session = Session(data, {}, threads)
         self.shape = tuple(self._session.inputs["pictures"][1:])

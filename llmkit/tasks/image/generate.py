@@ -1,50 +1,65 @@
 """`llmkit generate` for pictures: a grid, and each picture by itself, as PNG files."""
 
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llmkit.console.callbacks import Warn
 from llmkit.data.grid import columns_for, grid, png
 from llmkit.errors import ConfigError
 from llmkit.store.model_folder import ModelFolder
-from llmkit.tasks.image import use
+from llmkit.tasks.contract import Answers, Emit
 from llmkit.tasks.image.settings import Generate
+from llmkit.tasks.image.use import Generator
 
 
-def generate(
-    folder: ModelFolder, settings: Generate, seed: int, emit: Callable[[str], None] | None, warn: Callable[[str], None]
-) -> dict[str, Any]:
-    """Make the pictures; returns {"contents": {file name: bytes}, pictures, seconds, …}. Raises ConfigError."""
-    model = use.load(folder)
+@dataclass(frozen=True)
+class Pictures:
+    """What is asked for: `count` pictures of labels in turn (None: of all that the model knows)."""
+
+    count: int
+    labels: list[str] | None
+    other_seed: int | None
+    """Go from the picture of the seed to the one of this seed."""
+
+
+def requests(settings: Generate, folder: ModelFolder) -> Pictures:
+    """The pictures that the section asks for. Raises ConfigError for several labels between two seeds."""
     labels = [settings.label] if isinstance(settings.label, str) else settings.label
-    start = time.perf_counter()
-    if settings.other_seed is None:
-        pixels = model.generate(settings.count, seed, labels)
-    elif labels and len(labels) > 1:
+    if settings.other_seed is not None and labels and len(labels) > 1:
         raise ConfigError("generate.label: one label, with other_seed: the way from seed to seed keeps its label")
+    return Pictures(settings.count, labels, settings.other_seed)
+
+
+def answer(
+    model: Generator, requests: Pictures, settings: Generate, seed: int, warn: Warn, emit: Emit | None = None
+) -> Answers:
+    """The pictures as PNG files: a grid and, as the settings say, each by itself. Raises ConfigError."""
+    labels, count = requests.labels, requests.count
+    start = time.perf_counter()
+    if requests.other_seed is None:
+        pixels = model.generate(count, seed, labels)
     else:
-        pixels = model.between(seed, settings.other_seed, settings.count, labels[0] if labels else None)
+        pixels = model.between(seed, requests.other_seed, count, labels[0] if labels else None)
         labels = labels or model.labels[:1]
     seconds = time.perf_counter() - start
-    numbers = model.numbers(labels, settings.count)
-    names = [model.labels[number] if model.labels else None for number in numbers]
-    several = len(labels or model.labels)
-    columns = settings.columns or columns_for(settings.count, several)
-    contents = {"grid.png": png(grid(pixels, min(columns, settings.count)))}
-    digits = len(str(settings.count))
+    names = [model.labels[number] if model.labels else None for number in model.numbers(labels, count)]
+    columns = settings.columns or columns_for(count, len(labels or model.labels))
+    files = {"grid.png": png(grid(pixels, min(columns, count)))}
+    digits = len(str(count))
     if settings.singles:
-        contents |= {f"picture-{number:0{digits}}.png": png(one) for number, one in enumerate(pixels, 1)}
-    return {
-        "contents": contents,
-        "pictures": settings.count,
+        files |= {f"picture-{number:0{digits}}.png": png(one) for number, one in enumerate(pixels, 1)}
+    result = {
+        "pictures": count,
         "labels": names if model.labels else None,
         "columns": columns,
         "seconds": seconds,
-        "pictures_per_second": settings.count / max(seconds, 1e-9),
+        "pictures_per_second": count / max(seconds, 1e-9),
         "engine": "onnxruntime",
         "seed": seed,
     }
+    return Answers(result, files, settings.to)
 
 
 def items(result: dict[str, Any]) -> list[dict[str, Any]]:

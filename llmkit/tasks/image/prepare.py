@@ -22,6 +22,7 @@ from llmkit.data import pictures as sources, splits
 from llmkit.data.reading import hash_files
 from llmkit.errors import ConfigError, InputError
 from llmkit.predicting.settings import check_split
+from llmkit.store.files import Files
 from llmkit.tasks.image import features
 from llmkit.tasks.image.settings import Prepare
 
@@ -74,10 +75,10 @@ def prepare(
     return meta
 
 
-def pictures_of(prepared: Path, name: str) -> tuple[np.ndarray, str]:
+def pictures_of(prepared: Files, name: str) -> tuple[np.ndarray, str]:
     """(the pictures (N, H, H, C) of a split; its name): validation where there is no test split."""
     examples, name = splits.examples_of(prepared, name)
-    return np.load(prepared / PICTURES, mmap_mode="r")[examples], name
+    return prepared.array(PICTURES, mapped=True)[examples], name
 
 
 def _number_labels(found: sources.Pictures, warn: Warn) -> tuple[list[str], np.ndarray]:

@@ -4,12 +4,14 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from llmkit.config.requirements import Evaluate
+from llmkit.config.root import Root
 from llmkit.config.schema import Section
-from llmkit.config.variants import Quantize, check_names
+from llmkit.config.training import Count, Positive, Training
+from llmkit.config.tune import Range, Tune
+from llmkit.config.variants import Quantize
 from llmkit.predicting.settings import Share, Split
-from llmkit.training.settings import Count, Positive, Range, Training, Tune
 
+STARTS_FROM = ("image",)  # tasks whose models `train.start_from` may name
 Width = Annotated[int, Meta(ge=4, le=1024)]
 
 
@@ -104,15 +106,11 @@ class Generate(Section):
     """Folder for the files; by default RUN_DIR/generated or, given model folders, `generated` where you are."""
 
 
-class Config(Section):
+class Config(Root):
     """A generator of small pictures."""
 
     task: Literal["image"] = "image"
     """What is learned."""
-    run_dir: Annotated[str, Meta(min_length=1)] = "runs/default"
-    """Folder of everything this experiment writes; by default runs/<name of the config file>."""
-    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 1
-    """Seed of everything random."""
     prepare: Prepare = Prepare()
     model: Model = Model()
     train: Train = Train()
@@ -120,7 +118,3 @@ class Config(Section):
     compress: dict[str, Quantize] = field(default_factory=lambda: {"int8": Quantize()})
     """Named variants: the name is yours, `method` says how."""
     generate: Generate = Generate()
-    evaluate: Evaluate = Evaluate()
-
-    def __post_init__(self) -> None:
-        check_names(self.compress)

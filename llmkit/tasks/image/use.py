@@ -1,15 +1,14 @@
 """A generator in use: seeds and labels in, pictures out. Never imports torch."""
 
-import json
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from llmkit.errors import ConfigError
+from llmkit.predicting import labels
 from llmkit.runtime.session import open_session
 from llmkit.store.model_folder import ModelFolder
 
-LABELS = "labels.json"
 BATCH = 100  # pictures made at once: more are no faster
 
 
@@ -23,9 +22,9 @@ class Generator:
 
     def __init__(self, folder: ModelFolder, threads: int | None = None):
         self.folder = folder
-        about = json.loads((folder.path / LABELS).read_text(encoding="utf-8"))
-        self.labels: list[str] = about["labels"]
-        self.shares = np.array(about["shares"])
+        about = labels.read(folder)
+        self.labels = about.labels
+        self.shares = np.array(about.shares)
         self._session = open_session(folder, threads)
         self.latent_size: int = self._session.inputs["latents"][1]
 

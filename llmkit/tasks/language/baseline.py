@@ -1,23 +1,22 @@
 """The n-gram model of a run: what any trained model has to beat, and what `train.ngram` mixes with it.
 
-In: RUN_DIR/prepared. Out: RUN_DIR/work/ngram (ngram.safetensors, and the loss on the validation split in its
+In: a prepared folder. Out: RUN_DIR/work/ngram (ngram.safetensors, and the loss on the validation split in its
 manifest), built once for a prepared folder and read by `train`, `tune` and `evaluate`.
 """
 
-from collections.abc import Callable
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-import llmkit
+from llmkit.console.callbacks import Progress
+from llmkit.data import tokenizer as tokenizers
 from llmkit.errors import InputError
 from llmkit.store import artifacts
+from llmkit.store.files import Files
 from llmkit.tasks.language import mixing, ngram
 from llmkit.tasks.language.prepare import read_meta
-
-Progress = Callable[[str, int, int | None], None]
+from llmkit.version import __version__
 
 
 @dataclass(frozen=True)
@@ -27,20 +26,20 @@ class Baseline:
     model: ngram.NGram
     val_loss: float
 
-    def figures(self, loss: float | None = None) -> dict[str, Any]:
+    def metrics(self, loss: float | None = None) -> dict[str, Any]:
         """What `train` and `evaluate` report of it; `loss` where it is not that of the validation split."""
         return {"ngram_loss": self.val_loss if loss is None else loss, "ngram_order": self.model.order}
 
 
-def of_run(prepared: Path, progress: Progress) -> Baseline:
-    """The n-gram model of RUN_DIR/prepared, from RUN_DIR/work/ngram, where it is built if need be."""
-    place = prepared.parent / "work" / "ngram"
-    parents = {"prepared": artifacts.read(prepared, verify=False).hash}
-    tokenizer = artifacts.fingerprint(prepared / "tokenizer.json")["sha256"]
+def of_run(prepared: Files, work: Path, progress: Progress) -> Baseline:
+    """The n-gram model of a prepared folder, kept in `work` (RUN_DIR/work), where it is built if need be."""
+    place = work / "ngram"
+    parents = {"prepared": artifacts.read(prepared.path, verify=False).hash}
+    tokenizer = _hash(prepared)
     found = _read(place, tokenizer)
     if found and found.manifest["parents"] == parents:
         return _open(found)
-    train, val = (np.load(prepared / f"{name}.npy", mmap_mode="r") for name in ("train", "val"))
+    train, val = (prepared.array(f"{name}.npy", mapped=True) for name in ("train", "val"))
     model, loss = ngram.build(
         train,
         val,
@@ -48,7 +47,7 @@ def of_run(prepared: Path, progress: Progress) -> Baseline:
         report=lambda done, total: progress("counting n-grams", done, total),
     )
     with artifacts.building(place) as folder:
-        ngram.save(model.arrays, folder.path / mixing.FILE)
+        (folder.path / mixing.FILE).write_bytes(ngram.to_bytes(model.arrays))
         artifact = folder.finish(
             stage="ngram",
             task="language",
@@ -59,19 +58,19 @@ def of_run(prepared: Path, progress: Progress) -> Baseline:
     return _open(artifact)
 
 
-def kept(run_dir: Path, tokenizer: Path) -> Baseline | None:
-    """The n-gram model that a run has kept, if its vocabulary is that of the tokenizer's file."""
-    found = _read(run_dir / "work" / "ngram", artifacts.fingerprint(tokenizer)["sha256"])
+def kept(work: Path, folder: Files) -> Baseline | None:
+    """The n-gram model that a run has kept in `work`, if its vocabulary is that of a model folder."""
+    found = _read(work / "ngram", _hash(folder))
     return _open(found) if found else None
 
 
-def warning(loss: float, figures: dict[str, Any]) -> list[str]:
+def warning(loss: float, metrics: dict[str, Any]) -> list[str]:
     """A line where a model's loss is not better than the n-gram model's."""
-    if loss < figures["ngram_loss"]:
+    if loss < metrics["ngram_loss"]:
         return []
     return [
-        f"the model's loss {loss:.4f} is not better than that of a {figures['ngram_order']}-gram model counted in "
-        f"seconds ({figures['ngram_loss']:.4f}): train longer, or mix the two with train.ngram=true"
+        f"the model's loss {loss:.4f} is not better than that of a {metrics['ngram_order']}-gram model counted in "
+        f"seconds ({metrics['ngram_loss']:.4f}): train longer, or mix the two with train.ngram=true"
     ]
 
 
@@ -82,9 +81,13 @@ def _read(place: Path, tokenizer: str) -> artifacts.Artifact | None:
     except InputError:
         return None
     manifest = found.manifest
-    fits = manifest["llmkit_version"] == llmkit.__version__ and manifest["settings"] == {"tokenizer": tokenizer}
+    fits = manifest["llmkit_version"] == __version__ and manifest["settings"] == {"tokenizer": tokenizer}
     return found if fits else None
 
 
 def _open(artifact: artifacts.Artifact) -> Baseline:
-    return Baseline(ngram.load(artifact.path / mixing.FILE), artifact.manifest["result"]["val_loss"])
+    return Baseline(ngram.NGram(artifact.tensors(mixing.FILE)), artifact.manifest["result"]["val_loss"])
+
+
+def _hash(folder: Files) -> str:
+    return hashlib.sha256(folder.read_bytes(tokenizers.FILE)).hexdigest()

@@ -1,53 +1,56 @@
-"""What a language model offers to the methods that learn: its weights in a learner, fewer units, a teacher.
+"""What a language model offers to the methods that learn: its weights in a learner, less dropout, a teacher."""
 
-Units are judged by the first-order Taylor criterion of Molchanov et al., "Importance estimation for neural network
-pruning" (arXiv 1906.10771, equation 8), a unit being the group of the weights that read it.
-"""
-
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from msgspec import structs
 from torch import Tensor
 
-from llmkit.errors import InputError
+from llmkit.console.callbacks import Progress
+from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.language import graph
 from llmkit.tasks.language.batches import scoring_windows
+from llmkit.tasks.language.dropout import Dropouts
 from llmkit.tasks.language.evaluate import same_vocabulary
 from llmkit.tasks.language.network import LanguageModel, State
-from llmkit.tasks.language.settings import Config, Quantize
+from llmkit.tasks.language.settings import Config
 from llmkit.tasks.language.train import LanguageLearner, build
 from llmkit.training import distillation
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
+from llmkit.training.learner import Learner, Wrapping
 
 ANSWER_BYTES = 1 << 30  # of a teacher's probabilities on the whole training split that are kept, at most
 ANSWER_STREAMS, ANSWER_LENGTH = 64, 64
-Progress = Callable[[str, float, float], None]
-DROPOUTS = ("dropout", "input_dropout", "recurrent_dropout")
-IMPORTANCE_TOKENS = 65_536  # of the training split, from its start
-IMPORTANCE_STREAMS, IMPORTANCE_LENGTH = 16, 64
 Arrays = dict[str, np.ndarray]
 
 
-def check_fits(folder: ModelFolder, prepared: Path) -> None:
+def check_fits(folder: ModelFolder, prepared: Files) -> None:
     """Raise InputError where a model has another vocabulary than the prepared data."""
     same_vocabulary(folder, prepared)
 
 
 def as_trained(settings: Config, result: dict[str, Any]) -> Config:
     """The settings of a trained model with the dropouts that were chosen for it: a short fine-tuning keeps them."""
-    return _with_dropouts(settings, {name: result[name] for name in DROPOUTS if name in result})
+    return _with_dropouts(settings, {name: result[name] for name in Dropouts._fields if name in result})
 
 
-def as_learned(settings: Config, learner: LanguageLearner) -> Config:
-    """The same for what a learner has just trained."""
-    return _with_dropouts(settings, {name: getattr(learner.network, name) for name in DROPOUTS})
+def as_learned(settings: Config, learner: Any) -> Config:
+    """The same for what a learner, or one around it, has just trained."""
+    network = innermost(learner).network
+    return _with_dropouts(settings, {name: getattr(network, name) for name in Dropouts._fields})
+
+
+def innermost(learner: Learner) -> LanguageLearner:
+    """The learner of a language model within those around it."""
+    while isinstance(learner, Wrapping):
+        learner = learner.learner
+    assert isinstance(learner, LanguageLearner)
+    return learner
+
+
+def refit(folder: ModelFolder, prepared: Files) -> None:
+    """Nothing: what is fitted to the validation split, the mixture with n-grams, stays that of the original."""
 
 
 def _with_dropouts(settings: Config, dropouts: dict[str, float]) -> Config:
@@ -60,7 +63,9 @@ def with_less_dropout(settings: Config, kept: float) -> Config:
     Fewer weights learn less by heart (Han et al., "Learning both weights and connections for efficient neural
     networks", arXiv 1506.02626, section 3.2).
     """
-    return _with_dropouts(settings, {name: (getattr(settings.model, name) or 0.0) * kept**0.5 for name in DROPOUTS})
+    return _with_dropouts(
+        settings, {name: (getattr(settings.model, name) or 0.0) * kept**0.5 for name in Dropouts._fields}
+    )
 
 
 def load(learner: LanguageLearner, weights: Arrays) -> None:
@@ -75,128 +80,10 @@ def half(settings: Config) -> Config:
     )
 
 
-# --- fewer units ------------------------------------------------------------------------------------------------
-
-
-def without_units(learner: LanguageLearner, settings: Config, share: float) -> tuple[Config, Arrays]:
-    """The learner's network without a `share` of each layer's units, those of least importance.
-
-    Returns settings and weights. Raises InputError where the training split is too small to judge by.
-    """
-    network = learner.network
-    kept = max(1, round((1 - share) * network.hidden_size))
-    if network.output is None and kept == network.embedding_size != network.hidden_size:
-        kept += 1  # of these sizes the network would have no projection
-    arrays = graph.to_arrays(network)
-    if network.output is None and network.projection is None:
-        arrays["projection"] = np.eye(network.hidden_size, dtype=np.float32)  # the units left have to be told apart
-    keep = [np.sort(np.argsort(-scores, kind="stable")[:kept]) for scores in importance(learner)]
-    model = structs.replace(settings.model, hidden_size=kept, embedding_size=network.embedding_size)
-    return structs.replace(settings, model=model), keep_units(arrays, keep)
-
-
-def units_for(student: LanguageLearner, teacher: LanguageLearner, settings: Config) -> Arrays | None:
-    """What a student starts with that is its teacher with fewer units: the weights of those of most importance.
-
-    None where it differs in more. `settings` are the teacher's. So does DistilBERT with layers (Sanh et al.,
-    arXiv 1910.01108, section 3). Raises InputError where the training split is too small to judge by.
-    """
-    if student.network.hidden_size >= teacher.network.hidden_size:
-        return None
-    sizes = {name: array.shape for name, array in graph.to_arrays(student.network).items()}
-    _, weights = without_units(teacher, settings, 1 - student.network.hidden_size / teacher.network.hidden_size)
-    return weights if {name: array.shape for name, array in weights.items()} == sizes else None
-
-
-def keep_units(arrays: Arrays, keep: list[np.ndarray]) -> Arrays:
-    """The weights without all units but those whose places `keep` has for each layer, in the graph's layout."""
-    kept, before = dict(arrays), None
-    for k, places in enumerate(keep):
-        W, R, B = (arrays[f"lstm{k}.{part}"] for part in "WRB")  # (1, 4H, inputs), (1, 4H, H), (1, 8H)
-        W = W if before is None else W[:, :, before]
-        kept[f"lstm{k}.W"] = _rows(W, 4, places)
-        kept[f"lstm{k}.R"] = _rows(R[:, :, places], 4, places)
-        kept[f"lstm{k}.B"] = _rows(B, 8, places)
-        before = places
-    for name in ("projection", "output"):  # (H, …)
-        if name in arrays:
-            kept[name] = arrays[name][before]
-    if "projection" not in arrays and "output" not in arrays:
-        raise ValueError("the last layer's units are the embedding's numbers: give it a projection first")
-    return kept
-
-
-def _rows(array: np.ndarray, blocks: int, places: np.ndarray) -> np.ndarray:
-    """Rows of each of so many stacked blocks: (1, blocks * H, …) -> (1, blocks * len(places), …)."""
-    split = array.reshape(blocks, -1, *array.shape[2:])[:, places]
-    return np.ascontiguousarray(split.reshape(1, -1, *array.shape[2:]))
-
-
-def importance(learner: LanguageLearner) -> list[np.ndarray]:
-    """For each layer (H,): the mean square, over windows of the training split, of what the loss would change.
-
-    That is the sum of weight times gradient over all weights that read the unit: it is 0 where all those are 0.
-    Raises InputError where the split does not fill a window.
-    """
-    network, tokens = learner.network, learner.streams.tokens[:IMPORTANCE_TOKENS]
-    if len(tokens) <= IMPORTANCE_LENGTH:
-        raise InputError(
-            f"the training split has {len(tokens)} tokens; to judge hidden units by, more than {IMPORTANCE_LENGTH} are "
-            "needed: prepare more text"
-        )
-    readers = [[weight] for weight in network.weight_hh]
-    for k in range(1, network.layers):
-        readers[k - 1].append(network.weight_ih[k])
-    last = network.projection if network.projection is not None else network.output
-    readers[-1].append(network.embedding if last is None else last)
-    flat = [weight for layer in readers for weight in layer]
-    scores = [torch.zeros(network.hidden_size, device=learner.device) for _ in readers]
-    dropouts = {name: getattr(network, name) for name in DROPOUTS}
-    for name in DROPOUTS:
-        setattr(network, name, 0.0)
-    network.train()  # torch's LSTM gives gradients in this mode only
-    state: State | None = None
-    for window in scoring_windows(tokens, IMPORTANCE_STREAMS, IMPORTANCE_LENGTH):
-        inputs, targets = (torch.from_numpy(part).to(learner.device) for part in (window.inputs, window.targets))
-        state = state or network.initial_state(inputs.shape[1])
-        loss, ends = network(inputs, state, learner.number_type, targets)
-        gradients = iter(torch.autograd.grad(loss, flat))
-        for layer, score in zip(readers, scores, strict=True):
-            changes = [(weight.detach() * next(gradients)).sum(dim=0) for weight in layer]  # (…, H) -> (H,)
-            score += torch.stack(changes).sum(dim=0).square()
-        state = (ends[0].detach(), ends[1].detach())
-    for name, value in dropouts.items():
-        setattr(network, name, value)
-    return [score.cpu().numpy() for score in scores]
-
-
-# --- fewer bits -------------------------------------------------------------------------------------------------
-
-
-def of_four_bits(
-    variant: Quantize, settings: Config, weights: Arrays, prepared: Path
-) -> tuple["ModelProto", Arrays, dict[str, Any]]:
-    """(graph, weights, what was chosen) with weights of 4 bits, rounded by text of the training split.
-
-    Raises InputError where that is too small.
-    """
-    from llmkit.tasks.language import four_bits
-
-    network = build(settings.model, len(weights["output_bias"]))
-    graph.from_arrays(network, weights)
-    chosen = {
-        "group_size": variant.group_size or four_bits.GROUP_SIZE,
-        "output_bits": variant.output_bits or four_bits.OUTPUT_BITS,
-        "calibration_tokens": variant.calibration_tokens or four_bits.CALIBRATION_TOKENS,
-    }
-    tokens = np.load(prepared / "train.npy", mmap_mode="r")
-    return *four_bits.quantize(network, tokens, **chosen), chosen
-
-
 # --- a teacher --------------------------------------------------------------------------------------------------
 
 
-class Taught:
+class Taught(Wrapping):
     """A learner that learns from teachers too: what `learner` does, with another loss.
 
     Where a budget reads the text more than once and memory allows, the teachers read it once, before the first step,
@@ -213,20 +100,18 @@ class Taught:
         keeps_answers: bool,
         progress: Progress,
     ):
-        self.learner, self.teachers = learner, [teacher.to(learner.device).eval() for teacher in teachers]
+        super().__init__(learner)
+        self.model, self.teachers = learner, [teacher.to(learner.hardware.device).eval() for teacher in teachers]
         self.temperature, self.mix, self.share = temperature, mix, mix
         self.states = [teacher.initial_state(learner.carried[0].shape[1]) for teacher in teachers]
         self.network = learner.network
         self.answers = self._answers(progress) if keeps_answers else None
         learner.forward = self.forward  # type: ignore[assignment]
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.learner, name)
-
-    def step(self, learning_rate: float) -> Tensor:
+    def step(self, rate: float, spent: float) -> Tensor:
         """One update; the teachers' share of the loss falls with the learning rate."""
-        self.share = distillation.share(self.mix, learning_rate, self.learner.settings.learning_rate)
-        return self.learner.step(learning_rate)
+        self.share = distillation.share(self.mix, rate, self.model.settings.learning_rate)
+        return self.model.step(rate, spent)
 
     def forward(self, tokens: Tensor, state: State, number_type: torch.dtype, targets: Tensor) -> tuple[Tensor, State]:
         """The loss on a window (T, B), and the state after it: as `LanguageModel.forward` with targets."""
@@ -240,13 +125,13 @@ class Taught:
 
     def _kept(self, answers: np.ndarray) -> Tensor:
         """Mean probabilities (T * B, V) of the teachers on the learner's window, from what is kept."""
-        places = self.learner.streams.places[:-1, self.learner.mine]
-        return torch.from_numpy(answers[places.ravel()]).to(self.learner.device).float()
+        places = self.model.streams.places[:-1, self.model.mine]
+        return torch.from_numpy(answers[places.ravel()]).to(self.hardware.device).float()
 
     @torch.no_grad()
     def _answers(self, progress: Progress) -> np.ndarray:
         """Mean probabilities (N, V) float16 of what follows each token of the training split, state carried along."""
-        learner = self.learner
+        learner = self.model
         tokens = np.append(learner.streams.tokens, learner.streams.tokens[0])  # the learner reads on at the start
         answers = np.empty((len(tokens) - 1, self.network.vocab_size), np.float16)
         places = np.arange(len(tokens))
@@ -257,10 +142,10 @@ class Taught:
             scoring_windows(places, ANSWER_STREAMS, ANSWER_LENGTH),
             strict=True,
         ):
-            inputs = torch.from_numpy(window.inputs).to(learner.device)
+            inputs = torch.from_numpy(window.inputs).to(learner.hardware.device)
             if not states:
                 states = [teacher.initial_state(inputs.shape[1]) for teacher in self.teachers]
-            soft, states = self._read(inputs, states, learner.number_type)
+            soft, states = self._read(inputs, states, learner.hardware.number_type)
             answers[where.inputs[window.counted]] = soft[torch.from_numpy(window.counted.ravel())].cpu().numpy()
             done += int(window.counted.sum())
             progress("teachers read the text", done, len(answers))
@@ -288,7 +173,7 @@ class Taught:
 
     def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
-        device = self.learner.device
+        device = self.hardware.device
         self.states = [
             (tensors[f"teacher.{index}.h"].to(device), tensors[f"teacher.{index}.c"].to(device))
             for index in range(len(self.teachers))
@@ -301,7 +186,7 @@ def taught(
     teachers: list[tuple[Config, Arrays]],
     temperature: float,
     mix: float,
-    progress: Progress = lambda description, done, total: None,
+    progress: Progress,
 ) -> Taught:
     """The learner with networks of the same vocabulary as teachers."""
     networks = []

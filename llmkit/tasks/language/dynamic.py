@@ -28,7 +28,7 @@ WARM_UP = 50  # segments over which the learning rate rises, while the sizes are
 
 def load(folder: ModelFolder, vocab_size: int) -> LanguageModel:
     """The network of a trainable model folder, without dropout."""
-    network = build(folder.config.settings.model, vocab_size)
+    network = build(folder.settings.model, vocab_size)
     graph.from_arrays(network, folder.weights())
     network.dropout = network.input_dropout = network.recurrent_dropout = 0.0
     return network

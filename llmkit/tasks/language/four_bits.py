@@ -19,7 +19,9 @@ from llmkit.errors import ConfigError, InputError
 from llmkit.quantization import groups
 from llmkit.quantization.groups import Inputs, Rounded
 from llmkit.quantization.quantize import CONTRIB
+from llmkit.store.files import Files
 from llmkit.tasks.language import graph
+from llmkit.tasks.language.settings import Config, Quantize
 
 if TYPE_CHECKING:
     from llmkit.tasks.language.network import LanguageModel
@@ -36,6 +38,26 @@ WINDOW = 64  # tokens at a time
 TOKENS_PER_INPUT = 4  # at least, so that the covariance of a matrix's inputs is more than noise
 TABLE_GROUP = 32  # weights that share a scale outside the LSTM: an embedding is seldom a multiple of more
 INT8_STEPS = 4  # accuracy_level: activations are rounded to 8 bits too, in groups like the weights'
+
+
+def of_four_bits(
+    variant: Quantize, settings: Config, weights: Arrays, prepared: Files
+) -> tuple[onnx.ModelProto, Arrays, dict[str, Any]]:
+    """(graph, weights, what was chosen) with weights of 4 bits, rounded by text of the training split.
+
+    Raises InputError where that is too small.
+    """
+    from llmkit.tasks.language.train import build
+
+    network = build(settings.model, len(weights["output_bias"]))
+    graph.from_arrays(network, weights)
+    chosen = {
+        "group_size": variant.group_size or GROUP_SIZE,
+        "output_bits": variant.output_bits or OUTPUT_BITS,
+        "calibration_tokens": variant.calibration_tokens or CALIBRATION_TOKENS,
+    }
+    tokens = prepared.array("train.npy", mapped=True)
+    return *quantize(network, tokens, **chosen), chosen
 
 
 def quantize(

@@ -3,50 +3,58 @@
 import json
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from llmkit.console.callbacks import Warn
 from llmkit.errors import ConfigError, InputError
 from llmkit.store.model_folder import ModelFolder
-from llmkit.tasks.language import use
+from llmkit.tasks.contract import Answers, Emit
 from llmkit.tasks.language.settings import Generate
+from llmkit.tasks.language.use import LanguageModel
 
 
-def generate(
-    folder: ModelFolder, settings: Generate, seed: int, emit: Callable[[str], None] | None, warn: Callable[[str], None]
-) -> dict[str, Any]:
-    """Write the texts; returns {"texts": [{prompt, text, tokens, finish_reason}], tokens, seconds, …}.
+def requests(settings: Generate, folder: ModelFolder) -> list[str]:
+    """The prompts of `prompt` and `prompt_file`; one empty prompt where there is neither.
 
-    `emit` gets the pieces of a single text as they come, the prompt first; with several texts it is not called.
     Raises InputError when the prompt file cannot be read.
     """
-    prompts = read_prompts(settings)
-    model = use.load(folder)
+    return read_prompts(settings)
+
+
+def answer(
+    model: LanguageModel, requests: list[str], settings: Generate, seed: int, warn: Warn, emit: Emit | None = None
+) -> Answers:
+    """The texts that the prompts go on with: {"texts": [{prompt, text, tokens, finish_reason}], tokens, seconds, …}.
+
+    `emit` gets the pieces of a single text as they come, the prompt first; with several texts it is not called.
+    """
     start = time.perf_counter()
-    if emit and len(prompts) * settings.samples == 1:
-        parts = [prompts[0]]  # shown with the first piece, after any warning
+    if emit and len(requests) * settings.samples == 1:
+        parts = [requests[0]]  # shown with the first piece, after any warning
 
         def show_piece(index: int, piece: str) -> None:
             emit("".join([*parts, piece]))
             parts.clear()
 
-        texts = model.write(prompts, settings, seed, warn, show_piece)
+        texts = model.write(requests, settings, seed, warn, show_piece)
     else:
-        texts = model.write(prompts, settings, seed, warn)
+        texts = model.write(requests, settings, seed, warn)
     seconds = time.perf_counter() - start
     tokens = sum(len(text.ids) for text in texts)
-    return {
-        "texts": [
-            {"prompt": text.prompt, "text": text.text, "tokens": len(text.ids), "finish_reason": text.finish_reason}
-            for text in texts
-        ],
-        "tokens": tokens,
-        "seconds": seconds,
-        "tokens_per_second": tokens / seconds,
-        "engine": "onnxruntime",
-        "seed": seed,
-    }
+    return Answers(
+        {
+            "texts": [
+                {"prompt": text.prompt, "text": text.text, "tokens": len(text.ids), "finish_reason": text.finish_reason}
+                for text in texts
+            ],
+            "tokens": tokens,
+            "seconds": seconds,
+            "tokens_per_second": tokens / seconds,
+            "engine": "onnxruntime",
+            "seed": seed,
+        }
+    )
 
 
 def items(result: dict[str, Any]) -> list[dict[str, Any]]:

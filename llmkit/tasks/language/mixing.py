@@ -10,12 +10,11 @@ In: logits (N, V) of the LSTM, an `NGram` and the nodes of the contexts. Out: lo
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from llmkit.runtime.session import log_softmax
-from llmkit.store import artifacts
+from llmkit.store.files import Files
 from llmkit.tasks.language import ngram
 from llmkit.tasks.language.batches import Window
 from llmkit.tasks.language.ngram import NGram
@@ -136,19 +135,15 @@ def loss(mixture: Mixture, windows: Iterable[tuple[Window, np.ndarray]]) -> floa
     return total / count
 
 
-def save(mixture: Mixture, path: Path) -> None:
-    """Write n-gram model and exponents as one safetensors file. Raises InputError where the disk is full."""
-    with artifacts.writing(path):
-        ngram.save(mixture.model.arrays | {EXPONENTS: mixture.exponents}, path)
+def to_bytes(mixture: Mixture) -> bytes:
+    """N-gram model and exponents as a safetensors file."""
+    return ngram.to_bytes(mixture.model.arrays | {EXPONENTS: mixture.exponents})
 
 
-def load(folder: Path) -> Mixture | None:
+def load(folder: Files) -> Mixture | None:
     """The mixture of a model folder, None where its LSTM stands alone."""
-    from safetensors.numpy import load_file
-
-    path = folder / FILE
-    if not path.exists():
+    if FILE not in folder:
         return None
-    arrays = load_file(path)
+    arrays = folder.tensors(FILE)
     exponents = arrays.pop(EXPONENTS)
     return Mixture(NGram(arrays), exponents)

@@ -15,7 +15,6 @@ so the probabilities sum to one whatever a is rounded to, and g need not be stor
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -458,15 +457,8 @@ def _smallest(numbers: np.ndarray) -> np.ndarray:
     return numbers.astype(np.min_scalar_type(int(numbers.max())))
 
 
-def save(arrays: dict[str, np.ndarray], path: Path) -> None:
-    """Write the arrays of an `NGram` (and others beside them) as safetensors."""
-    from safetensors.numpy import save_file
+def to_bytes(arrays: dict[str, np.ndarray]) -> bytes:
+    """The arrays of an `NGram` (and others beside them) as a safetensors file."""
+    from safetensors.numpy import save
 
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
-
-
-def load(path: Path) -> NGram:
-    """The model that `save` wrote."""
-    from safetensors.numpy import load_file
-
-    return NGram(load_file(path))
+    return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})

@@ -33,6 +33,7 @@ from llmkit.data import tokenizer as tokenizers
 from llmkit.data.cleaning import build_cleaner, drops_documents
 from llmkit.data.reading import check_encoding, find_files, hash_files, open_file, read_documents
 from llmkit.errors import ConfigError, InputError
+from llmkit.store.files import Files
 from llmkit.tasks.language.settings import Prepare, Split
 
 Progress = Callable[[str, int, int | None], None]
@@ -100,15 +101,15 @@ def inputs(settings: Prepare) -> list[dict[str, Any]]:
     return hash_files(find_files(settings.files))
 
 
-def read_meta(prepared: Path) -> dict[str, Any]:
+def read_meta(prepared: Files) -> dict[str, Any]:
     """meta.json of a prepared folder."""
-    return json.loads((prepared / "meta.json").read_text(encoding="utf-8"))
+    return prepared.read_json("meta.json")
 
 
 def encode_files(
     paths: list[Path],
     settings: Prepare,
-    tokenizer_json: Path,
+    tokenizer: Any,
     out: Path,
     work: Path,
     progress: Progress,
@@ -116,7 +117,7 @@ def encode_files(
 ) -> dict[str, Any]:
     """Other files, read and cleaned alike, as one stream in the file `out` (.npy); returns its figures."""
     check(settings)
-    encoder = tokenizers.Encoder(tokenizers.load(tokenizer_json))
+    encoder = tokenizers.Encoder(tokenizer)
     with _spooled(paths, settings, work, progress, warn) as (spool, documents):
         figures, _ = _write_tokens(encoder, spool, _whole(documents), out, progress)
     return {**figures, "sources": hash_files(paths)}

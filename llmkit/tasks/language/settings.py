@@ -6,10 +6,12 @@ from msgspec import Meta, field
 
 from llmkit.config import variants as methods
 from llmkit.config.requirements import Evaluate as EvaluateBase
+from llmkit.config.root import Root
 from llmkit.config.schema import Section
-from llmkit.config.variants import Prune, check_names
-from llmkit.training.settings import Training, Tune
+from llmkit.config.training import Training
+from llmkit.config.variants import Chain, Distil, Fuse, Prune
 
+STARTS_FROM = ("language",)  # tasks whose models `train.start_from` may name
 Share = Annotated[float, Meta(ge=0, lt=1)]
 Dropout = Annotated[float, Meta(ge=0, lt=1)]
 Size = Annotated[int, Meta(ge=1, le=65_536)]
@@ -152,29 +154,6 @@ class Quantize(methods.Quantize, tag_field="method", tag="quantize"):
                 raise ValueError(f"{name} is for bits: 4; leave it out, or set bits: 4")
 
 
-class Distil(methods.Distil, tag_field="method", tag="distil"):
-    """A student learns from the original's probabilities and from the data. Where no budget is named, for as long as
-    the original was trained."""
-
-    model: Model | None = None
-    """The student, as in the section `model`; by default like the original with half of its hidden units. One that has
-    fewer units and is like its teacher otherwise starts with the most important ones of the teacher's."""
-
-
-class Fuse(methods.Fuse, tag_field="method", tag="fuse"):
-    """Several models become one."""
-
-    model: Model | None = None
-    """The student of how: distil, as in the section `model`; by default like the original."""
-
-
-class Chain(methods.Chain, tag_field="method", tag="chain"):
-    """Methods one after the other, each on what the one before made."""
-
-    steps: list[Quantize | Prune | Distil | Fuse] = []
-    """The methods' settings in their order, for example [{method: prune, sparsity: 0.8}, {method: quantize}]."""
-
-
 class Budget(methods.Budget, tag_field="method", tag="budget"):
     """The best model within limits: methods and settings are tried for a time, each candidate measured on this
     machine. Of those that fit the one of least loss is taken, or the smallest where only the loss is limited."""
@@ -183,26 +162,19 @@ class Budget(methods.Budget, tag_field="method", tag="budget"):
     """Most milliseconds per token in one stream."""
 
 
-Variant = Quantize | Prune | Distil | Fuse | Chain | Budget
+Step = Quantize | Prune | Distil[Model] | Fuse[Model]
+Variant = Step | Chain[Step] | Budget
 
 
-class Config(Section):
+class Config(Root):
     """A language model experiment."""
 
     task: Literal["language"] = "language"
     """What is learned."""
-    run_dir: Annotated[str, Meta(min_length=1)] = "runs/default"
-    """Folder of everything this experiment writes; by default runs/<name of the config file>."""
-    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 1
-    """Seed of everything random."""
     prepare: Prepare = Prepare()
     model: Model = Model()
     train: Train = Train()
-    tune: Tune = Tune()
     compress: dict[str, Variant] = field(default_factory=lambda: {"int8": Quantize()})
     """Named variants: the name is yours, `method` says how."""
     generate: Generate = Generate()
     evaluate: Evaluate = Evaluate()
-
-    def __post_init__(self) -> None:
-        check_names(self.compress)

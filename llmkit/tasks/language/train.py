@@ -4,7 +4,7 @@ In: the prepared folder (train.npy, val.npy, meta.json) and the settings. Out: t
 which `graph.py` writes as a model folder.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from llmkit.config.schema import to_data
+from llmkit.console.callbacks import Progress, Warn
+from llmkit.data import tokenizer as tokenizers
 from llmkit.errors import ConfigError, InputError
-from llmkit.store.model_folder import ModelFolder
+from llmkit.store.files import Files
+from llmkit.store.model_folder import ModelFile, ModelFolder
 from llmkit.tasks.language import baseline, dropout, graph, mixing, optimizers
 from llmkit.tasks.language.batches import TrainingStreams, Window, scoring_windows
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.prepare import read_meta
 from llmkit.tasks.language.settings import Config, Model, Train
 from llmkit.training import distributed, optimizer_state
+from llmkit.training.devices import Hardware
 from llmkit.training.distributed import ALONE, Processes
+from llmkit.training.learner import Export, Finish
 
 TIE_FROM = 1000  # tokens in the vocabulary from which the embedding is a real share of the weights
 VALIDATION_STREAMS, VALIDATION_LENGTH = 16, 256
@@ -54,39 +59,37 @@ def usual_embedding_size(vocab_size: int) -> int:
 
 
 class LanguageLearner:
-    """Truncated back-propagation through time over parallel streams with carried state (a `training.loop.Learner`)."""
+    """Truncated back-propagation through time over parallel streams with carried state (a `Learner`)."""
 
     unit = "tokens"
 
     def __init__(
         self,
         network: LanguageModel,
-        train: np.ndarray,
-        val: np.ndarray,
+        prepared: Files,
         settings: Train,
-        boundary_id: int,
         seed: int,
-        device: torch.device,
-        number_type: torch.dtype,
-        tokenizer: Path,
+        hardware: Hardware,
         passes: float,
     ):
         """`passes`: over the training split, that the budget is expected to make."""
-        self.tokenizer, self.settings = tokenizer, settings
-        self.network, self.val, self.device, self.number_type = network.to(device), val, device, number_type
+        self.prepared, self.settings, self.hardware = prepared, settings, hardware
+        train, self.val = (prepared.array(f"{name}.npy", mapped=True) for name in ("train", "val"))
+        self.network = network.to(hardware.device)
+        boundary_id = read_meta(prepared)["boundary_id"]
         self.streams = TrainingStreams(
             train, settings.batch_size, settings.sequence_length, boundary_id, seed, settings.state_resets
         )
         self.passes = passes
         steps = passes * len(train) / (settings.batch_size * settings.sequence_length)
-        self.optimizers = optimizers.of(network, settings, number_type, steps)
+        self.optimizers = optimizers.of(network, settings, hardware.number_type, steps)
         self.gradient_clip = settings.gradient_clip
         self.carried = network.initial_state(settings.batch_size)
         self.processes, self.mine = ALONE, slice(None)  # the streams of this process
         self.forward: torch.nn.Module = self.network
         self.count = 0
         self.step_count = settings.batch_size * settings.sequence_length
-        self.validation_count = len(val) - 1
+        self.validation_count = len(self.val) - 1
 
     @property
     def epochs(self) -> float:
@@ -103,21 +106,21 @@ class LanguageLearner:
             )
         self.processes, self.mine = processes, processes.part(batch_size)
         self.carried = self.network.initial_state(batch_size // processes.count)
-        tokens = torch.zeros(1, batch_size // processes.count, dtype=torch.int64, device=self.device)
+        tokens = torch.zeros(1, batch_size // processes.count, dtype=torch.int64, device=self.hardware.device)
         self.network.train()
-        self.forward = distributed.averaging(self.network, tokens, self.carried, self.number_type, tokens)
+        self.forward = distributed.averaging(self.network, tokens, self.carried, self.hardware.number_type, tokens)
 
-    def step(self, learning_rate: float) -> Tensor:
+    def step(self, rate: float, spent: float) -> Tensor:
         """One update on the next window; returns the mean loss of this process's streams in nats per token."""
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate
+                group["lr"] = rate
         self.network.train()
         tokens, carries = self.streams.next()
-        window = torch.from_numpy(tokens[:, self.mine]).to(self.device)  # (T + 1, B)
-        kept = torch.from_numpy(carries[self.mine]).to(self.device)[:, None]  # (B, 1)
+        window = torch.from_numpy(tokens[:, self.mine]).to(self.hardware.device)  # (T + 1, B)
+        kept = torch.from_numpy(carries[self.mine]).to(self.hardware.device)[:, None]  # (B, 1)
         before = self.carried[0] * kept, self.carried[1] * kept
-        loss, state = self.forward(window[:-1], before, self.number_type, window[1:])
+        loss, state = self.forward(window[:-1], before, self.hardware.number_type, window[1:])
         self.network.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_clip)
@@ -132,13 +135,19 @@ class LanguageLearner:
         """`val_loss`: nats per token over the validation split (or a `share` from its start), with carried state."""
         self.network.eval()
         part = self.val[: max(2, round(share * len(self.val)))]
-        return {"val_loss": score(self.network, part, self.device, self.number_type, self.processes)}
+        return {"val_loss": score(self.network, part, self.hardware, self.processes)}
 
     def weights(self) -> dict[str, Tensor]:
         return self.network.state_dict()
 
+    def trained_weights(self) -> dict[str, Tensor]:
+        return self.network.state_dict()
+
     def load_weights(self, weights: dict[str, Tensor]) -> None:
         self.network.load_state_dict(weights)
+
+    def samples(self) -> dict[str, bytes]:
+        return {}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         h, c = (torch.cat(self.processes.gather(part), dim=1) for part in self.carried)  # (L, B, H) of all streams
@@ -148,7 +157,7 @@ class LanguageLearner:
         return tensors, {"streams": self.streams.state(), "count": self.count}
 
     def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
-        h, c = (tensors[name][:, self.mine].to(self.device) for name in ("carried.h", "carried.c"))
+        h, c = (tensors[name][:, self.mine].to(self.hardware.device) for name in ("carried.h", "carried.c"))
         self.carried = h, c
         for number, optimizer in enumerate(self.optimizers):
             optimizer_state.from_tensors(optimizer, f"optimizer.{number}", tensors)
@@ -157,7 +166,7 @@ class LanguageLearner:
 
     def start_from(self, folder: ModelFolder) -> None:
         """Take the weights of a trained model of the same sizes and vocabulary. Raises InputError when they differ."""
-        if (folder.path / "tokenizer.json").read_bytes() != self.tokenizer.read_bytes():
+        if folder.read_bytes(tokenizers.FILE) != self.prepared.read_bytes(tokenizers.FILE):
             raise InputError(
                 f"train.start_from: {folder.path} has another vocabulary than the prepared data; "
                 "prepare with the same files and tokenizer"
@@ -167,27 +176,22 @@ class LanguageLearner:
         except (KeyError, RuntimeError) as error:
             raise InputError(
                 f"train.start_from: {folder.path} has other sizes than the section model; take its sizes: "
-                f"{to_data(folder.config.settings.model)}"
+                f"{to_data(folder.settings.model)}"
             ) from error
 
-    def export(self) -> tuple[Any, dict[str, np.ndarray], dict[str, Path]]:
-        """What a model folder holds: graph, weights by name and the tokenizer's file."""
-        exported, weights = graph.export(self.network)
-        return exported, weights, {"tokenizer.json": self.tokenizer}
+    def export(self) -> Export:
+        """Graph and weights of the network, and the tokenizer."""
+        files = {tokenizers.FILE: ModelFile(self.prepared.read_bytes(tokenizers.FILE))}
+        return Export(*graph.export(self.network), files)
 
     @torch.no_grad()
-    def finish(
-        self, val_loss: float, folder: Path, progress: baseline.Progress
-    ) -> tuple[dict[str, Path], dict[str, Any], list[str]]:
-        """What goes with the trained weights: files (written to `folder`), figures, warnings.
-
-        The run's n-gram model is what `val_loss` is compared with and, with `train.ngram`, mixed into the model.
-        """
-        found = baseline.of_run(self.tokenizer.parent, progress)
+    def finish(self, val_loss: float, work: Path, progress: Progress) -> Finish:
+        """The run's n-gram model is what `val_loss` is compared with and, with `train.ngram`, mixed into the model."""
+        found = baseline.of_run(self.prepared, work, progress)
         kinds = ("dropout", "input_dropout", "recurrent_dropout")
-        figures = found.figures() | {kind: getattr(self.network, kind) for kind in kinds}
+        metrics = found.metrics() | {kind: getattr(self.network, kind) for kind in kinds}
         if not self.settings.ngram:
-            return {}, figures, baseline.warning(val_loss, figures)
+            return Finish({}, metrics, baseline.warning(val_loss, metrics))
         self.network.eval()
         progress("fitting the mixture", 0, 2)
         numbers = len(self.val) * self.network.vocab_size
@@ -195,21 +199,19 @@ class LanguageLearner:
         progress("fitting the mixture", 1, 2)
         loss = mixing.loss(mixture, self._scored_windows())
         progress("fitting the mixture", 2, 2)
-        mixing.save(mixture, folder / mixing.FILE)
-        figures |= {"val_loss": loss, "lstm_val_loss": val_loss}
-        return {mixing.FILE: folder / mixing.FILE}, figures, baseline.warning(loss, figures)
+        metrics |= {"val_loss": loss, "lstm_val_loss": val_loss}
+        return Finish({mixing.FILE: ModelFile(mixing.to_bytes(mixture))}, metrics, baseline.warning(loss, metrics))
 
     def _scored_windows(self) -> Iterator[tuple[Window, np.ndarray]]:
         """The validation split in windows, with the network's logits (T, B, V) on each."""
-        for window, logits in scored_windows(self.network, self.val, self.device, self.number_type):
+        for window, logits in scored_windows(self.network, self.val, self.hardware):
             yield window, logits.float().cpu().numpy()
 
 
 def score(
     network: LanguageModel,
     tokens: np.ndarray,
-    device: torch.device,
-    number_type: torch.dtype,
+    hardware: Hardware,
     processes: Processes = ALONE,
 ) -> float:
     """Mean loss in nats per token of a stream, each token but the first predicted once, state carried along.
@@ -217,11 +219,11 @@ def score(
     Several processes share the work and get the same figure.
     """
     total, count = 0.0, 0
-    for window, logits in scored_windows(network, tokens, device, number_type, processes):
+    for window, logits in scored_windows(network, tokens, hardware, processes):
         losses = F.cross_entropy(
-            logits.flatten(0, 1), torch.from_numpy(window.targets).to(device).flatten(), reduction="none"
+            logits.flatten(0, 1), torch.from_numpy(window.targets).to(hardware.device).flatten(), reduction="none"
         )
-        total += losses[torch.from_numpy(window.counted).to(device).flatten()].double().sum().item()
+        total += losses[torch.from_numpy(window.counted).to(hardware.device).flatten()].double().sum().item()
         count += int(window.counted.sum())
     all_total, all_count = processes.sum(total, count)
     return all_total / all_count
@@ -230,8 +232,7 @@ def score(
 def scored_windows(
     network: LanguageModel,
     tokens: np.ndarray,
-    device: torch.device,
-    number_type: torch.dtype,
+    hardware: Hardware,
     processes: Processes = ALONE,
 ) -> Iterator[tuple[Window, Tensor]]:
     """A scoring pass over a stream, state carried along: each window with its logits (T, B, V).
@@ -245,41 +246,27 @@ def scored_windows(
         if window.inputs.size == 0:
             return
         state = state or network.initial_state(window.inputs.shape[1])
-        logits, state = network(torch.from_numpy(window.inputs).to(device), state, number_type)
+        logits, state = network(torch.from_numpy(window.inputs).to(hardware.device), state, hardware.number_type)
         yield window, logits
 
 
-def learner(
-    prepared: Path, settings: Config, device: torch.device, number_type: torch.dtype, warn: Callable[[str], None]
-) -> LanguageLearner:
+def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -> LanguageLearner:
     """The learner of a prepared folder, its weights initialised from the seed.
 
     Where the data is shorter than a window, the window is shortened with a warning.
     """
     torch.manual_seed(settings.seed)
-    meta = read_meta(prepared)
-    train, val = (np.load(prepared / f"{name}.npy", mmap_mode="r") for name in ("train", "val"))
-    train_settings = fit_to_data(settings.train, len(train), warn)
-    network = build(settings.model, meta["vocab_size"])
-    speed = dropout.NOMINAL_SPEED[f"{device.type} {str(number_type).removeprefix('torch.')}"]
-    passes = dropout.expected_passes(train_settings, len(train), 3 * network.flops_per_token, speed)
+    tokens = len(prepared.array("train.npy", mapped=True))
+    train = fit_to_data(settings.train, tokens, warn)
+    network = build(settings.model, read_meta(prepared)["vocab_size"])
+    speed = dropout.NOMINAL_SPEED[f"{hardware.device.type} {str(hardware.number_type).removeprefix('torch.')}"]
+    passes = dropout.expected_passes(train, tokens, 3 * network.flops_per_token, speed)
     chosen = dropout.chosen(settings.model, passes, network.flops_per_token / 2)
     network.dropout, network.input_dropout, network.recurrent_dropout = chosen
-    return LanguageLearner(
-        network,
-        train,
-        val,
-        train_settings,
-        meta["boundary_id"],
-        settings.seed,
-        device,
-        number_type,
-        prepared / "tokenizer.json",
-        passes,
-    )
+    return LanguageLearner(network, prepared, train, settings.seed, hardware, passes)
 
 
-def fit_to_data(settings: Train, tokens: int, warn: Callable[[str], None]) -> Train:
+def fit_to_data(settings: Train, tokens: int, warn: Warn) -> Train:
     """Fewer streams and shorter windows where `tokens` do not fill them."""
     batch_size = min(settings.batch_size, max(1, tokens // 4))
     length = min(settings.sequence_length, max(1, tokens // batch_size - 1))

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from llmkit.config import schema
+from llmkit.console.callbacks import Warn
 from llmkit.data import tokenizer as tokenizers
 from llmkit.errors import ConfigError
 from llmkit.runtime import sampling
@@ -23,7 +25,6 @@ from llmkit.tasks.language.settings import Generate
 PROMPT_WINDOW = 256  # tokens of a prompt read in one call
 # Fixed, so that an int8 model scores the same whatever else is scored: its activation scale sees the whole window.
 SCORING_STREAMS, SCORING_LENGTH = 16, 64
-Warn = Callable[[str], None]
 State = dict[str, np.ndarray]
 
 
@@ -85,13 +86,13 @@ class LanguageModel:
 
     def __init__(self, folder: ModelFolder, threads: int | None = None):
         self.folder = folder
-        self.tokenizer = tokenizers.load(folder.path / "tokenizer.json")
+        self.tokenizer = tokenizers.of_folder(folder)
         self.encoder = tokenizers.Encoder(self.tokenizer)
         self.table = tokenizers.token_bytes(self.tokenizer)
         self._threads = threads
         self._session = open_session(folder, threads or 1)  # a single stream is fastest on one thread
         self._scoring: Session | None = None
-        self.mixture = mixing.load(folder.path)
+        self.mixture = mixing.load(folder)
         self.state_sizes = {name: shape[-1] for name, shape in self._session.inputs.items() if name != "tokens"}
 
     def __repr__(self) -> str:
@@ -302,9 +303,7 @@ class LanguageModel:
 
 def settings(options: dict[str, Any]) -> Generate:
     """The section `generate` from keyword options. Raises ConfigError for an unknown or wrong one."""
-    from llmkit.config import schema as config
-
-    return config.check(options, Generate, {}, "generate")
+    return schema.check(options, Generate, {}, "generate")
 
 
 def load(folder: ModelFolder, threads: int | None = None) -> LanguageModel:

@@ -1,17 +1,17 @@
 """What a table's classifier offers to the methods of compression."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from llmkit.predicting import compress as classification
+from llmkit.console.callbacks import Progress
+from llmkit.predicting import compress as predictors
 from llmkit.predicting.compress import as_learned, as_trained, check_fits, half, with_less_dropout
-from llmkit.predicting.learner import ClassifierLearner
+from llmkit.predicting.learner import ExampleLearner
+from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.table import graph, use
-from llmkit.tasks.table.evaluate import validation
+from llmkit.tasks.table.evaluate import of_split
 from llmkit.tasks.table.network import TableNetwork
 from llmkit.tasks.table.train import build
 
@@ -20,32 +20,32 @@ __all__ = ["as_learned", "as_trained", "check_fits", "half", "load", "refit", "t
 Arrays = dict[str, np.ndarray]
 
 
-def load(learner: ClassifierLearner, weights: Arrays) -> None:
+def load(learner: ExampleLearner, weights: Arrays) -> None:
     """Put weights in the graph's layout into a learner's network of the same sizes."""
     graph.from_arrays(_network(learner), weights)
     learner.load_weights(learner.network.state_dict())
 
 
 def taught(
-    learner: ClassifierLearner,
+    learner: ExampleLearner,
     teachers: list[tuple[Any, Arrays]],
     temperature: float,
     mix: float,
-    progress: Callable[[str, float, float], None] = lambda description, done, total: None,
-) -> ClassifierLearner:
+    progress: Progress,
+) -> ExampleLearner:
     """The learner with models of the same columns and labels as teachers."""
     mine, networks = _network(learner), []
     for settings, weights in teachers:
         networks.append(build(settings.model, mine.width, mine.columns, mine.table_size, mine.classes))
         graph.from_arrays(networks[-1], weights)
-    return classification.taught(learner, networks, temperature, mix, progress)  # type: ignore[arg-type]
+    return predictors.taught(learner, list(networks), temperature, mix, progress)
 
 
-def refit(folder: ModelFolder, prepared: Path) -> None:
+def refit(folder: ModelFolder, prepared: Files) -> None:
     """Fit the temperature of a written model anew."""
-    classification.refit(use.load(folder), *validation(prepared))
+    predictors.refit(use.load(folder), of_split(folder, prepared, "val"))
 
 
-def _network(learner: ClassifierLearner) -> TableNetwork:
+def _network(learner: ExampleLearner) -> TableNetwork:
     assert isinstance(learner.network, TableNetwork)
     return learner.network

@@ -3,40 +3,53 @@
 import io
 import json
 import sys
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+from llmkit.console.callbacks import Warn
 from llmkit.data import encoding
 from llmkit.data.reading import open_file, read_rows
 from llmkit.errors import ConfigError, InputError
-from llmkit.predicting import output as write
+from llmkit.predicting import output
 from llmkit.predicting.output import items, show, summary
+from llmkit.predicting.use import Classifier
 from llmkit.store.model_folder import ModelFolder
+from llmkit.tasks.contract import Answers, Emit
 from llmkit.tasks.table import use
 from llmkit.tasks.table.settings import Generate
 
-__all__ = ["generate", "items", "show", "summary"]
+__all__ = ["answer", "items", "requests", "show", "summary"]
 
 
-def generate(
-    folder: ModelFolder, settings: Generate, seed: int, emit: Callable[[str], None] | None, warn: Callable[[str], None]
-) -> dict[str, Any]:
-    """Predict the labels of the rows; returns {"predictions": [{row, label, probability, probabilities}], …}.
+class RawRows(NamedTuple):
+    """Rows as they were written, {column: value}, and where each stands, for messages."""
 
-    Raises ConfigError where there are no rows and InputError for rows that do not fit the model.
+    rows: list[dict[str, Any]]
+    places: list[str]
+
+
+def requests(settings: Generate, folder: ModelFolder) -> RawRows:
+    """The rows of `prompt` and `prompt_file`. Raises ConfigError and InputError."""
+    return rows_of(settings, folder.settings.prepare.encoding)
+
+
+def answer(
+    model: Classifier, requests: RawRows, settings: Generate, seed: int, warn: Warn, emit: Emit | None = None
+) -> Answers:
+    """The labels of the rows: {"predictions": [{row, label, probability, probabilities}], …}.
+
+    Raises InputError for rows that do not fit the model.
     """
-    found, places = rows_of(settings, folder.config.settings.prepare.encoding)
-    learnt = encoding.load(folder.path / encoding.FILE)
-    rows = use.read_rows(learnt, found, places)
-    for line in use.unseen(learnt, rows, places):
+    learnt = encoding.load(model.folder)
+    rows = use.read_rows(learnt, *requests)
+    for line in use.unseen(learnt, rows, requests.places):
         warn(line)
     named = [{"row": number} for number in range(1, len(rows) + 1)]
-    return write.predict(use.load(folder), rows, named, settings, seed)
+    return Answers(output.predict(model, rows, named, settings, seed))
 
 
-def rows_of(settings: Generate, text_encoding: str) -> tuple[list[dict[str, Any]], list[str]]:
+def rows_of(settings: Generate, text_encoding: str) -> RawRows:
     """The rows of `prompt` and `prompt_file`, and where each was found. Raises ConfigError and InputError."""
-    prompts, path = write.asked(settings)
+    prompts, path = output.prompts_and_file(settings)
     if not prompts and not path:
         raise ConfigError(
             "there are no rows to predict; give --prompt '{\"COLUMN\": VALUE, …}', --prompt-file rows.csv or --prompt -"
@@ -59,7 +72,7 @@ def rows_of(settings: Generate, text_encoding: str) -> tuple[list[dict[str, Any]
                 places.append(f"{path}, line {line}")
     if not rows:
         raise InputError(f"{path or 'standard input'} holds no rows; write a head and a row for each")
-    return rows, places
+    return RawRows(rows, places)
 
 
 def _object(prompt: str, number: int) -> dict[str, Any]:

@@ -20,6 +20,7 @@ class TableNetwork(nn.Module):
         columns: int,
         table_size: int,
         classes: int,
+        *,
         hidden_size: int,
         layers: int,
         members: int,

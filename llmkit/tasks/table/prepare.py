@@ -25,6 +25,7 @@ from llmkit.data.columns import Rows, as_text, is_number, parse
 from llmkit.data.reading import check_encoding, find_files, hash_files, open_file, read_rows
 from llmkit.errors import ConfigError, InputError
 from llmkit.predicting.settings import check_split
+from llmkit.store.files import Files
 from llmkit.tasks.table.settings import Prepare
 
 Progress = Callable[[str, int, int | None], None]
@@ -82,24 +83,14 @@ def prepare(
     return meta
 
 
-def fold(prepared: Path, out: Path, number: int, count: int, settings: Prepare, seed: int) -> None:
-    """The prepared folder of a fold: another split, and what is learnt from it."""
-    of = splits.copy_for_fold(prepared, out, number, count, settings.split, seed)
-    meta = splits.read_meta(prepared)
-    learnt = encoding.learn(
-        read(prepared).take(of == 0), (meta["numbers"], meta["categories"]), settings.scaling, settings.missing
-    )
-    encoding.save(learnt, out / encoding.FILE)
-
-
-def read(prepared: Path) -> Rows:
+def read(prepared: Files) -> Rows:
     """The rows of a prepared folder."""
-    values = json.loads((prepared / "categories.json").read_text(encoding="utf-8"))
-    ids = np.load(prepared / "categories.npy")
+    values = prepared.read_json("categories.json")
+    ids = prepared.array("categories.npy")
     words = np.full(ids.shape, None, dtype=object)
     for k, known in enumerate(values):
         words[:, k] = np.array([*known, None], dtype=object)[ids[:, k]]  # -1 is the last one
-    return Rows(np.load(prepared / "numbers.npy"), words)
+    return Rows(prepared.array("numbers.npy"), words)
 
 
 def read_files(paths: list[Path], settings: Prepare, progress: Progress) -> tuple[list[dict[str, Any]], list[str]]:

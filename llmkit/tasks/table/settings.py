@@ -4,13 +4,14 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, field
 
-from llmkit.config import variants as methods
-from llmkit.config.requirements import Evaluate
+from llmkit.config.root import Root
 from llmkit.config.schema import Section
-from llmkit.config.variants import Quantize, check_names
+from llmkit.config.training import Count, Positive
+from llmkit.config.tune import Range, Tune
+from llmkit.config.variants import Chain, Distil, Fuse, Quantize
 from llmkit.predicting.settings import Budget, Classifying, Predict, Prune, Share, Split
-from llmkit.training.settings import Count, Positive, Range, Tune
 
+STARTS_FROM = ("table",)  # tasks whose models `train.start_from` may name
 Size = Annotated[int, Meta(ge=1, le=65_536)]
 
 
@@ -104,41 +105,15 @@ class Generate(Predict):
     """File of rows: CSV, TSV or JSON Lines, packed or not; - is standard input."""
 
 
-class Distil(methods.Distil, tag_field="method", tag="distil"):
-    """A student learns from the original's probabilities and from the data. Where no budget is named, for as long as
-    the original was trained."""
-
-    model: Model | None = None
-    """The student, as in the section `model`; by default like the original with half of its hidden units and of the
-    numbers of its embedding."""
+Step = Quantize | Prune | Distil[Model] | Fuse[Model]
+Variant = Step | Chain[Step] | Budget
 
 
-class Fuse(methods.Fuse, tag_field="method", tag="fuse"):
-    """Several models become one."""
-
-    model: Model | None = None
-    """The student of how: distil, as in the section `model`; by default like the original."""
-
-
-class Chain(methods.Chain, tag_field="method", tag="chain"):
-    """Methods one after the other, each on what the one before made."""
-
-    steps: list[Quantize | Prune | Distil | Fuse] = []
-    """The methods' settings in their order, for example [{method: prune, sparsity: 0.8}, {method: quantize}]."""
-
-
-Variant = Quantize | Prune | Distil | Fuse | Chain | Budget
-
-
-class Config(Section):
+class Config(Root):
     """A classifier of table rows."""
 
     task: Literal["table"] = "table"
     """What is learned."""
-    run_dir: Annotated[str, Meta(min_length=1)] = "runs/default"
-    """Folder of everything this experiment writes; by default runs/<name of the config file>."""
-    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 1
-    """Seed of everything random."""
     prepare: Prepare = Prepare()
     model: Model = Model()
     train: Train = Train()
@@ -146,7 +121,3 @@ class Config(Section):
     compress: dict[str, Variant] = field(default_factory=lambda: {"int8": Quantize()})
     """Named variants: the name is yours, `method` says how."""
     generate: Generate = Generate()
-    evaluate: Evaluate = Evaluate()
-
-    def __post_init__(self) -> None:
-        check_names(self.compress)

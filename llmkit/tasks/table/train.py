@@ -1,21 +1,24 @@
 """What the training loop drives for a table: the prepared rows, encoded, in the shared learner of classifiers."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from llmkit.config.schema import to_data
+from llmkit.console.callbacks import Warn
 from llmkit.data import encoding, splits
 from llmkit.errors import InputError
-from llmkit.predicting.learner import ClassifierLearner
-from llmkit.predicting.use import read_labels
-from llmkit.store.model_folder import ModelFolder
+from llmkit.predicting import labels
+from llmkit.predicting.learner import ExampleLearner, Examples, Shipping
+from llmkit.predicting.objectives import Labels
+from llmkit.store.files import Files
+from llmkit.store.model_folder import ModelFile, ModelFolder
 from llmkit.tasks.table import graph, prepare
 from llmkit.tasks.table.network import TableNetwork
 from llmkit.tasks.table.settings import Config, Model
+from llmkit.training.devices import Hardware
 
 
 def build(model: Model, width: int, columns: int, table_size: int, classes: int) -> TableNetwork:
@@ -25,60 +28,53 @@ def build(model: Model, width: int, columns: int, table_size: int, classes: int)
         columns,
         table_size,
         classes,
-        model.hidden_size,
-        model.layers,
-        model.members,
-        model.embedding_size,
-        model.dropout,
-        model.input_dropout,
+        hidden_size=model.hidden_size,
+        layers=model.layers,
+        members=model.members,
+        embedding_size=model.embedding_size,
+        dropout=model.dropout,
+        input_dropout=model.input_dropout,
     )
 
 
-def learner(
-    prepared: Path, settings: Config, device: torch.device, number_type: torch.dtype, warn: Callable[[str], None]
-) -> ClassifierLearner:
+def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -> ExampleLearner:
     """The learner of a prepared folder, its weights initialised from the seed."""
     torch.manual_seed(settings.seed)
     names = splits.read_meta(prepared)["labels"]
-    learnt = encoding.load(prepared / encoding.FILE)
-    numbers, categories = (torch.from_numpy(part).to(device) for part in learnt.encode(prepare.read(prepared)))
+    learnt = encoding.load(prepared)
+    numbers, categories = (torch.from_numpy(part).to(hardware.device) for part in learnt.encode(prepare.read(prepared)))
+    train, val = (splits.examples_of(prepared, name)[0] for name in ("train", "val"))
 
     def inputs(examples: np.ndarray) -> Sequence[Tensor]:
-        which = torch.from_numpy(examples).to(device)
+        which = torch.from_numpy(examples).to(hardware.device)
         return numbers[which], categories[which]
 
-    def start_from(network: nn.Module, folder: ModelFolder) -> None:
+    def start_from(network: TableNetwork, folder: ModelFolder) -> None:
         _check_columns(folder, learnt, names)
         try:
-            graph.from_arrays(network, folder.weights())  # type: ignore[arg-type]
+            graph.from_arrays(network, folder.weights())
         except RuntimeError as error:
             raise InputError(
                 f"train.start_from: {folder.path} has other sizes than the section model; take its sizes: "
-                f"{to_data(folder.config.settings.model)}"
+                f"{to_data(folder.settings.model)}"
             ) from error
 
-    return ClassifierLearner(
+    return ExampleLearner(
         build(settings.model, learnt.width, len(learnt.categories), learnt.table_size, len(names)),
-        inputs,
-        np.load(prepared / "labels.npy"),
-        names,
-        splits.examples_of(prepared, "train")[0],
-        splits.examples_of(prepared, "val")[0],
+        Examples(inputs, train, val),
+        Labels(prepared.array("labels.npy"), names, train, settings.train, hardware.device),
+        Shipping(graph.export, {encoding.FILE: ModelFile(prepared.read_bytes(encoding.FILE))}, start_from),
         settings.train,
         settings.seed,
-        device,
-        number_type,
-        graph.export,  # type: ignore[arg-type]
-        {encoding.FILE: prepared / encoding.FILE},
-        start_from,
+        hardware,
     )
 
 
 def _check_columns(folder: ModelFolder, learnt: encoding.Encoding, names: list[str]) -> None:
     """Refuse a model whose weights stand for other columns, categories or labels."""
-    other = encoding.load(folder.path / encoding.FILE)
+    other = encoding.load(folder)
     for what, mine, theirs in (
-        ("labels", names, read_labels(folder)[0]),
+        ("labels", names, labels.read(folder).labels),
         ("columns of numbers", _numbers(learnt), _numbers(other)),
         ("columns of categories, or values in them,", learnt.categories, other.categories),
     ):

@@ -15,7 +15,7 @@ BATCH_ROWS = 1024
 
 def load(folder: ModelFolder, threads: int | None = None) -> Classifier:
     """The model of a folder. Its `predict` takes rows, {column: value}, or one of them."""
-    learnt = encoding.load(folder.path / encoding.FILE)
+    learnt = encoding.load(folder)
 
     def read(rows: Sequence[dict[str, Any]]) -> Rows:
         return read_rows(learnt, rows, [f"row {number}" for number in range(1, len(rows) + 1)])

@@ -1,0 +1,36 @@
+"""The root section: what the configs of all tasks share."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from llmkit.config.requirements import Evaluate
+from llmkit.config.schema import Section
+from llmkit.config.training import Training
+from llmkit.config.tune import Tune
+from llmkit.config.variants import check_names
+
+
+class Root(Section):
+    """A whole config. A task's own root section says which class each of the sections below is.
+
+    Any stands for a section that has nothing in common: a task knows its own.
+    """
+
+    task: str
+    """What is learned."""
+    run_dir: Annotated[str, Meta(min_length=1)] = "runs/default"
+    """Folder of everything this experiment writes; by default runs/<name of the config file>."""
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 1
+    """Seed of everything random."""
+    prepare: Any = Section()
+    model: Any = Section()
+    train: Training = Training()
+    tune: Tune = Tune()
+    compress: dict[str, Any] = {}
+    """Named variants: the name is yours, `method` says how."""
+    generate: Any = Section()
+    evaluate: Evaluate = Evaluate()
+
+    def __post_init__(self) -> None:
+        check_names(self.compress)

@@ -1,0 +1,43 @@
+"""A trained model into its folder."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmkit.fitting import card
+from llmkit.fitting.fit import Fitted
+from llmkit.store import artifacts, model_folder
+from llmkit.store.artifacts import Artifact
+from llmkit.store.model_folder import CARD, METRICS, Role
+from llmkit.tasks.experiment import Experiment
+
+
+def write_model(
+    folder: artifacts.Folder,
+    experiment: Experiment,
+    fitted: Fitted,
+    prepared: Artifact,
+    identity: Mapping[str, Any],
+    beside: dict[str, str] | None = None,
+) -> Artifact:
+    """Fill a folder being built with a trained model (and text files `beside` it) and put it in place.
+
+    `identity`: what the folder was made from, as `artifacts.Folder.finish` takes it.
+    """
+    import onnx
+    import torch
+
+    from llmkit.training import metrics_file
+
+    roles = model_folder.write(folder.path, fitted.graph, fitted.weights, experiment.settings, fitted.files)
+    metrics_file.copy_without_clock(fitted.metrics, folder.path / METRICS)
+    text = card.trained(experiment, prepared.manifest, fitted.result)
+    texts = {CARD: text, **(beside or {})}
+    for name, content in texts.items():
+        (folder.path / name).write_text(content, encoding="utf-8")
+    return folder.finish(
+        **identity,
+        task=experiment.task.name,
+        result=fitted.result,
+        versions={"torch": torch.__version__, "onnx": onnx.__version__},
+        roles=roles | dict.fromkeys((METRICS, *texts), Role.RECORD),
+    )

@@ -1,0 +1,32 @@
+"""labels.json of a model folder: the labels that a model knows, in the order of their numbers."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from llmkit.store.files import Files
+
+LABELS = "labels.json"
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """What labels.json holds."""
+
+    labels: list[str]
+    temperature: float | None = None
+    """Of a classifier: what its logits are divided by before they become probabilities."""
+    shares: list[float] | None = None
+    """Of a generator: how frequent each label was in training."""
+
+    def to_bytes(self) -> bytes:
+        """The file."""
+        about: dict[str, Any] = {"labels": self.labels}
+        about |= {"temperature": self.temperature} if self.temperature is not None else {}
+        about |= {"shares": self.shares} if self.shares is not None else {}
+        return (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def read(folder: Files) -> Labelling:
+    """labels.json of a model folder."""
+    return Labelling(**folder.read_json(LABELS))

@@ -1,0 +1,109 @@
+"""A config file, or a model folder, to its task and settings."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llmkit.config import file, schema
+from llmkit.config.root import Root
+from llmkit.config.schema import Origins, closest
+from llmkit.errors import ConfigError, InputError
+from llmkit.store import model_folder
+from llmkit.store.model_folder import ModelFolder
+from llmkit.tasks import TASKS
+from llmkit.tasks.contract import Task
+
+DEFAULT_TASK = "language"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A checked config: `settings` is the task's root section, `path` the file it came from."""
+
+    path: Path
+    settings: Root
+    overrides: tuple[str, ...] = ()
+    """The `section.key=value` that the command was given."""
+
+    @property
+    def task(self) -> Task:
+        return TASKS[self.settings.task]
+
+    @property
+    def run_dir(self) -> Path:
+        return Path(self.settings.run_dir)
+
+    @property
+    def work(self) -> Path:
+        """Folder of live files: checkpoints, timings, the n-gram model."""
+        return self.run_dir / "work"
+
+    def command(self, stage: str) -> str:
+        """The command line that runs a stage of this config with the same overrides, for messages."""
+        return shlex.join(["llmkit", stage, str(self.path), *self.overrides])
+
+
+def load(
+    path: str | Path, overrides: Sequence[str] = (), options: Mapping[tuple[str, ...], Any] | None = None
+) -> Experiment:
+    """Read a config file, apply overrides (`section.key=value`), then `options`, which are taken as they are.
+
+    Raises InputError when the file cannot be read and ConfigError, naming every mistake, when it is wrong.
+    """
+    path, options = Path(path), options or {}
+    data, origins = file.read(path, overrides, options, root_of)
+    data.setdefault("run_dir", f"runs/{path.stem}")
+    try:
+        settings = schema.check(data, root_of(data, origins), origins, str(path))
+    except ConfigError as error:
+        fitting = [] if "task" in data else [name for name in TASKS if _fits(data | {"task": name})]
+        if not fitting:
+            raise
+        raise ConfigError(
+            f"{error}\n{path}: no task is given, so this is {DEFAULT_TASK}; the keys are those of task: "
+            f"{' or '.join(fitting)}"
+        ) from error
+    seed = () if ("seed",) not in options else (f"seed={settings.seed}",)
+    return Experiment(path, settings, (*overrides, *seed))
+
+
+def from_data(data: Mapping[str, Any], path: str | Path) -> Experiment:
+    """An Experiment from plain data (the inverse of `schema.to_data`), checked like a file. Raises ConfigError."""
+    return Experiment(Path(path), settings_of(data, path))
+
+
+def settings_of(data: Mapping[str, Any], path: str | Path) -> Root:
+    """The settings in plain data, checked; `path` is for messages. Raises ConfigError."""
+    return schema.check(data, root_of(data, {}), {}, str(path))
+
+
+def read_model(path: str | Path, made_by: str | None = None, task: Task | None = None) -> ModelFolder:
+    """Open and verify a model folder. Raises InputError when it is missing, damaged, no model or of another task."""
+    folder = model_folder.read(path, settings_of, made_by)
+    if task is not None and folder.task != task.name:
+        raise InputError(f"{path} is a model of task {folder.task}, not {task.name}; name a model of task {task.name}")
+    return folder
+
+
+def root_of(data: Mapping[str, Any], origins: Origins) -> type[Root]:
+    """The root section of the task that plain data names. Raises ConfigError for an unknown one."""
+    return find(data.get("task", DEFAULT_TASK), origins).settings.Config
+
+
+def find(name: Any, origins: Origins | None = None) -> Task:
+    """The task of that name. Raises ConfigError for an unknown one."""
+    if not isinstance(name, str) or name not in TASKS:
+        where = f"{origins[('task',)]}: " if origins and ("task",) in origins else ""
+        known = ", ".join(TASKS)
+        raise ConfigError(f"{where}task: {name!r} is not a task; choose from {known}{closest(name, TASKS)}")
+    return TASKS[name]
+
+
+def _fits(data: Mapping[str, Any]) -> bool:
+    try:
+        settings_of(data, "")
+    except ConfigError:
+        return False
+    return True

@@ -1,0 +1,21 @@
+"""Cross-validation of a table's classifier: the prepared data of a fold."""
+
+from pathlib import Path
+
+from llmkit.data import encoding, splits
+from llmkit.predicting.evaluate import FOLD_METRICS as METRICS
+from llmkit.store.files import Files
+from llmkit.tasks.table import prepare
+from llmkit.tasks.table.settings import Prepare
+
+__all__ = ["METRICS", "fold"]
+
+
+def fold(prepared: Files, out: Path, number: int, count: int, settings: Prepare, seed: int) -> None:
+    """The prepared folder of a fold: another split, and what is learnt from it."""
+    of = splits.copy_for_fold(prepared, out, number, count, settings.split, seed)
+    meta = splits.read_meta(prepared)
+    learnt = encoding.learn(
+        prepare.read(prepared).take(of == 0), (meta["numbers"], meta["categories"]), settings.scaling, settings.missing
+    )
+    encoding.save(learnt, out / encoding.FILE)
