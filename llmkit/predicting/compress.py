@@ -1,6 +1,5 @@
 """What tasks that predict a label offer to the methods of compression, as far as it is alike: docs/adding_a_task.md."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 from msgspec import structs
 from torch import nn
 
+from llmkit.console.callbacks import Progress
 from llmkit.predicting import metrics as figures
 from llmkit.predicting.learner import VALIDATION_BATCH, ClassifierLearner
 from llmkit.predicting.use import Classifier, write_labels
@@ -53,7 +53,7 @@ def taught(
     teachers: list[nn.Module],
     temperature: float,
     mix: float,
-    progress: Callable[[str, float, float], None],
+    progress: Progress,
 ) -> ClassifierLearner:
     """The learner, which from now on learns from the teachers' mean probabilities for its training examples too.
 

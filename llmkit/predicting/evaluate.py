@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from llmkit.console.callbacks import Progress
 from llmkit.errors import InputError
 from llmkit.predicting import metrics as figures
 from llmkit.predicting.use import Classifier
@@ -26,7 +27,6 @@ FOLD_FIGURES = ("accuracy", "macro_f1", "roc_auc", "log_loss", "calibration_erro
 SPEED_SECONDS = 0.3  # a pass over the examples is repeated so long, for its speed
 SPEED_EXAMPLES = 5000  # in a pass, at most
 LATENCY_CALLS = 50
-Progress = Callable[[str, int, int | None], None]
 
 
 def measure(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from llmkit.console.callbacks import Progress
 from llmkit.errors import ConfigError
 from llmkit.predicting import metrics as figures
 from llmkit.predicting.settings import Classifying
@@ -275,7 +276,7 @@ class ClassifierLearner:
         return *self._export(self.network), self._files
 
     def finish(
-        self, val_loss: float, folder: Path, progress: Callable[[str, int, int | None], None]
+        self, val_loss: float, folder: Path, progress: Progress
     ) -> tuple[dict[str, Path], dict[str, Any], list[str]]:
         """Fit the temperature on the validation split and write labels.json; `val_loss` is then of what it gives."""
         logits, labels = self._logits(self.val), self.labels.cpu().numpy()[self.val]

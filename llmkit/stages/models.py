@@ -1,14 +1,13 @@
 """The model folders of a config by name: `model`, `tuned` or a compressed variant's name."""
 
-from collections.abc import Callable
-
 from llmkit.config.schema import Config, to_data
+from llmkit.console.callbacks import Warn
 from llmkit.errors import ConfigError, InputError
 from llmkit.stages.train import model_settings
 from llmkit.store import artifacts, model_folder
 
 
-def read(config: Config, name: str, warn: Callable[[str], None]) -> model_folder.ModelFolder:
+def read(config: Config, name: str, warn: Warn) -> model_folder.ModelFolder:
     """Open a model of the config and check that it is not stale; other settings in the config only draw a warning.
 
     (A model keeps its own settings, so it runs as it was made, and overrides given to `train` alone are common.)

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from llmkit.console.callbacks import Warn
 from llmkit.errors import Diverged, Interrupted
 from llmkit.store import artifacts
 from llmkit.training import checkpoint, interruption, metrics_file as metrics
@@ -123,7 +124,7 @@ def run(
     folder: Path,
     fingerprint: dict[str, Any],
     report: Callable[[dict[str, Any]], None],
-    warn: Callable[[str], None],
+    warn: Warn,
     prune: Callable[[float, float], None] | None = None,
     processes: Processes = ALONE,
 ) -> Outcome:
@@ -180,7 +181,7 @@ class _Run:
         self.now, self.stopping = 0.0, False  # as `agree` found them
         self.saved_at, self.reported_at = 0.0, 0.0  # seconds on the clock
 
-    def resume(self, warn: Callable[[str], None]) -> None:
+    def resume(self, warn: Warn) -> None:
         """Go on from the newest sound checkpoint, if there is one."""
         found = checkpoint.newest(self.folder, self.fingerprint, warn, self.processes)
         if found:

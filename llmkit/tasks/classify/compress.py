@@ -3,13 +3,13 @@
 The linear part of a student is fitted like any other's, and its logits are no lesson: it knows its training texts.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from llmkit.console.callbacks import Progress
 from llmkit.predicting import compress as classification
 from llmkit.predicting.compress import as_learned, as_trained, check_fits, half, with_less_dropout
 from llmkit.predicting.learner import ClassifierLearner
@@ -39,7 +39,7 @@ def taught(
     teachers: list[tuple[Any, Arrays]],
     temperature: float,
     mix: float,
-    progress: Callable[[str, float, float], None] = lambda description, done, total: None,
+    progress: Progress = lambda description, done, total: None,
 ) -> ClassifierLearner:
     """The learner with the LSTMs of models of the same vocabulary and labels as teachers."""
     mine, networks = _network(learner), []

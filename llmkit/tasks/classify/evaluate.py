@@ -1,16 +1,16 @@
 """Figures of a text classifier's model folder, on a split or on other labelled texts."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from msgspec import structs
 
+from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import splits
 from llmkit.predicting import evaluate as measuring, metrics as figures
-from llmkit.predicting.evaluate import FOLD_FIGURES, TABLE, UNIT, Progress
+from llmkit.predicting.evaluate import FOLD_FIGURES, TABLE, UNIT
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.classify import prepare, use
 from llmkit.tasks.classify.settings import Config
@@ -25,7 +25,7 @@ def evaluate(
     on: list[Path],
     work: Path,
     progress: Progress,
-    warn: Callable[[str], None],
+    warn: Warn,
 ) -> dict[str, Any]:
     """The figures of design's contract on a split of `prepared`, or on the labelled texts of the files `on`.
 

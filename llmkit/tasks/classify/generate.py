@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from llmkit.console.callbacks import Warn
 from llmkit.data.reading import lines, open_file, read_documents, read_rows
 from llmkit.errors import ConfigError, InputError
 from llmkit.predicting import output as write
@@ -19,7 +20,7 @@ __all__ = ["generate", "items", "show", "summary"]
 
 
 def generate(
-    folder: ModelFolder, settings: Generate, seed: int, emit: Callable[[str], None] | None, warn: Callable[[str], None]
+    folder: ModelFolder, settings: Generate, seed: int, emit: Callable[[str], None] | None, warn: Warn
 ) -> dict[str, Any]:
     """Predict the labels of the texts; returns {"predictions": [{text, label, probability, probabilities}], …}.
 

@@ -4,7 +4,7 @@ In: the prepared folder. Both parts see the training split only.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from llmkit.config.schema import to_data
+from llmkit.console.callbacks import Warn
 from llmkit.data import splits
 from llmkit.errors import InputError
 from llmkit.predicting.learner import ClassifierLearner
@@ -41,7 +42,7 @@ def build(model: Model, vocab_size: int, features: int, classes: int) -> TextNet
 
 
 def learner(
-    prepared: Path, settings: Config, device: torch.device, number_type: torch.dtype, warn: Callable[[str], None]
+    prepared: Path, settings: Config, device: torch.device, number_type: torch.dtype, warn: Warn
 ) -> ClassifierLearner:
     """The learner of a prepared folder: the linear part fitted, the other weights initialised from the seed."""
     torch.manual_seed(settings.seed)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import pictures as sources
 from llmkit.errors import InputError
 from llmkit.store.model_folder import ModelFolder
@@ -41,7 +42,6 @@ SEED = 0  # of the choice of pictures and of the latent numbers
 VALIDATION_SEED = 1000  # of those in training, which choose the best weights: others than the ones that are reported
 SPEED_SECONDS = 0.3  # pictures are made so long, for the speed
 LATENCY_CALLS = 50
-Progress = Callable[[str, int, int | None], None]
 
 
 def evaluate(
@@ -51,7 +51,7 @@ def evaluate(
     on: list[Path],
     work: Path,
     progress: Progress,
-    warn: Callable[[str], None],
+    warn: Warn,
 ) -> dict[str, Any]:
     """The figures of design's contract on a split of `prepared`, or on the pictures in the files `on`."""
     model, network = use.load(folder), Features(folder.path / features.FILE)

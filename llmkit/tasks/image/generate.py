@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from llmkit.console.callbacks import Warn
 from llmkit.data.grid import columns_for, grid, png
 from llmkit.errors import ConfigError
 from llmkit.store.model_folder import ModelFolder
@@ -13,7 +14,7 @@ from llmkit.tasks.image.settings import Generate
 
 
 def generate(
-    folder: ModelFolder, settings: Generate, seed: int, emit: Callable[[str], None] | None, warn: Callable[[str], None]
+    folder: ModelFolder, settings: Generate, seed: int, emit: Callable[[str], None] | None, warn: Warn
 ) -> dict[str, Any]:
     """Make the pictures; returns {"contents": {file name: bytes}, pictures, seconds, …}. Raises ConfigError."""
     model = use.load(folder)

@@ -12,7 +12,6 @@ generator of an early step, 2.02 in Fréchet distance, where the last one had 1.
 """
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from llmkit.config.schema import to_data
+from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import splits
 from llmkit.data.grid import columns_for, grid, png
 from llmkit.errors import ConfigError, InputError
@@ -42,7 +42,7 @@ SAMPLES = "samples.png"
 
 
 def learner(
-    prepared: Path, settings: Config, device: torch.device, number_type: torch.dtype, warn: Callable[[str], None]
+    prepared: Path, settings: Config, device: torch.device, number_type: torch.dtype, warn: Warn
 ) -> "ImageLearner":
     """The learner of a prepared folder, its weights initialised from the seed."""
     torch.manual_seed(settings.seed)
@@ -249,7 +249,7 @@ class ImageLearner:
         return *graph.export(self.generator), {features.FILE: self.prepared / features.FILE}
 
     def finish(
-        self, val_loss: float, folder: Path, progress: Callable[[str, int, int | None], None]
+        self, val_loss: float, folder: Path, progress: Progress
     ) -> tuple[dict[str, Path], dict[str, Any], list[str]]:
         """Write labels.json and a last grid of pictures; the figures are those of the weights kept."""
         about = {"labels": self.names, "shares": self.shares.tolist()}

@@ -4,7 +4,6 @@ In: RUN_DIR/prepared. Out: RUN_DIR/work/ngram (ngram.safetensors, and the loss o
 manifest), built once for a prepared folder and read by `train`, `tune` and `evaluate`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,11 @@ from typing import Any
 import numpy as np
 
 import llmkit
+from llmkit.console.callbacks import Progress
 from llmkit.errors import InputError
 from llmkit.store import artifacts
 from llmkit.tasks.language import mixing, ngram
 from llmkit.tasks.language.prepare import read_meta
-
-Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)

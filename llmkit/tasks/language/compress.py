@@ -4,7 +4,6 @@ Units are judged by the first-order Taylor criterion of Molchanov et al., "Impor
 pruning" (arXiv 1906.10771, equation 8), a unit being the group of the weights that read it.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import torch
 from msgspec import structs
 from torch import Tensor
 
+from llmkit.console.callbacks import Progress
 from llmkit.errors import InputError
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.language import graph
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 ANSWER_BYTES = 1 << 30  # of a teacher's probabilities on the whole training split that are kept, at most
 ANSWER_STREAMS, ANSWER_LENGTH = 64, 64
-Progress = Callable[[str, float, float], None]
 DROPOUTS = ("dropout", "input_dropout", "recurrent_dropout")
 IMPORTANCE_TOKENS = 65_536  # of the training split, from its start
 IMPORTANCE_STREAMS, IMPORTANCE_LENGTH = 16, 64

@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
+from llmkit.console.callbacks import Progress, Warn
 from llmkit.errors import ConfigError, InputError
 from llmkit.store import artifacts
 from llmkit.store.model_folder import ModelFolder
@@ -28,7 +28,6 @@ TABLE = [
 UNIT = "token"  # of the speed that compression reports: ms_per_token, tokens_per_second
 SPEED_TOKENS = 400  # written greedily for the speed of one stream
 TRAIN_TOKENS = 200_000  # at most, from the middle of the training split, for train_loss
-Progress = Callable[[str, int, int | None], None]
 
 
 def evaluate(
@@ -38,7 +37,7 @@ def evaluate(
     on: list[Path],
     work: Path,
     progress: Progress,
-    warn: Callable[[str], None],
+    warn: Warn,
 ) -> dict[str, Any]:
     """The figures of design's contract on a split of `prepared`, or on the files `on`.
 
@@ -144,7 +143,7 @@ def _ngram(
     tokens: np.ndarray,
     split: str,
     progress: Progress,
-    warn: Callable[[str], None],
+    warn: Warn,
     loss: float,
 ) -> dict[str, Any]:
     """The loss of the run's n-gram model on the same tokens, with a warning where the model's is not better.
@@ -184,7 +183,7 @@ def same_vocabulary(folder: ModelFolder, prepared: Path) -> None:
 
 
 def _other(
-    folder: ModelFolder, settings: Config, on: list[Path], work: Path, progress: Progress, warn: Callable[[str], None]
+    folder: ModelFolder, settings: Config, on: list[Path], work: Path, progress: Progress, warn: Warn
 ) -> tuple[np.ndarray, int]:
     """(tokens, bytes of their text) of other files: cleaned as the model's own were, read as the config says now."""
     how = settings.prepare

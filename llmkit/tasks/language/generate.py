@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from llmkit.console.callbacks import Warn
 from llmkit.errors import ConfigError, InputError
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.language import use
@@ -14,7 +15,7 @@ from llmkit.tasks.language.settings import Generate
 
 
 def generate(
-    folder: ModelFolder, settings: Generate, seed: int, emit: Callable[[str], None] | None, warn: Callable[[str], None]
+    folder: ModelFolder, settings: Generate, seed: int, emit: Callable[[str], None] | None, warn: Warn
 ) -> dict[str, Any]:
     """Write the texts; returns {"texts": [{prompt, text, tokens, finish_reason}], tokens, seconds, …}.
 

@@ -4,7 +4,7 @@ In: the prepared folder (train.npy, val.npy, meta.json) and the settings. Out: t
 which `graph.py` writes as a model folder.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from llmkit.config.schema import to_data
+from llmkit.console.callbacks import Progress, Warn
 from llmkit.errors import ConfigError, InputError
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.language import baseline, dropout, graph, mixing, optimizers
@@ -177,7 +178,7 @@ class LanguageLearner:
 
     @torch.no_grad()
     def finish(
-        self, val_loss: float, folder: Path, progress: baseline.Progress
+        self, val_loss: float, folder: Path, progress: Progress
     ) -> tuple[dict[str, Path], dict[str, Any], list[str]]:
         """What goes with the trained weights: files (written to `folder`), figures, warnings.
 
@@ -250,7 +251,7 @@ def scored_windows(
 
 
 def learner(
-    prepared: Path, settings: Config, device: torch.device, number_type: torch.dtype, warn: Callable[[str], None]
+    prepared: Path, settings: Config, device: torch.device, number_type: torch.dtype, warn: Warn
 ) -> LanguageLearner:
     """The learner of a prepared folder, its weights initialised from the seed.
 
@@ -279,7 +280,7 @@ def learner(
     )
 
 
-def fit_to_data(settings: Train, tokens: int, warn: Callable[[str], None]) -> Train:
+def fit_to_data(settings: Train, tokens: int, warn: Warn) -> Train:
     """Fewer streams and shorter windows where `tokens` do not fill them."""
     batch_size = min(settings.batch_size, max(1, tokens // 4))
     length = min(settings.sequence_length, max(1, tokens // batch_size - 1))

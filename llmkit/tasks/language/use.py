@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from llmkit.console.callbacks import Warn
 from llmkit.data import tokenizer as tokenizers
 from llmkit.errors import ConfigError
 from llmkit.runtime import sampling
@@ -23,7 +24,6 @@ from llmkit.tasks.language.settings import Generate
 PROMPT_WINDOW = 256  # tokens of a prompt read in one call
 # Fixed, so that an int8 model scores the same whatever else is scored: its activation scale sees the whole window.
 SCORING_STREAMS, SCORING_LENGTH = 16, 64
-Warn = Callable[[str], None]
 State = dict[str, np.ndarray]
 
 

@@ -1,11 +1,11 @@
 """What a table's classifier offers to the methods of compression."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from llmkit.console.callbacks import Progress
 from llmkit.predicting import compress as classification
 from llmkit.predicting.compress import as_learned, as_trained, check_fits, half, with_less_dropout
 from llmkit.predicting.learner import ClassifierLearner
@@ -31,7 +31,7 @@ def taught(
     teachers: list[tuple[Any, Arrays]],
     temperature: float,
     mix: float,
-    progress: Callable[[str, float, float], None] = lambda description, done, total: None,
+    progress: Progress = lambda description, done, total: None,
 ) -> ClassifierLearner:
     """The learner with models of the same columns and labels as teachers."""
     mine, networks = _network(learner), []

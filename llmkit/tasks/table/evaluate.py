@@ -1,17 +1,17 @@
 """Figures of a table classifier's model folder, on a split or on other labelled rows."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from msgspec import structs
 
+from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import encoding, splits
 from llmkit.data.columns import Rows
 from llmkit.predicting import evaluate as measuring, metrics as figures
-from llmkit.predicting.evaluate import FOLD_FIGURES, TABLE, UNIT, Progress
+from llmkit.predicting.evaluate import FOLD_FIGURES, TABLE, UNIT
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.table import prepare, use
 from llmkit.tasks.table.settings import Config
@@ -26,7 +26,7 @@ def evaluate(
     on: list[Path],
     work: Path,
     progress: Progress,
-    warn: Callable[[str], None],
+    warn: Warn,
 ) -> dict[str, Any]:
     """The figures of design's contract on a split of `prepared`, or on the labelled rows of the files `on`."""
     model = use.load(folder)
@@ -63,7 +63,7 @@ def validation(prepared: Path) -> tuple[Rows, np.ndarray]:
 
 
 def _other(
-    folder: ModelFolder, model: Any, settings: Config, on: list[Path], progress: Progress, warn: Callable[[str], None]
+    folder: ModelFolder, model: Any, settings: Config, on: list[Path], progress: Progress, warn: Warn
 ) -> tuple[Rows, np.ndarray]:
     """(rows, label numbers) of other files: columns as the model has them, files read as the config says now."""
     how = settings.prepare

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from llmkit.console.callbacks import Warn
 from llmkit.data import encoding
 from llmkit.data.reading import open_file, read_rows
 from llmkit.errors import ConfigError, InputError
@@ -19,7 +20,7 @@ __all__ = ["generate", "items", "show", "summary"]
 
 
 def generate(
-    folder: ModelFolder, settings: Generate, seed: int, emit: Callable[[str], None] | None, warn: Callable[[str], None]
+    folder: ModelFolder, settings: Generate, seed: int, emit: Callable[[str], None] | None, warn: Warn
 ) -> dict[str, Any]:
     """Predict the labels of the rows; returns {"predictions": [{row, label, probability, probabilities}], …}.
 

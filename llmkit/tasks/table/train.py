@@ -1,6 +1,6 @@
 """What the training loop drives for a table: the prepared rows, encoded, in the shared learner of classifiers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from llmkit.config.schema import to_data
+from llmkit.console.callbacks import Warn
 from llmkit.data import encoding, splits
 from llmkit.errors import InputError
 from llmkit.predicting.learner import ClassifierLearner
@@ -35,7 +36,7 @@ def build(model: Model, width: int, columns: int, table_size: int, classes: int)
 
 
 def learner(
-    prepared: Path, settings: Config, device: torch.device, number_type: torch.dtype, warn: Callable[[str], None]
+    prepared: Path, settings: Config, device: torch.device, number_type: torch.dtype, warn: Warn
 ) -> ClassifierLearner:
     """The learner of a prepared folder, its weights initialised from the seed."""
     torch.manual_seed(settings.seed)
