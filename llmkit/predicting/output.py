@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from llmkit.cli import show as shown
+from llmkit.console import tables
 from llmkit.predicting.settings import Predict
 from llmkit.predicting.use import Classifier
 
@@ -64,7 +64,7 @@ def show(result: dict[str, Any], emitted: bool, named: bool) -> None:
         csv.writer(sys.stdout, lineterminator="\n").writerows(_rows(result["predictions"], number=repr))
         return
     head, *rows = _rows(result["predictions"], MOST_COLUMNS)
-    shown.table(head, [[_short(cell) for cell in row] for row in rows])
+    tables.table(head, [[_short(cell) for cell in row] for row in rows])
 
 
 def summary(result: dict[str, Any]) -> str:

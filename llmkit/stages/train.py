@@ -15,7 +15,7 @@ import numpy as np
 
 from llmkit import tasks
 from llmkit.config.schema import Config, to_data
-from llmkit.console import charts as pictures
+from llmkit.console import charts
 from llmkit.console.messages import Console, Silent
 from llmkit.errors import ConfigError, InputError
 from llmkit.stages import freshness
@@ -152,7 +152,7 @@ def _draw(metrics: Path, picture: Path, ui: Console) -> None:
     """Draw the loss curve; the model is in its place, so that a full disk is worth a warning only."""
     try:
         with artifacts.writing(picture):
-            if pictures.loss_curve(metrics, picture):
+            if charts.loss_curve(metrics, picture):
                 ui.info(f"loss curve: {picture}")
     except InputError as error:
         ui.warn(str(error))
