@@ -1,14 +1,59 @@
-"""Results for people: what a stage returned, as lines and tables on standard output (`--json` prints the dict)."""
+"""What a stage returned, on standard output: one JSON object, or lines and tables for people."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from llmkit import tasks
+import typer
+
 from llmkit.config.requirements import SPLITS
 from llmkit.console import candidates, tables
+from llmkit.console.messages import Console
+from llmkit.errors import RequirementError
 
 Columns = list[tuple[str, str, bool | None]]
+"""(figure, heading, whether less is better or None): the columns of a task's comparison."""
+Shows = Callable[[dict[str, Any]], None]
 BEST_TRIALS = 5  # shown of a search
+
+
+def print_result(result: dict[str, Any], as_json: bool, for_people: Shows | None = None) -> None:
+    """Print what a stage returned; for people by default what would run, or figure by figure."""
+    if as_json:
+        return print_json(result)
+    (for_people or (dry_run if result.get("dry_run") else figures))(result)
+
+
+def print_required(unmet: list[str], result: dict[str, Any], as_json: bool, for_people: Shows) -> None:
+    """Print a result with `models`, then the requirements that it misses, which end the command (raises typer.Exit)."""
+    error = RequirementError("a requirement is not met: " + "; ".join(unmet)) if unmet else None
+    if as_json:
+        print_json(flat(result) | ({"error": {"code": error.exit_code, "message": str(error)}} if error else {}))
+    else:
+        for_people(result)
+    if error:
+        Console().error(str(error))
+        raise typer.Exit(error.exit_code)
+
+
+def flat(result: dict[str, Any]) -> dict[str, Any]:
+    """One model's figures at the top level; several stay in `models`."""
+    if len(result["models"]) != 1:
+        return result
+    rest = {key: value for key, value in result.items() if key != "models"}
+    return rest | {key: value for key, value in result["models"][0].items() if key != "unmet"} | rest
+
+
+def print_json(result: dict[str, Any]) -> None:
+    """Print one JSON object."""
+    from llmkit.store import artifacts
+
+    text = json.dumps(artifacts.plain(result), ensure_ascii=False, allow_nan=False)
+    print(text.encode("utf-8", "backslashreplace").decode())  # \udcff of an undecodable file name, as JSON escapes it
+
+
+# --- for people -------------------------------------------------------------------------------------------------
 
 
 def dry_run(result: dict[str, Any]) -> None:
@@ -99,15 +144,17 @@ def compressed(result: dict[str, Any]) -> None:
             candidates.show(row["candidates"])
 
 
-def evaluated(result: dict[str, Any], task: str) -> None:
-    """Models side by side, each figure relative to the first model's; a single model figure by figure."""
+def evaluated(result: dict[str, Any]) -> None:
+    """The figures of a single model."""
+    [row] = result["models"]
+    shown = {key: value for key, value in row.items() if key not in ("model", "unmet")}
+    figures({"stage": "evaluate", "folder": row["model"], **shown})
+
+
+def compared(result: dict[str, Any], columns: Columns) -> None:
+    """Models side by side in the columns of their task, each figure relative to the first model's."""
     rows = result["models"]
-    if len(rows) == 1:
-        row = {key: value for key, value in rows[0].items() if key not in ("model", "unmet")}
-        return figures({"stage": "evaluate", "folder": rows[0]["model"], **row})
-    columns: Columns = [
-        column for column in tasks.module(task, "evaluate").TABLE if any(row[column[0]] is not None for row in rows)
-    ]
+    columns = [column for column in columns if any(row[column[0]] is not None for row in rows)]
     lines = []
     unique = len({row["name"] for row in rows}) == len(rows)
     for row in rows:
@@ -129,9 +176,9 @@ def _relative(value: float, first: float, inverse: bool | None) -> str:
 
 
 def _pairs(values: dict[str, Any], indent: str = "  ") -> None:
-    flat = {key: value for key, value in values.items() if not isinstance(value, dict | list)}
-    width = max((len(key) for key in flat), default=0)
-    for key, value in flat.items():
+    single = {key: value for key, value in values.items() if not isinstance(value, dict | list)}
+    width = max((len(key) for key in single), default=0)
+    for key, value in single.items():
         shown = tables.number(value)
         if key.endswith("_bytes") and value is not None:
             shown = f"{tables.size(value)} ({value:,})"
