@@ -1,6 +1,6 @@
 """The mistakes that end a command: each carries its exit code and one message for the user.
 
-A message says what is wrong, where (file, line, key) and what to do next. Only `cli.py` prints them.
+A message says what is wrong, where (file, line, key) and what to do next. Only `cli` prints them.
 """
 
 

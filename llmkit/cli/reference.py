@@ -1,4 +1,4 @@
-"""The config reference, generated from the settings classes: `python -m llmkit.reference docs/config.md`."""
+"""The config reference, generated from the settings classes: `python -m llmkit.cli.reference docs/config.md`."""
 
 import sys
 import types
@@ -11,6 +11,7 @@ import msgspec
 
 from llmkit.config import fields
 from llmkit.config.schema import Section, members, section_class
+from llmkit.console import tables
 from llmkit.tasks import TASKS
 
 HEAD = """# Config reference
@@ -54,16 +55,12 @@ def _inner(kind: Any) -> list[tuple[type[Section], str]]:
 
 def _rows(section: type[Section]) -> list[str]:
     docs = fields.descriptions(section)
-    rows = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
-    for field in msgspec.structs.fields(section):
-        if isinstance(field.type, type) and issubclass(field.type, Section):
-            continue
-        rows.append(
-            f"| `{field.name}` | {_type(field.type)} | {_default(field)} | {docs.get(field.name, '')} |".replace(
-                "||", "| |"
-            )
-        )
-    return rows
+    rows = [
+        [f"`{field.name}`", _type(field.type), _default(field), docs.get(field.name, "")]
+        for field in msgspec.structs.fields(section)
+        if not (isinstance(field.type, type) and issubclass(field.type, Section))
+    ]
+    return tables.markdown(["key", "type", "default", "meaning"], rows)
 
 
 def _type(kind: Any) -> str:

@@ -1,14 +1,59 @@
-"""Results for people: what a stage returned, as lines and tables on standard output (`--json` prints the dict)."""
+"""What a stage returned, on standard output: one JSON object, or lines and tables for people."""
 
-import sys
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from llmkit.config.requirements import SPLITS
+from llmkit.console import candidates, tables
+from llmkit.console.messages import Console
+from llmkit.errors import RequirementError
 
 Columns = Sequence[tuple[str, str, bool | None]]
+"""(figure, heading, whether less is better or None): the columns of a task's comparison."""
+Shows = Callable[[dict[str, Any]], None]
 BEST_TRIALS = 5  # shown of a search
+
+
+def print_result(result: dict[str, Any], as_json: bool, for_people: Shows | None = None) -> None:
+    """Print what a stage returned; for people by default what would run, or figure by figure."""
+    if as_json:
+        return print_json(result)
+    (for_people or (dry_run if result.get("dry_run") else figures))(result)
+
+
+def print_required(unmet: list[str], result: dict[str, Any], as_json: bool, for_people: Shows) -> None:
+    """Print a result with `models`, then the requirements that it misses, which end the command (raises typer.Exit)."""
+    error = RequirementError("a requirement is not met: " + "; ".join(unmet)) if unmet else None
+    if as_json:
+        print_json(flat(result) | ({"error": {"code": error.exit_code, "message": str(error)}} if error else {}))
+    else:
+        for_people(result)
+    if error:
+        Console().error(str(error))
+        raise typer.Exit(error.exit_code)
+
+
+def flat(result: dict[str, Any]) -> dict[str, Any]:
+    """One model's figures at the top level; several stay in `models`."""
+    if len(result["models"]) != 1:
+        return result
+    rest = {key: value for key, value in result.items() if key != "models"}
+    return rest | {key: value for key, value in result["models"][0].items() if key != "unmet"} | rest
+
+
+def print_json(result: dict[str, Any]) -> None:
+    """Print one JSON object."""
+    from llmkit.store import artifacts
+
+    text = json.dumps(artifacts.plain(result), ensure_ascii=False, allow_nan=False)
+    print(text.encode("utf-8", "backslashreplace").decode())  # \udcff of an undecodable file name, as JSON escapes it
+
+
+# --- for people -------------------------------------------------------------------------------------------------
 
 
 def dry_run(result: dict[str, Any]) -> None:
@@ -56,12 +101,12 @@ def trials(result: dict[str, Any]) -> None:
         [
             f"{row['trial']} (own)" if row.get("own") else str(row["trial"]),
             row["state"],
-            number(row["val_loss"]),
-            *(number(row["settings"].get(key)) for key in keys),
+            tables.number(row["val_loss"]),
+            *(tables.number(row["settings"].get(key)) for key in keys),
         ]
         for row in shown
     ]
-    table(["trial", "state", "val_loss", *keys], lines)
+    tables.table(["trial", "state", "val_loss", *keys], lines)
     if len(shown) < len(rows):
         print(f"and {len(rows) - len(shown)} more in {Path(result['folder'], 'trials.jsonl')}")
     figures({key: value for key, value in result.items() if key != "trials"})
@@ -83,62 +128,44 @@ def compressed(result: dict[str, Any]) -> None:
         lines.append(
             [
                 row["name"],
-                size(row["size_bytes"]),
+                tables.size(row["size_bytes"]),
                 f"{first['size_bytes'] / row['size_bytes']:.2f}×",
                 f"{row['val_loss']:.4f}",
                 f"{100 * (row['val_loss'] / first['val_loss'] - 1):+.2f} %",
-                number(row.get(speed)),
+                tables.number(row.get(speed)),
                 state,
             ]
         )
     heading = (speed or "").replace("_per_second", "/s")
-    table(["model", "size", "smaller", "val_loss", "change", heading, ""], lines)
+    tables.table(["model", "size", "smaller", "val_loss", "change", heading, ""], lines)
     for row in rows:
         if "candidates" in row:
             print(f"\n{row['name']}: the candidates of the budget")
-            candidates(row["candidates"])
+            candidates.show(row["candidates"])
 
 
-def candidates(rows: list[dict[str, Any]]) -> None:
-    """What a budget tried; a star for those that no other beats in size, speed and loss."""
-    speed = next(key for key in rows[0] if key.startswith("ms_per_"))
-    lines = [
-        [
-            row["name"],
-            size(row["size_bytes"]),
-            f"{row['times_smaller']:.2f}×",
-            f"{row['val_loss']:.4f}",
-            f"{row['val_loss_increase_percent']:+.2f} %",
-            number(row[speed]),
-            f"{row['times_faster']:.2f}×",
-            number(row["load_ms"]),
-            "*" if row["pareto"] else "",
-            "chosen" if row.get("chosen") else "fits" if row["fits"] else "",
-        ]
-        for row in rows
-    ]
-    heads = ["candidate", "size", "smaller", "val_loss", "change", speed, "faster", "load_ms", "front", ""]
-    table(heads, lines)
+def evaluated(result: dict[str, Any]) -> None:
+    """The figures of a single model."""
+    [row] = result["models"]
+    shown = {key: value for key, value in row.items() if key not in ("model", "unmet")}
+    figures({"stage": "evaluate", "folder": row["model"], **shown})
 
 
-def evaluated(result: dict[str, Any], table_columns: Columns) -> None:
-    """Models side by side, each figure relative to the first model's; a single model figure by figure."""
+def compared(result: dict[str, Any], columns: Columns) -> None:
+    """Models side by side in the columns of their task, each figure relative to the first model's."""
     rows = result["models"]
-    if len(rows) == 1:
-        row = {key: value for key, value in rows[0].items() if key not in ("model", "unmet")}
-        return figures({"stage": "evaluate", "folder": rows[0]["model"], **row})
-    columns: Columns = [column for column in table_columns if any(row[column[0]] is not None for row in rows)]
+    columns = [column for column in columns if any(row[column[0]] is not None for row in rows)]
     lines = []
     unique = len({row["name"] for row in rows}) == len(rows)
     for row in rows:
         line = [row["name"] if unique else row["model"]]
         for key, _, less_is_better in columns:
-            shown = size(row[key]) if key == "size_bytes" else number(row[key])
+            shown = tables.size(row[key]) if key == "size_bytes" else tables.number(row[key])
             if row is not rows[0] and rows[0][key]:
                 shown += _relative(row[key], rows[0][key], less_is_better and key == "size_bytes")
             line.append(shown)
         lines.append(line)
-    table(["model", *(heading for _, heading, _ in columns)], lines)
+    tables.table(["model", *(heading for _, heading, _ in columns)], lines)
 
 
 def _relative(value: float, first: float, inverse: bool | None) -> str:
@@ -148,49 +175,19 @@ def _relative(value: float, first: float, inverse: bool | None) -> str:
     return f" ({100 * (ratio - 1):+.2f} %)" if 0.8 < ratio < 1.25 else f" ({ratio:.2f}×)"
 
 
-def table(headings: list[str], lines: list[list[str]]) -> None:
-    """A table: drawn by rich on a terminal, in aligned columns elsewhere."""
-    if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-
-        drawn = Table(*headings)
-        for line in lines:
-            drawn.add_row(*line)
-        Console().print(drawn, highlight=False)
-        return
-    widths = [max(len(row[i]) for row in [headings, *lines]) for i in range(len(headings))]
-    for row in [headings, ["-" * width for width in widths], *lines]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def number(value: Any) -> str:
-    """A figure with as many digits as a person reads."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, int) or abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.4f}" if abs(value) >= 0.01 or value == 0 else f"{value:.3g}"
-
-
-def size(value: float) -> str:
-    """Bytes as MB or kB."""
-    return f"{value / 1e6:.2f} MB" if value >= 1e5 else f"{value / 1e3:.1f} kB"
-
-
 def _pairs(values: dict[str, Any], indent: str = "  ") -> None:
-    flat = {key: value for key, value in values.items() if not isinstance(value, dict | list)}
-    width = max((len(key) for key in flat), default=0)
-    for key, value in flat.items():
-        shown = f"{size(value)} ({value:,})" if key.endswith("_bytes") and value is not None else number(value)
+    single = {key: value for key, value in values.items() if not isinstance(value, dict | list)}
+    width = max((len(key) for key in single), default=0)
+    for key, value in single.items():
+        shown = tables.number(value)
+        if key.endswith("_bytes") and value is not None:
+            shown = f"{tables.size(value)} ({value:,})"
         print(f"{indent}{key.ljust(width)}  {shown}")
     for key, value in values.items():
         if key == "folds" and isinstance(value, list):
             columns = list(dict.fromkeys(name for inner in value for name in inner))
             print(f"{indent}{key}:")
-            table(columns, [[number(inner.get(column)) for column in columns] for inner in value])
+            tables.table(columns, [[tables.number(inner.get(column)) for column in columns] for inner in value])
         elif isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values()):
             rows = list(value.items())
             columns = list(dict.fromkeys(name for _, inner in rows for name in inner))
@@ -198,9 +195,9 @@ def _pairs(values: dict[str, Any], indent: str = "  ") -> None:
                 rows.sort(key=lambda row: SPLITS.index(row[0]))
                 columns.sort(key=lambda column: column != "examples")
             print(f"{indent}{key}:")
-            table(
+            tables.table(
                 [" " * 4, *columns],
-                [["    " + name, *(number(inner.get(column)) for column in columns)] for name, inner in rows],
+                [["    " + name, *(tables.number(inner.get(column)) for column in columns)] for name, inner in rows],
             )
         elif isinstance(value, dict) and value:
             print(f"{indent}{key}:")

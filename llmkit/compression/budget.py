@@ -17,7 +17,7 @@ from llmkit.compression import methods
 from llmkit.compression.model import Job, Model, increase_percent, measure, written
 from llmkit.config import fields, variants
 from llmkit.config.variants import Budget, Chain, Prune, Quantize
-from llmkit.console import charts
+from llmkit.console import candidates, charts
 from llmkit.console.messages import Console
 from llmkit.errors import Diverged, InputError, RequirementError
 from llmkit.store import artifacts
@@ -237,29 +237,7 @@ def nearest(rows: list[Row], limits: dict[str, float], unit: str) -> str:
 def _report(rows: list[Row], job: Job) -> None:
     artifacts.make_folder(job.work)
     artifacts.write_json(job.work / "candidates.json", artifacts.plain(rows))
-    artifacts.write_bytes(job.work / "candidates.md", markdown(rows).encode())
+    artifacts.write_bytes(job.work / "candidates.md", candidates.markdown(rows).encode())
     picture = Path(job.work / "candidates.png")
     with artifacts.writing(picture):
-        charts.candidates(rows, picture)
-
-
-def markdown(rows: list[Row]) -> str:
-    """The candidates as a Markdown table, speeds and losses relative to the original's."""
-    speed = next(key for key in rows[0] if key.startswith("ms_per_"))
-    heads = ["candidate", "MB", "smaller", "val_loss", "change", speed.replace("_", " "), "faster", "load ms", "marks"]
-    lines = ["| " + " | ".join(heads) + " |", "| --- " + "| ---: " * (len(heads) - 2) + "| --- |"]
-    for row in rows:
-        marks = [mark for mark in ("chosen", "fits", "pareto") if row.get(mark)]
-        cells = [
-            row["name"],
-            f"{row['size_bytes'] / 1e6:.3f}",
-            f"{row['times_smaller']:.2f}×",
-            f"{row['val_loss']:.4f}",
-            f"{row['val_loss_increase_percent']:+.2f} %",
-            f"{row[speed]:.4f}",
-            f"{row['times_faster']:.2f}×",
-            f"{row['load_ms']:.1f}",
-            ", ".join(marks),
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", "Measured on this machine; pareto: none is better in size, speed and loss.", ""])
+        charts.trade_offs(rows, picture)

@@ -1,8 +1,12 @@
-"""How a piece of work speaks without knowing who listens: what it is handed to call."""
+"""How work reports back to whoever called it: the types of the callbacks, which imports nothing else.
+
+`Console` has both (`ui.progress`, `ui.warn`); a test or a program passes functions of its own.
+"""
 
 from collections.abc import Callable
 
 Progress = Callable[[str, float, float | None], None]
-"""(description, done, total): how far a piece of work is; total None where it is not known."""
+"""Called with a description, how much is done, and how much there is in all (None: not known)."""
+
 Warn = Callable[[str], None]
-"""(message): something that the user should know, and that ends nothing."""
+"""Called with a message about something that is not as expected, though the work goes on."""

@@ -5,6 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from llmkit.console import candidates
+
 
 def loss_curve(metrics: Path, picture: Path) -> bool:
     """Training and validation loss over steps, from a metrics.jsonl; returns whether it was drawn.
@@ -28,24 +30,23 @@ def loss_curve(metrics: Path, picture: Path) -> bool:
     return True
 
 
-def candidates(rows: list[dict[str, Any]], picture: Path) -> bool:
-    """Size against loss and speed against loss of compressed models; returns whether it was drawn.
+def trade_offs(rows: list[dict[str, Any]], picture: Path) -> bool:
+    """Size against loss and speed against loss of a budget's candidates; returns whether it was drawn.
 
-    Rows have size_bytes, val_loss, a figure ms_per_…, pareto and, of the one that is taken, chosen.
+    Rows as in `candidates`, the original's first. Not drawn where matplotlib is missing.
     """
     if find_spec("matplotlib") is None:
         return False
     from matplotlib.figure import Figure
 
-    speed = next(key for key in rows[0] if key.startswith("ms_per_"))
+    speed = candidates.speed(rows)
     unit = speed.removeprefix("ms_per_")
     figure = Figure(figsize=(10, 4), layout="constrained")
     size_axes, speed_axes = figure.subplots(1, 2, sharey=True)
-    kinds = {
-        "chosen": [row for row in rows if row.get("chosen")],
-        "Pareto front": [row for row in rows if row["pareto"] and not row.get("chosen")],
-        "others": [row for row in rows if not row["pareto"] and not row.get("chosen")],
-    }
+    kinds: dict[str, list[dict[str, Any]]] = {"chosen": [], "Pareto front": [], "others": []}
+    for row in rows:
+        marks = candidates.marks(row)
+        kinds["chosen" if "chosen" in marks else "Pareto front" if "pareto" in marks else "others"].append(row)
     for (label, some), marker in zip(kinds.items(), "*o.", strict=True):
         losses = [row["val_loss"] for row in some]
         size_axes.plot([row["size_bytes"] / 1e6 for row in some], losses, marker, label=label, markersize=9)

@@ -1,6 +1,6 @@
 """Messages and progress on standard error: rich on a terminal, plain lines in logs, nothing with --quiet.
 
-Stages get a `Console` and call `info`, `warn`, `progress` and `training`; results are not its business (`show.py`).
+Stages get a `Console` and call `info`, `warn`, `progress` and `training`; results are not its business (`cli.show`).
 """
 
 import atexit

@@ -1,18 +1,25 @@
-"""Tables and numbers as a person reads them, on standard output."""
+"""Tables and the figures in them, as text: on standard output for people, in Markdown for files.
+
+Enters: headings and lines of cells, all of them text. What is in a table is the business of whoever prints it.
+"""
 
 import sys
+from collections.abc import Collection, Iterable
 from typing import Any
 
 
 def table(headings: list[str], lines: list[list[str]]) -> None:
-    """A table: drawn by rich on a terminal, in aligned columns elsewhere."""
+    """Print a table: drawn by rich on a terminal, in aligned columns elsewhere."""
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.table import Table
+        from rich.text import Text  # a cell as it is: in a str rich reads [words] as its markup
 
-        drawn = Table(*headings)
+        drawn = Table()
+        for heading in headings:
+            drawn.add_column(Text(heading))
         for line in lines:
-            drawn.add_row(*line)
+            drawn.add_row(*map(Text, line))
         Console().print(drawn, highlight=False)
         return
     widths = [max(len(row[i]) for row in [headings, *lines]) for i in range(len(headings))]
@@ -20,8 +27,14 @@ def table(headings: list[str], lines: list[list[str]]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
+def markdown(headings: list[str], lines: Iterable[list[str]], right: Collection[int] = ()) -> list[str]:
+    """The lines of a Markdown table; `right`: the numbers of the columns that are aligned to the right."""
+    rule = ["---:" if column in right else "---" for column in range(len(headings))]
+    return ["| " + " | ".join(cells) + " |" for cells in (headings, rule, *lines)]
+
+
 def number(value: Any) -> str:
-    """A figure with as many digits as a person reads."""
+    """A figure with as many digits as a person reads; - for None."""
     if value is None:
         return "-"
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -32,5 +45,5 @@ def number(value: Any) -> str:
 
 
 def size(value: float) -> str:
-    """Bytes as MB or kB."""
+    """Bytes as MB or kB (millions and thousands of bytes)."""
     return f"{value / 1e6:.2f} MB" if value >= 1e5 else f"{value / 1e3:.1f} kB"

@@ -17,11 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from llmkit.console.callbacks import Progress
 from llmkit.data.reading import find_files, open_file, read_bytes
 from llmkit.errors import ConfigError, InputError
 from llmkit.tasks.image.settings import Prepare
-
-Progress = Callable[[str, int, int | None], None]
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
 DECODED = ("PNG", "JPEG", "GIF", "BMP", "WEBP")  # by these decoders alone

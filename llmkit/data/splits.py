@@ -6,13 +6,14 @@ seed give the same splits. Examples that are copies of each other may fall into 
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from llmkit.config.requirements import SPLITS
+from llmkit.console.callbacks import Warn
 from llmkit.errors import InputError
 from llmkit.predicting.settings import Split
 from llmkit.store.files import Files
@@ -102,7 +103,7 @@ def write(out: Path, names: list[str], labels: np.ndarray, of: np.ndarray, setti
     return {"examples": len(labels), "labels": names, "splits": summary}
 
 
-def warn_of_rare(summary: dict[str, Any], warn: Callable[[str], None]) -> None:
+def warn_of_rare(summary: dict[str, Any], warn: Warn) -> None:
     """Say which labels have too few examples to validate or to test with."""
     counts = summary["splits"]
     rare = [name for name in summary["labels"] if any(counts[split][name] == 0 for split in counts)]

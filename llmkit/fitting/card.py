@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from llmkit.config.schema import to_data
+from llmkit.console import tables
 from llmkit.store.model_folder import CARD, ModelFolder
 from llmkit.tasks.experiment import Experiment
 
@@ -53,16 +54,17 @@ def compressed(original: ModelFolder, name: str, how: str, result: dict[str, Any
 
 def _metrics(result: dict[str, Any]) -> list[str]:
     rows = [
-        f"| {key} | {value:.6g} |" if isinstance(value, float) else f"| {key} | {value} |"
+        [key, f"{value:.6g}" if isinstance(value, float) else str(value)]
         for key, value in result.items()
         if not isinstance(value, dict | list)
     ]
-    return ["| figure | value |", "| --- | --- |", *rows, ""]
+    return [*tables.markdown(["figure", "value"], rows), ""]
 
 
 def _sources(inputs: list[dict[str, Any]]) -> list[str]:
-    rows = [f"| {item['path']} | {item['bytes']} | {item['sha256']} |" for item in inputs]
-    return ["| file | bytes | SHA-256 |", "| --- | --- | --- |", *rows]
+    return tables.markdown(
+        ["file", "bytes", "SHA-256"], [[str(item[key]) for key in ("path", "bytes", "sha256")] for item in inputs]
+    )
 
 
 def _licences(inputs: list[dict[str, Any]]) -> list[str]:

@@ -27,7 +27,7 @@ class Setup:
     prepared: Artifact
     device: str = "auto"
     ui: Console = field(default_factory=lambda: Console(0))
-    processes: Processes = ALONE
+    processes: Processes = field(default_factory=lambda: ALONE)
 
     @property
     def task(self) -> Task:

@@ -14,20 +14,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import numpy as np
-
 from llmkit.config.root import Root
 from llmkit.console.callbacks import Progress, Warn
-from llmkit.store.files import Files
-from llmkit.store.model_folder import ModelFolder
 
 if TYPE_CHECKING:
+    import numpy as np
     from onnx import ModelProto
 
+    from llmkit.store.files import Files
+    from llmkit.store.model_folder import ModelFolder
     from llmkit.training.devices import Hardware
     from llmkit.training.learner import Learner
 
-Arrays = dict[str, np.ndarray]
+Arrays = dict[str, "np.ndarray"]
 """Weights by name, in the graph's layout."""
 Emit = Callable[[str], None]
 """(piece of a text): what a single text is handed to as it is written."""
@@ -84,28 +83,28 @@ class Folds(Protocol):
     METRICS: tuple[str, ...]
     """The metrics of a fold, none of them a timing, by their names in `Evaluate.metrics`."""
 
-    def fold(self, prepared: Files, out: Path, number: int, count: int, settings: Any, seed: int) -> None:
+    def fold(self, prepared: "Files", out: Path, number: int, count: int, settings: Any, seed: int) -> None:
         """Write the prepared data of fold `number` (from 1) of `count`: another split, and what is learnt from it."""
 
 
 class Train(Protocol):
     """`train.py`: prepared data to what the training loop drives. Imports torch and onnx."""
 
-    def learner(self, prepared: Files, settings: Any, hardware: "Hardware", warn: Warn) -> "Learner":
+    def learner(self, prepared: "Files", settings: Any, hardware: "Hardware", warn: Warn) -> "Learner":
         """The learner, its weights drawn by `settings.seed`; `settings` is the root section."""
 
 
 class Use(Protocol):
     """`use.py`: a model folder to a model that generates, predicts, scores. Never imports torch."""
 
-    def load(self, folder: ModelFolder, threads: int | None = None) -> Any:
+    def load(self, folder: "ModelFolder", threads: int | None = None) -> Any:
         """What `llmkit.load` returns. `threads`: of one call. Raises InputError for a folder that does not load."""
 
 
 class Generate(Protocol):
     """`generate.py`: requests -> answers -> shown. Never imports torch."""
 
-    def requests(self, settings: Any, folder: ModelFolder) -> Any:
+    def requests(self, settings: Any, folder: "ModelFolder") -> Any:
         """What the section generate, the files it names and standard input ask for. Raises ConfigError, InputError."""
 
     def answer(
@@ -134,11 +133,11 @@ class Evaluate(Protocol):
     TABLE: list[Column]
     """The columns that compare models."""
 
-    def of_split(self, folder: ModelFolder, prepared: Files, split: str) -> Any:
+    def of_split(self, folder: "ModelFolder", prepared: "Files", split: str) -> Any:
         """The examples of a split (test: validation where there is none). Raises InputError where they do not fit."""
 
     def of_files(
-        self, folder: ModelFolder, files: list[Path], settings: Any, work: Path, progress: Progress, warn: Warn
+        self, folder: "ModelFolder", files: list[Path], settings: Any, work: Path, progress: Progress, warn: Warn
     ) -> Any:
         """The examples in other files, treated as the model's own data was. `settings` is the root section.
 
@@ -146,14 +145,14 @@ class Evaluate(Protocol):
         """
 
     def metrics(
-        self, folder: ModelFolder, examples: Any, settings: Any, progress: Progress, warn: Warn
+        self, folder: "ModelFolder", examples: Any, settings: Any, progress: Progress, warn: Warn
     ) -> dict[str, Any]:
         """Quality, size and speed of a model on examples, as `evaluate --json` prints them."""
 
-    def validation_loss(self, folder: ModelFolder, prepared: Files, progress: Progress) -> float:
+    def validation_loss(self, folder: "ModelFolder", prepared: "Files", progress: Progress) -> float:
         """The loss on the validation split, of the kind that training calls `val_loss`."""
 
-    def measure(self, folder: ModelFolder, prepared: Files, progress: Progress) -> tuple[float, dict[str, float]]:
+    def measure(self, folder: "ModelFolder", prepared: "Files", progress: Progress) -> tuple[float, dict[str, float]]:
         """(`validation_loss`; load_ms, ms_per_UNIT, UNITs_per_second and other speeds on this machine)."""
 
 
@@ -178,7 +177,7 @@ class Compress(Protocol):
     def load(self, learner: Any, weights: Arrays) -> None:
         """Put weights into a learner of the same sizes."""
 
-    def check_fits(self, folder: ModelFolder, prepared: Files) -> None:
+    def check_fits(self, folder: "ModelFolder", prepared: "Files") -> None:
         """Raise InputError where a model does not fit the data (vocabulary, columns)."""
 
     def taught(
@@ -186,7 +185,7 @@ class Compress(Protocol):
     ) -> "Learner":
         """A learner that learns from teachers too, (settings, weights) each; `training.distillation` has the loss."""
 
-    def refit(self, folder: ModelFolder, prepared: Files) -> None:
+    def refit(self, folder: "ModelFolder", prepared: "Files") -> None:
         """Fit anew what a written model has fitted to the validation split, such as a temperature."""
 
 
@@ -204,7 +203,7 @@ class FourBits(Protocol):
     """`four_bits.py`, of a task that offers `bits: 4`. Imports torch."""
 
     def of_four_bits(
-        self, variant: Any, settings: Any, weights: Arrays, prepared: Files
+        self, variant: Any, settings: Any, weights: Arrays, prepared: "Files"
     ) -> tuple["ModelProto", Arrays, dict[str, Any]]:
         """(graph, weights, what was chosen): weights of 4 bits. Raises InputError where there is too little data."""
 
@@ -212,7 +211,7 @@ class FourBits(Protocol):
 class Calibration(Protocol):
     """`calibration.py`, of a task whose graph has convolutions that become integers."""
 
-    def feeds(self, graph: "ModelProto", weights: Arrays) -> dict[str, np.ndarray]:
+    def feeds(self, graph: "ModelProto", weights: Arrays) -> "dict[str, np.ndarray]":
         """Inputs of the graph on which the ranges of activations are measured."""
 
 

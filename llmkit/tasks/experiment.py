@@ -4,16 +4,17 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmkit.config import file, schema
 from llmkit.config.root import Root
 from llmkit.config.schema import Origins, closest
 from llmkit.errors import ConfigError, InputError
-from llmkit.store import model_folder
-from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks import TASKS
 from llmkit.tasks.contract import Task
+
+if TYPE_CHECKING:
+    from llmkit.store.model_folder import ModelFolder
 
 DEFAULT_TASK = "language"
 
@@ -79,8 +80,10 @@ def settings_of(data: Mapping[str, Any], path: str | Path) -> Root:
     return schema.check(data, root_of(data, {}), {}, str(path))
 
 
-def read_model(path: str | Path, made_by: str | None = None, task: Task | None = None) -> ModelFolder:
+def read_model(path: str | Path, made_by: str | None = None, task: Task | None = None) -> "ModelFolder":
     """Open and verify a model folder. Raises InputError when it is missing, damaged, no model or of another task."""
+    from llmkit.store import model_folder
+
     folder = model_folder.read(path, settings_of, made_by)
     if task is not None and folder.task != task.name:
         raise InputError(f"{path} is a model of task {folder.task}, not {task.name}; name a model of task {task.name}")

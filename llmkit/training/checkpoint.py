@@ -7,7 +7,6 @@ FOLDER/checkpoint-00001200/   weights.safetensors  best.safetensors  state.safet
 import os
 import re
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import torch
 from safetensors.torch import load, save_file
 from torch import Tensor
 
+from llmkit.console.callbacks import Warn
 from llmkit.errors import InputError, LaterVersion
 from llmkit.store import artifacts
 from llmkit.store.files import Files
@@ -65,9 +65,7 @@ def write(
         artifacts.discard(_place(folder, step))
 
 
-def newest(
-    folder: Path, fingerprint: dict[str, Any], warn: Callable[[str], None], processes: Processes = ALONE
-) -> Found | None:
+def newest(folder: Path, fingerprint: dict[str, Any], warn: Warn, processes: Processes = ALONE) -> Found | None:
     """The newest checkpoint that verifies, or None; a damaged one is skipped with a warning.
 
     Where none verifies, the run starts from the beginning, with a warning of its own: a run that nobody watches
@@ -84,7 +82,7 @@ def newest(
     return found
 
 
-def _newest(folder: Path, fingerprint: dict[str, Any], warn: Callable[[str], None]) -> Found | None:
+def _newest(folder: Path, fingerprint: dict[str, Any], warn: Warn) -> Found | None:
     for step in reversed(_steps(folder)):
         path = _place(folder, step)
         try:

@@ -13,13 +13,13 @@ import typer
 
 import llmkit as package
 from llmkit import tasks
-from llmkit.cli import main as cli
+from llmkit.cli.commands import app
 from llmkit.config import schema as config
 from llmkit.stages import prepare as prepare_stage
 
 ROOT = Path(package.__file__).parents[1]
 STAGES = ["prepare", "train", "tune", "compress", "generate", "evaluate"]
-COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
 def python(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -248,10 +248,11 @@ def test_a_reader_that_goes_away_is_no_error(tiny_run):
 BAR = """
 import sys
 from llmkit.cli import main as cli
-from llmkit.console import messages as console
-console.SLOW_SECONDS = 0
-console.Console().progress("working", 1, 10)
-sys.exit(cli._fail(cli.InputError("it is broken"), as_json=False))
+from llmkit.console import messages
+from llmkit.errors import InputError
+messages.SLOW_SECONDS = 0
+messages.Console().progress("working", 1, 10)
+sys.exit(cli._fail(InputError("it is broken"), as_json=False))
 """
 
 

@@ -13,10 +13,11 @@ The same files, settings and seed give the same bytes. The texts must fit into m
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import splits, tokenizer as tokenizers
 from llmkit.data.reading import check_encoding, find_files, hash_files, open_file, read_documents, read_rows
 from llmkit.errors import ConfigError, InputError
@@ -25,9 +26,6 @@ from llmkit.store.files import Files
 from llmkit.tasks.classify import ngrams
 from llmkit.tasks.classify.settings import Prepare
 from llmkit.tasks.classify.texts import spelt
-
-Progress = Callable[[str, int, int | None], None]
-Warn = Callable[[str], None]
 
 TEXTS = "texts.jsonl"
 ROW_ENDINGS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson")

@@ -11,13 +11,13 @@ In: the section `prepare` of the config. Out, in the folder `out`:
 The same files, settings and seed give the same bytes on the same machine. The pictures must fit into memory.
 """
 
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import pictures as sources, splits
 from llmkit.data.reading import hash_files
 from llmkit.errors import ConfigError, InputError
@@ -25,9 +25,6 @@ from llmkit.predicting.settings import check_split
 from llmkit.store.files import Files
 from llmkit.tasks.image import features
 from llmkit.tasks.image.settings import Prepare
-
-Progress = Callable[[str, int, int | None], None]
-Warn = Callable[[str], None]
 
 PICTURES = "pictures.npy"
 FEWEST = 16  # held-out pictures: figures of fewer say nothing

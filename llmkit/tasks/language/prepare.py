@@ -19,7 +19,7 @@ import codecs
 import hashlib
 import json
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -29,15 +29,13 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from llmkit.config.requirements import SPLITS
+from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import tokenizer as tokenizers
 from llmkit.data.cleaning import build_cleaner, drops_documents
 from llmkit.data.reading import check_encoding, find_files, hash_files, open_file, read_documents
 from llmkit.errors import ConfigError, InputError
 from llmkit.store.files import Files
 from llmkit.tasks.language.settings import Prepare, Split
-
-Progress = Callable[[str, int, int | None], None]
-Warn = Callable[[str], None]
 
 BLOCK_BYTES = 1 << 16  # of cleaned text encoded at once: small enough for the processor's cache
 LONGEST_BLOCK = 1 << 20  # characters; where no cut is safe for so long, the text is cut anyhow

@@ -14,12 +14,12 @@ The same files, settings and seed give the same bytes. The rows must fit into me
 """
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import encoding, splits
 from llmkit.data.columns import Rows, as_text, is_number, parse
 from llmkit.data.reading import check_encoding, find_files, hash_files, open_file, read_rows
@@ -27,9 +27,6 @@ from llmkit.errors import ConfigError, InputError
 from llmkit.predicting.settings import check_split
 from llmkit.store.files import Files
 from llmkit.tasks.table.settings import Prepare
-
-Progress = Callable[[str, int, int | None], None]
-Warn = Callable[[str], None]
 
 REPORT_ROWS = 20_000  # between two calls of progress
 IDENTIFIER_VALUES = 50  # different ones, and more than half of the rows': the column looks like an identifier

@@ -1,0 +1,214 @@
+"""The verbs: each reads its words, calls a stage and shows the result. Stages are imported when they are called.
+
+A new verb is a function here: `@app.command`, its arguments, `common: Common` under `@common_options`.
+"""
+
+import functools
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from llmkit.cli import options, show
+from llmkit.cli.options import (
+    Common,
+    ConfigArgument,
+    Fresh,
+    Json,
+    JsonLines,
+    Model,
+    ModelsArgument,
+    On,
+    Quiet,
+    RestArgument,
+    VariantsArgument,
+    Verbose,
+    common_options,
+    generate_options,
+)
+from llmkit.errors import ConfigError, InputError
+from llmkit.tasks import TASKS, experiment
+from llmkit.version import __version__
+
+app = typer.Typer(
+    name="llmkit",
+    help="From raw files to a small model that ships: prepare, train, tune, compress, generate, evaluate. "
+    "Each stage reads one YAML config and passes plain files on disk to the next.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"llmkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(rich_help_panel="Stages")
+@common_options
+def prepare(config: ConfigArgument, rest: RestArgument = None, *, common: Common) -> None:
+    """Raw files to arrays: read, clean, tokenize, split."""
+    from llmkit.stages import prepare as stage
+
+    loaded = options.load(config, rest, common)
+    show.print_result(stage.prepare(loaded, force=common.force, dry_run=common.dry_run, ui=common.ui), common.json)
+
+
+@app.command(rich_help_panel="Stages")
+@common_options
+def train(config: ConfigArgument, rest: RestArgument = None, *, common: Common, fresh: Fresh = False) -> None:
+    """Train the model; goes on by itself from an interrupted run."""
+    from llmkit.stages import train as stage
+    from llmkit.training import distributed
+
+    with distributed.joined(distributed.launched()) as processes:
+        result = stage.train(
+            options.load(config, rest, common),
+            force=common.force,
+            fresh=fresh,
+            dry_run=common.dry_run,
+            device=common.device,
+            ui=common.ui,
+            processes=processes,
+        )
+    show.print_result(result, common.json)
+
+
+@app.command(rich_help_panel="Stages")
+@common_options
+def tune(config: ConfigArgument, rest: RestArgument = None, *, common: Common, fresh: Fresh = False) -> None:
+    """Search for better settings, then train the best at the full budget."""
+    from llmkit.stages import tune as stage
+
+    result = stage.tune(
+        options.load(config, rest, common),
+        force=common.force,
+        fresh=fresh,
+        dry_run=common.dry_run,
+        device=common.device,
+        ui=common.ui,
+    )
+    show.print_result(result, common.json, show.dry_run if common.dry_run else show.trials)
+
+
+@app.command(rich_help_panel="Stages")
+@common_options
+def compress(config: ConfigArgument, rest: VariantsArgument = None, *, common: Common, model: Model = None) -> None:
+    """Make smaller, faster variants of the model and compare them with it."""
+    from llmkit.stages import compress as stage
+
+    names, overrides = options.names_and_overrides(rest)
+    result = stage.compress(
+        options.load(config, overrides, common),
+        names,
+        model=options.one_name(model),
+        force=common.force,
+        dry_run=common.dry_run,
+        device=common.device,
+        ui=common.ui,
+    )
+    unmet = [row["unmet"] for row in result["models"] if "unmet" in row]
+    show.print_required(unmet, result, common.json, show.compressed)
+
+
+@app.command(rich_help_panel="Stages")
+@common_options
+@generate_options
+def generate(
+    models: ModelsArgument, *, common: Common, jsonl: JsonLines = False, model: Model = None, **settings: Any
+) -> None:
+    """Use a model: write texts, predict labels, make pictures. Needs no torch."""
+    from llmkit.stages import generate as stage
+
+    if common.json and jsonl:
+        raise ConfigError("--json and --jsonl: choose one")
+    folders, loaded, keep = options.read_models(models, model, common, settings)
+    if common.dry_run:
+        rows = [{"name": folder.name, "would_run": ["generate always runs"]} for folder in folders]
+        return show.print_result({"stage": "generate", "dry_run": True, "models": rows}, common.json)
+    results = []
+    writer = loaded.task.generate
+    emit = None if common.json or jsonl or len(folders) > 1 else _write
+    for folder in folders:
+        result = stage.generate(
+            folder,
+            loaded.settings.generate,
+            seed=loaded.settings.seed,
+            keep_in=loaded.run_dir if keep else None,
+            emit=emit,
+            ui=common.ui,
+        )
+        results.append(result)
+        if jsonl:
+            for item in writer.items(result):
+                show.print_json(item)
+        elif not common.json:
+            writer.show(result, emitted=emit is not None, named=len(folders) > 1)
+        common.ui.info(writer.summary(result))
+    if common.json:
+        show.print_json(show.flat({"stage": "generate", "models": results}))
+
+
+def _write(piece: str) -> None:
+    sys.stdout.write(piece)
+    sys.stdout.flush()
+
+
+@app.command(rich_help_panel="Stages")
+@common_options
+def evaluate(models: ModelsArgument, *, common: Common, model: Model = None, on: On = None) -> None:
+    """Measure quality, size and speed; several models side by side. Needs no torch."""
+    import tempfile
+
+    from llmkit.stages import evaluate as stage
+
+    folders, loaded, keep = options.read_models(models, model, common, {})
+    with tempfile.TemporaryDirectory(prefix="llmkit-") as work:
+        files = [options.file_of_input(Path(work)) if name == "-" else Path(name) for name in on or []]
+        result = stage.evaluate(
+            folders, loaded, on=files, keep=keep, force=common.force, dry_run=common.dry_run, ui=common.ui
+        )
+    if common.dry_run:
+        return show.print_result(show.flat(result), common.json, show.dry_run)
+    for_people: show.Shows = show.evaluated
+    if len(folders) > 1:
+        for_people = functools.partial(show.compared, columns=loaded.task.evaluate.TABLE)
+    unmet = [f"{row['name']}: {line}" for row in result["models"] for line in row["unmet"]]
+    show.print_required(unmet, result, common.json, for_people)
+
+
+@app.command(rich_help_panel="Start")
+def init(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The config file to write.")],
+    task: Annotated[str, typer.Option(help=f"One of: {', '.join(TASKS)}.")] = "language",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write a commented starter config."""
+    starter = experiment.find(task).starter
+    if file.exists() and not force:
+        raise InputError(f"{file} exists already; choose another name, or overwrite it with --force")
+    from llmkit.store import artifacts
+
+    with artifacts.writing(file, everything=True):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(starter.read_text(encoding="utf-8").replace("CONFIG", str(file)), encoding="utf-8")
+    if json:
+        return show.print_json({"stage": "init", "file": str(file), "task": task})
+    print(f"wrote {file}; next: name your files in it, then llmkit prepare {shlex.quote(str(file))}")
