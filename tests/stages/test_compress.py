@@ -184,3 +184,20 @@ def test_compressing_what_is_compressed_says_to_chain(llmkit, tiny_copy):
     assert ran.code == 2
     assert "is compressed already; compress model or tuned" in ran.error
     assert "{method: chain}" in ran.error
+
+
+def test_compress_beside_the_original(llmkit, tiny_copy):
+    ran = llmkit("compress", tiny_copy.config, "int8", "--force")
+    assert ran.code == 0
+    assert [line.split()[0] for line in ran.out.splitlines()] == ["model", "-----", "model", "int8"]
+    found = llmkit("compress", tiny_copy.config, "--json").json
+    assert found["original"]["size_bytes"] == found["times_smaller"] * found["size_bytes"]
+    assert found["val_loss_increase_percent"] == pytest.approx(
+        100 * (found["val_loss"] / found["original"]["val_loss"] - 1), abs=1e-9
+    )
+
+
+def test_compress_without_variants(llmkit, tiny_copy):
+    ran = llmkit("compress", tiny_copy.config, "compress={}")
+    assert ran.code == 2
+    assert "has no variants" in ran.error

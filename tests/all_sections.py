@@ -1,0 +1,22 @@
+"""Every section that a config of any task can have."""
+
+import typing
+
+import msgspec
+
+from llmkit import tasks
+from llmkit.config import schema as config
+from llmkit.config.schema import Section
+
+
+def sections(kind: typing.Any) -> set[type[Section]]:
+    """Every section that a type is or holds: in its fields, in a mapping's values, in a union."""
+    if isinstance(kind, type) and issubclass(kind, Section):
+        return {kind}.union(*(sections(field.type) for field in msgspec.structs.fields(kind)))
+    return set().union(*map(sections, typing.get_args(kind)))
+
+
+ALL_SECTIONS = sorted(
+    set().union(*(sections(config.root_section(task, {})) for task in tasks.TASKS)),
+    key=lambda kind: kind.__qualname__,
+)

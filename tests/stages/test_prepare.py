@@ -1,0 +1,36 @@
+"""`llmkit prepare` on data that cannot be used: said by name, nothing written, what was there before stays."""
+
+import pytest
+from run_folders import snapshot
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, ["there is no file", "text.txt"]),
+        (b"", ["there is no text in", "text.txt"]),
+        (b"\x00\x01\x02\xff\xfe" * 100, ["text.txt", "looks like a binary file"]),
+        (b"hello w\xf6rld, " * 30, ["text.txt", "byte 7", "encoding"]),
+        (b"abcdefghijkl", ["the val split needs at least 2 tokens, found 1"]),
+        (b"abcde", ["the val split needs at least 2 tokens, found 0"]),
+    ],
+    ids=["missing", "empty", "binary", "not UTF-8", "one token", "no token"],
+)
+def test_data_that_cannot_be_used(llmkit, tiny_fresh, content, words):
+    tiny_fresh.text.unlink()
+    if content is not None:
+        tiny_fresh.text.write_bytes(content)
+    ran = llmkit("prepare", tiny_fresh.config, "--json")
+    assert ran.code == ran.json["error"]["code"] == 3
+    for word in words:
+        assert word in ran.error
+    assert not [path for path in tiny_fresh.run_dir.rglob("*") if path.is_file() and path.name != ".lock"]
+    assert not (tiny_fresh.run_dir / "prepared").exists()
+
+
+def test_bad_data_leaves_the_old_artifact(llmkit, tiny_fresh):
+    llmkit("prepare", tiny_fresh.config)
+    before = snapshot(tiny_fresh.run_dir / "prepared")
+    tiny_fresh.text.write_bytes(b"")
+    assert llmkit("prepare", tiny_fresh.config).code == 3
+    assert snapshot(tiny_fresh.run_dir / "prepared") == before
