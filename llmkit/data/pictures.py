@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from llmkit.data.reading import find_files, open_file, read_bytes
+from llmkit.data.files import find_files, open_file
+from llmkit.data.unpacking import read_bytes
 from llmkit.errors import ConfigError, InputError
 from llmkit.tasks.image.settings import Prepare
 

@@ -18,7 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from llmkit.data import splits, tokenizer as tokenizers
-from llmkit.data.reading import check_encoding, find_files, hash_files, open_file, read_documents, read_rows
+from llmkit.data.decoding import check_encoding
+from llmkit.data.documents import read_documents
+from llmkit.data.files import find_files, hash_files, open_file
+from llmkit.data.rows import FORMATS, rows_of_files
 from llmkit.errors import ConfigError, InputError
 from llmkit.predicting.settings import check_split
 from llmkit.tasks.classify import ngrams
@@ -29,7 +32,6 @@ Progress = Callable[[str, int, int | None], None]
 Warn = Callable[[str], None]
 
 TEXTS = "texts.jsonl"
-ROW_ENDINGS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson")
 REPORT_TEXTS = 20_000  # between two calls of progress
 
 
@@ -124,21 +126,17 @@ def read_examples(
 def holds_rows(path: Path, format: str) -> bool:
     """Whether a file holds an example a row, by its ending where `format` is auto."""
     name = path.name.removesuffix(".gz").removesuffix(".zip") if path.suffix in (".gz", ".zip") else path.name
-    return format in ("csv", "tsv", "jsonl") or (format == "auto" and name.endswith(ROW_ENDINGS))
+    return format in ("csv", "tsv", "jsonl") or (format == "auto" and name.endswith(tuple(FORMATS)))
 
 
 def _rows(path: Path, settings: Prepare) -> Any:
     """(place, text, label) of each row. Raises InputError where a column is not there."""
     format = "auto" if settings.format == "folders" else settings.format
-    with open_file(path) as file:
-        for line, row in read_rows(file, str(path), format=format, encoding=settings.encoding):
-            place = f"{path}, line {line}"
-            for key in ("text", "label"):
-                if (column := getattr(settings, key)) not in row:
-                    raise InputError(
-                        f"{place}: there is no column '{column}' (prepare.{key}); there are: {', '.join(row)}"
-                    )
-            yield place, text_of(row[settings.text], place), _label(row[settings.label], place)
+    for place, row in rows_of_files([path], format=format, encoding=settings.encoding):
+        for key in ("text", "label"):
+            if (column := getattr(settings, key)) not in row:
+                raise InputError(f"{place}: there is no column '{column}' (prepare.{key}); there are: {', '.join(row)}")
+        yield place, text_of(row[settings.text], place), _label(row[settings.label], place)
 
 
 def text_of(value: Any, place: str) -> str:

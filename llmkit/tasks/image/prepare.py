@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from llmkit.data import pictures as sources, splits
-from llmkit.data.reading import hash_files
+from llmkit.data.files import hash_files
 from llmkit.errors import ConfigError, InputError
 from llmkit.predicting.settings import check_split
 from llmkit.tasks.image import features

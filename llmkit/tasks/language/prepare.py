@@ -31,7 +31,9 @@ import numpy as np
 from llmkit.config.requirements import SPLITS
 from llmkit.data import tokenizer as tokenizers
 from llmkit.data.cleaning import build_cleaner, drops_documents
-from llmkit.data.reading import check_encoding, find_files, hash_files, open_file, read_documents
+from llmkit.data.decoding import check_encoding
+from llmkit.data.documents import read_documents
+from llmkit.data.files import find_files, hash_files, open_file
 from llmkit.errors import ConfigError, InputError
 from llmkit.tasks.language.settings import Prepare, Split
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llmkit.data import encoding
-from llmkit.data.reading import open_file, read_rows
+from llmkit.data.rows import read_rows, rows_of_files
 from llmkit.errors import ConfigError, InputError
 from llmkit.predicting import output as write
 from llmkit.predicting.output import items, show, summary
@@ -46,17 +46,16 @@ def rows_of(settings: Generate, text_encoding: str) -> tuple[list[dict[str, Any]
     for number, prompt in enumerate(prompts, 1):
         if prompt == "-":
             data = io.BytesIO(sys.stdin.buffer.read())
-            for line, row in read_rows(data, "standard input", encoding=text_encoding):
+            for place, row in read_rows(data, "standard input", encoding=text_encoding):
                 rows.append(row)
-                places.append(f"standard input, line {line}")
+                places.append(place)
         else:
             rows.append(_object(prompt, number))
             places.append("--prompt" if len(prompts) == 1 else f"--prompt number {number}")
     if path:
-        with open_file(path) as file:
-            for line, row in read_rows(file, str(path), encoding=text_encoding):
-                rows.append(row)
-                places.append(f"{path}, line {line}")
+        for place, row in rows_of_files([path], encoding=text_encoding):
+            rows.append(row)
+            places.append(place)
     if not rows:
         raise InputError(f"{path or 'standard input'} holds no rows; write a head and a row for each")
     return rows, places

@@ -22,7 +22,9 @@ import numpy as np
 
 from llmkit.data import encoding, splits
 from llmkit.data.columns import Rows, as_text, is_number, parse
-from llmkit.data.reading import check_encoding, find_files, hash_files, open_file, read_rows
+from llmkit.data.decoding import check_encoding
+from llmkit.data.files import find_files, hash_files
+from llmkit.data.rows import rows_of_files
 from llmkit.errors import ConfigError, InputError
 from llmkit.predicting.settings import check_split
 from llmkit.tasks.table.settings import Prepare
@@ -106,13 +108,11 @@ def read_files(paths: list[Path], settings: Prepare, progress: Progress) -> tupl
     """All rows of the files, and where each was found: "FILE, line N"."""
     rows: list[dict[str, Any]] = []
     places: list[str] = []
-    for path in paths:
-        with open_file(path) as file:
-            for line, row in read_rows(file, str(path), format=settings.format, encoding=settings.encoding):
-                rows.append(row)
-                places.append(f"{path}, line {line}")
-                if len(rows) % REPORT_ROWS == 0:
-                    progress("reading rows", len(rows), None)
+    for place, row in rows_of_files(paths, format=settings.format, encoding=settings.encoding):
+        rows.append(row)
+        places.append(place)
+        if len(rows) % REPORT_ROWS == 0:
+            progress("reading rows", len(rows), None)
     if not rows:
         raise InputError(f"there is no row in {', '.join(map(str, paths[:3]))}; name other files in prepare.files")
     return rows, places
