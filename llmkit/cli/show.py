@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from llmkit import tasks
-from llmkit.config.requirements import SPLITS
 
 Columns = list[tuple[str, str, bool | None]]
 BEST_TRIALS = 5  # shown of a search
@@ -197,6 +196,8 @@ def _pairs(values: dict[str, Any], indent: str = "  ") -> None:
             rows = list(value.items())
             columns = list(dict.fromkeys(name for _, inner in rows for name in inner))
             if key == "splits":  # a manifest that was read has its keys in alphabetical order
+                from llmkit.data.splits import SPLITS  # with numpy, which nothing else here needs
+
                 rows.sort(key=lambda row: SPLITS.index(row[0]))
                 columns.sort(key=lambda column: column != "examples")
             print(f"{indent}{key}:")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
-from llmkit.data import splits
+from llmkit.data import prepared_folder
 from llmkit.predicting import evaluate as measuring, metrics as figures
 from llmkit.predicting.evaluate import FOLD_FIGURES, TABLE, UNIT, Progress
 from llmkit.store.model_folder import ModelFolder
@@ -41,7 +41,7 @@ def evaluate(
         labels, split = measuring.number_labels(model, given, places), "files"
     else:
         assert prepared is not None
-        examples, split = splits.examples_of(prepared, settings.evaluate.split)
+        examples, split = prepared_folder.examples_of(prepared, settings.evaluate.split)
         known = prepare.read(prepared)
         texts, labels = [known[k] for k in examples], np.load(prepared / "labels.npy")[examples]
     return {"split": split} | measuring.measure(
@@ -68,6 +68,6 @@ def measure(folder: ModelFolder, prepared: Path, progress: Progress) -> tuple[fl
 
 def validation(prepared: Path) -> tuple[list[str], np.ndarray]:
     """The texts of the validation split and their label numbers (N,)."""
-    examples, _ = splits.examples_of(prepared, "val")
+    examples, _ = prepared_folder.examples_of(prepared, "val")
     known = prepare.read(prepared)
     return [known[k] for k in examples], np.load(prepared / "labels.npy")[examples]

@@ -17,13 +17,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from llmkit.data import splits, tokenizer as tokenizers
+from llmkit.data import prepared_folder, splits, tokenizer as tokenizers
 from llmkit.data.decoding import check_encoding
 from llmkit.data.documents import read_documents
 from llmkit.data.files import find_files, hash_files, open_file
+from llmkit.data.labels import number_classes
 from llmkit.data.rows import FORMATS, rows_of_files
 from llmkit.errors import ConfigError, InputError
-from llmkit.predicting.settings import check_split
+from llmkit.predicting.settings import Split
 from llmkit.tasks.classify import ngrams
 from llmkit.tasks.classify.settings import Prepare
 from llmkit.tasks.classify.texts import TOKENIZER, spelt
@@ -38,7 +39,7 @@ REPORT_TEXTS = 20_000  # between two calls of progress
 def check(settings: Prepare) -> None:
     """Refuse, before anything is read, settings that no data can satisfy."""
     check_encoding(settings.encoding)
-    check_split(settings.split)
+    prepared_folder.check_split(settings.split.val, settings.split.test, usual_val=Split().val)
     tokenizers.check_vocab_size(settings.tokenizer.kind, settings.tokenizer.vocab_size)
     if settings.text == settings.label:
         raise ConfigError(f"prepare: text and label are the same column, '{settings.text}'; name two")
@@ -59,23 +60,24 @@ def prepare(
     check(settings)
     paths = find_files(settings.files)
     texts, labels, _ = read_examples(paths, settings, progress, warn)
-    names, numbers = splits.number_labels(labels, ", ".join(map(str, paths[:3])))
-    of = splits.split(numbers, settings.split.val, settings.split.test, seed)
-    summary = splits.write(out, names, numbers, of, settings.split)
-    splits.warn_of_rare(summary, warn)
+    names, numbers = number_classes(labels, ", ".join(map(str, paths[:3])))
+    val, test = settings.split.val, settings.split.test
+    of = splits.stratified(numbers, val, test, seed)
+    summary = prepared_folder.write(out, names, numbers, of, val, test)
+    prepared_folder.warn_of_rare(summary, warn)
     with (out / TEXTS).open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(json.dumps(text) + "\n" for text in texts)
     progress("learning the vocabulary", 0, 1)
     learnt = learn([text for text, part in zip(texts, of, strict=True) if part == 0], settings, out)
     progress("learning the vocabulary", 1, 1)
     meta = {**summary, **learnt, "characters": sum(map(len, texts)), "sources": inputs(settings)}
-    splits.write_meta(out, meta)
+    prepared_folder.write_meta(out, meta)
     return meta
 
 
 def fold(prepared: Path, out: Path, number: int, count: int, settings: Prepare, seed: int) -> None:
     """The prepared folder of a fold: another split, and what is learnt from it."""
-    of = splits.copy_for_fold(prepared, out, number, count, settings.split, seed)
+    of = prepared_folder.copy_for_fold(prepared, out, number, count, settings.split.val, seed)
     learn([text for text, part in zip(read(prepared), of, strict=True) if part == 0], settings, out)
 
 

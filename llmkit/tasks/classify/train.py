@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from llmkit.config.schema import to_data
-from llmkit.data import splits
+from llmkit.data import prepared_folder
 from llmkit.errors import InputError
 from llmkit.predicting.learner import ClassifierLearner
 from llmkit.predicting.use import read_labels
@@ -45,8 +45,8 @@ def learner(
 ) -> ClassifierLearner:
     """The learner of a prepared folder: the linear part fitted, the other weights initialised from the seed."""
     torch.manual_seed(settings.seed)
-    names, labels = splits.read_meta(prepared)["labels"], np.load(prepared / "labels.npy")
-    train, val = (splits.examples_of(prepared, name)[0] for name in ("train", "val"))
+    names, labels = prepared_folder.read_meta(prepared)["labels"], np.load(prepared / "labels.npy")
+    train, val = (prepared_folder.examples_of(prepared, name)[0] for name in ("train", "val"))
     reader = Reader(prepared, settings.prepare)
     examples = reader.read(prepare.read(prepared))
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 import llmkit
+from llmkit.data.prepared_folder import read_meta
 from llmkit.errors import InputError
 from llmkit.store import artifacts
 from llmkit.tasks.language import mixing, ngram
-from llmkit.tasks.language.prepare import read_meta
 
 Progress = Callable[[str, int, int | None], None]
 

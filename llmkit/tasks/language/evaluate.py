@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
+from llmkit.data.prepared_folder import read_meta
 from llmkit.errors import ConfigError, InputError
 from llmkit.store import artifacts
 from llmkit.store.model_folder import ModelFolder
@@ -169,7 +170,7 @@ def _split(prepared: Path, name: str) -> tuple[np.ndarray, int, str]:
     """(tokens, bytes of their text, the split's name): validation where there is no test split."""
     if name == "test" and not (prepared / "test.npy").exists():
         name = "val"
-    meta = prepare.read_meta(prepared)
+    meta = read_meta(prepared)
     return np.load(prepared / f"{name}.npy", mmap_mode="r"), meta["splits"][name]["bytes"], name
 
 

@@ -17,7 +17,6 @@ Left out: making `out` complete-or-absent, and knowing whether there is anything
 
 import codecs
 import hashlib
-import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -28,13 +27,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from llmkit.config.requirements import SPLITS
 from llmkit.data import tokenizer as tokenizers
 from llmkit.data.cleaning import build_cleaner, drops_documents
 from llmkit.data.decoding import check_encoding
 from llmkit.data.documents import read_documents
 from llmkit.data.files import find_files, hash_files, open_file
-from llmkit.errors import ConfigError, InputError
+from llmkit.data.prepared_folder import check_split, write_meta
+from llmkit.data.splits import SPLITS
+from llmkit.errors import InputError
 from llmkit.tasks.language.settings import Prepare, Split
 
 Progress = Callable[[str, int, int | None], None]
@@ -93,18 +93,13 @@ def prepare(
         "val_coverage": _coverage(encoder, counts["train"], counts["val"]),
         "sources": sources,
     }
-    (out / "meta.json").write_text(json.dumps(meta, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_meta(out, meta)
     return meta
 
 
 def inputs(settings: Prepare) -> list[dict[str, Any]]:
     """The files that `prepare` reads, with bytes and SHA-256: what decides whether prepared data is stale."""
     return hash_files(find_files(settings.files))
-
-
-def read_meta(prepared: Path) -> dict[str, Any]:
-    """meta.json of a prepared folder."""
-    return json.loads((prepared / "meta.json").read_text(encoding="utf-8"))
 
 
 def encode_files(
@@ -129,13 +124,7 @@ def check(settings: Prepare) -> None:
     check_encoding(settings.encoding)
     build_cleaner(settings.clean)
     tokenizers.check_vocab_size(settings.tokenizer.kind, settings.tokenizer.vocab_size)
-    split = settings.split
-    if split.val <= 0:
-        raise ConfigError("prepare.split.val must be above 0: training is steered by validation; try 0.05")
-    if split.val + split.test >= 1:
-        raise ConfigError(
-            f"prepare.split: val {split.val:g} and test {split.test:g} leave nothing to train on; lower them"
-        )
+    check_split(settings.split.val, settings.split.test, usual_val=Split().val)
 
 
 # --- files to cleaned documents -----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
-from llmkit.data import encoding, splits
+from llmkit.data import encoding, prepared_folder
 from llmkit.data.columns import Rows
 from llmkit.predicting import evaluate as measuring, metrics as figures
 from llmkit.predicting.evaluate import FOLD_FIGURES, TABLE, UNIT, Progress
@@ -35,7 +35,7 @@ def evaluate(
         split = "files"
     else:
         assert prepared is not None
-        examples, split = splits.examples_of(prepared, settings.evaluate.split)
+        examples, split = prepared_folder.examples_of(prepared, settings.evaluate.split)
         rows, labels = prepare.read(prepared).take(examples), np.load(prepared / "labels.npy")[examples]
     return {"split": split} | measuring.measure(model, rows.take, labels, progress)
 
@@ -58,7 +58,7 @@ def measure(folder: ModelFolder, prepared: Path, progress: Progress) -> tuple[fl
 
 def validation(prepared: Path) -> tuple[Rows, np.ndarray]:
     """The rows of the validation split and their label numbers (N,)."""
-    examples, _ = splits.examples_of(prepared, "val")
+    examples, _ = prepared_folder.examples_of(prepared, "val")
     return prepare.read(prepared).take(examples), np.load(prepared / "labels.npy")[examples]
 
 

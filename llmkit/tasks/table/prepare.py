@@ -20,13 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from llmkit.data import encoding, splits
+from llmkit.data import encoding, prepared_folder, splits
 from llmkit.data.columns import Rows, as_text, is_number, parse
 from llmkit.data.decoding import check_encoding
 from llmkit.data.files import find_files, hash_files
+from llmkit.data.labels import number_classes
 from llmkit.data.rows import rows_of_files
 from llmkit.errors import ConfigError, InputError
-from llmkit.predicting.settings import check_split
+from llmkit.predicting.settings import Split
 from llmkit.tasks.table.settings import Prepare
 
 Progress = Callable[[str, int, int | None], None]
@@ -39,7 +40,7 @@ IDENTIFIER_VALUES = 50  # different ones, and more than half of the rows': the c
 def check(settings: Prepare) -> None:
     """Refuse, before anything is read, settings that no data can satisfy."""
     check_encoding(settings.encoding)
-    check_split(settings.split)
+    prepared_folder.check_split(settings.split.val, settings.split.test, usual_val=Split().val)
     if not settings.label:
         raise ConfigError("prepare.label: say which column holds the label, e.g. prepare.label=risk")
     named = [settings.label, *settings.numbers, *settings.categories, *settings.ignore]
@@ -63,13 +64,14 @@ def prepare(
     paths = find_files(settings.files)
     rows, places = read_files(paths, settings, progress)
     rows, places, labels = with_labels(rows, places, settings, warn)
-    names, label_numbers = splits.number_labels(labels, ", ".join(map(str, paths[:3])))
+    names, label_numbers = number_classes(labels, ", ".join(map(str, paths[:3])))
     columns = kinds(rows, places, settings, warn)
     rows = with_columns(rows, places, [*columns[0], *columns[1]], warn)
     parsed = parse(rows, places, *columns, settings.missing)
-    of = splits.split(label_numbers, settings.split.val, settings.split.test, seed)
-    summary = splits.write(out, names, label_numbers, of, settings.split)
-    splits.warn_of_rare(summary, warn)
+    val, test = settings.split.val, settings.split.test
+    of = splits.stratified(label_numbers, val, test, seed)
+    summary = prepared_folder.write(out, names, label_numbers, of, val, test)
+    prepared_folder.warn_of_rare(summary, warn)
     _write_rows(parsed, columns, out)
     learnt = encoding.learn(parsed.take(of == 0), columns, settings.scaling, settings.missing)
     encoding.save(learnt, out / encoding.FILE)
@@ -80,14 +82,14 @@ def prepare(
         "inputs_of_the_network": learnt.width + len(learnt.categories),
         "sources": hash_files(paths),
     }
-    splits.write_meta(out, meta)
+    prepared_folder.write_meta(out, meta)
     return meta
 
 
 def fold(prepared: Path, out: Path, number: int, count: int, settings: Prepare, seed: int) -> None:
     """The prepared folder of a fold: another split, and what is learnt from it."""
-    of = splits.copy_for_fold(prepared, out, number, count, settings.split, seed)
-    meta = splits.read_meta(prepared)
+    of = prepared_folder.copy_for_fold(prepared, out, number, count, settings.split.val, seed)
+    meta = prepared_folder.read_meta(prepared)
     learnt = encoding.learn(
         read(prepared).take(of == 0), (meta["numbers"], meta["categories"]), settings.scaling, settings.missing
     )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from llmkit.config.schema import to_data
-from llmkit.data import encoding, splits
+from llmkit.data import encoding, prepared_folder
 from llmkit.errors import InputError
 from llmkit.predicting.learner import ClassifierLearner
 from llmkit.predicting.use import read_labels
@@ -39,7 +39,7 @@ def learner(
 ) -> ClassifierLearner:
     """The learner of a prepared folder, its weights initialised from the seed."""
     torch.manual_seed(settings.seed)
-    names = splits.read_meta(prepared)["labels"]
+    names = prepared_folder.read_meta(prepared)["labels"]
     learnt = encoding.load(prepared / encoding.FILE)
     numbers, categories = (torch.from_numpy(part).to(device) for part in learnt.encode(prepare.read(prepared)))
 
@@ -62,8 +62,8 @@ def learner(
         inputs,
         np.load(prepared / "labels.npy"),
         names,
-        splits.examples_of(prepared, "train")[0],
-        splits.examples_of(prepared, "val")[0],
+        prepared_folder.examples_of(prepared, "train")[0],
+        prepared_folder.examples_of(prepared, "val")[0],
         settings.train,
         settings.seed,
         device,
