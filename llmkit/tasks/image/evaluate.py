@@ -56,7 +56,7 @@ def evaluate(
     """The figures of design's contract on a split of `prepared`, or on the pictures in the files `on`."""
     model, network = use.load(folder), Features(folder.path / features.FILE)
     if on:
-        pixels = sources.read_files(on, settings.prepare, progress).pixels
+        pixels = sources.read(on, prepare.reading(settings.prepare), progress).pixels
         pixels = pixels[np.random.default_rng(SEED).permutation(len(pixels))]
         half, split = len(pixels) // 2, "files"
         held_out, others = pixels[:half], pixels[half:]

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from llmkit.data import pictures as sources, prepared_folder, splits
-from llmkit.data.files import hash_files
+from llmkit.data.files import find_files, hash_files
 from llmkit.data.labels import MOST_LABELS, number_labels
+from llmkit.data.picture_sizes import Shape
 from llmkit.errors import ConfigError, InputError
 from llmkit.predicting.settings import Split
 from llmkit.tasks.image import features
@@ -42,7 +43,14 @@ def check(settings: Prepare) -> None:
 
 def inputs(settings: Prepare) -> list[dict[str, Any]]:
     """The files that `prepare` reads, with bytes and SHA-256."""
-    return hash_files([*sources.files_of(settings.files), *sources.label_files(settings)])
+    return hash_files([*sources.files_of(settings.files), *reading(settings).label_files])
+
+
+def reading(settings: Prepare) -> sources.Reading:
+    """How the settings say that pictures are read; finds the files of labels. Raises InputError for none."""
+    label_files = tuple(find_files(settings.labels)) if settings.labels else ()
+    shape = Shape(settings.size, settings.resize, settings.colour)
+    return sources.Reading(settings.format, settings.label, label_files, shape)
 
 
 def prepare(
@@ -51,7 +59,7 @@ def prepare(
     """Write the prepared data into the folder `out`; returns what meta.json holds. Raises ConfigError, InputError."""
     check(settings)
     _require_torch()
-    found = sources.read(settings, progress)
+    found = sources.read(sources.files_of(settings.files), reading(settings), progress)
     names, numbers = _number_labels(found, warn)
     val, test = settings.split.val, settings.split.test
     of = splits.stratified(numbers, val, test, seed)
