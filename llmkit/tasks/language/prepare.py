@@ -33,7 +33,7 @@ from llmkit.data.decoding import check_encoding
 from llmkit.data.documents import read_documents
 from llmkit.data.files import find_files, hash_files, open_file
 from llmkit.data.prepared_folder import check_split, write_meta
-from llmkit.data.splits import SPLITS
+from llmkit.data.splits import SPLITS, grouped, number_groups
 from llmkit.errors import InputError
 from llmkit.tasks.language.settings import Prepare, Split
 
@@ -202,20 +202,9 @@ def _few(paths: list[Path]) -> str:
     return ", ".join(map(str, paths[:3])) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
 
 
-def _groups(documents: Documents) -> tuple[np.ndarray, np.ndarray]:
-    """Documents of the same text get the same number: (first document of each text, number by document).
-
-    Texts are numbered in the order of their first document.
-    """
-    _, first, number = np.unique(documents.digest, axis=0, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return first[order], rank[number.reshape(-1)]
-
-
 def _without_copies(documents: Documents) -> tuple[Documents, int]:
-    first, number = _groups(documents)
+    """(each different text once, how many copies there were)."""
+    first, number = number_groups(documents.digest)
     return documents.take(first), len(number) - len(first)
 
 
@@ -299,39 +288,15 @@ def _documents_by_hash(documents: Documents, split: Split) -> np.ndarray:
 
 
 def _documents_by_seed(documents: Documents, split: Split, seed: int) -> np.ndarray:
-    """The split of each document, (documents,): drawn in random order as long as a document brings the split
-    nearer to its share of the characters. Copies stay together."""
-    first, number = _groups(documents)
-    size = np.bincount(number, weights=documents.characters).astype(np.int64)
-    shares = {1: split.val, 2: split.test} if split.test else {1: split.val}
-    if len(first) <= len(shares):
+    """The split of each document, (documents,), by the seed, in shares of the characters. Copies stay together."""
+    first, copies_of = number_groups(documents.digest)
+    needed = 3 if split.test else 2
+    if len(first) < needed:
         raise InputError(
-            f"prepare.split.by: document needs at least {len(shares) + 1} different documents, "
-            f"found {len(first)}; "
+            f"prepare.split.by: document needs at least {needed} different documents, found {len(first)}; "
             "add files or set prepare.split.by=position"
         )
-    order = np.random.default_rng(seed).permutation(len(first)).tolist()
-    of = np.zeros(len(first), dtype=np.int8)
-    total = int(size.sum())
-    for i, share in shares.items():
-        needed = len(shares) - i + 1  # documents for the splits that are still to come, training included
-        wanted, have = share * total, 0
-        rest: list[int] = []
-        for place, group in enumerate(order):
-            if have >= wanted or len(rest) + len(order) - place <= needed:
-                rest += order[place:]
-                break
-            if have + size[group] / 2 <= wanted:
-                of[group] = i
-                have += int(size[group])
-            else:
-                rest.append(group)
-        if not have:
-            smallest = min(rest, key=lambda group: size[group])
-            of[smallest] = i
-            rest.remove(smallest)
-        order = rest
-    return of[number]
+    return grouped(copies_of, split.val, split.test, seed, sizes=documents.characters)
 
 
 def _too_few(name: str, found: int, split: Split) -> str:
