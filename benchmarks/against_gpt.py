@@ -38,11 +38,11 @@ from torch.nn import functional as F
 import llmkit.training  # noqa: F401  (says how OpenMP's threads wait, before torch starts them)
 from llmkit.config import schema as configs
 from llmkit.console.messages import Console
+from llmkit.data.prepared_folder import read_meta
 from llmkit.stages.evaluate import evaluate
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
 from llmkit.store import artifacts, model_folder
-from llmkit.tasks.language.prepare import read_meta
 from llmkit.training import checkpoint, devices, loop
 from llmkit.training.settings import Training
 

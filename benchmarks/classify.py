@@ -29,7 +29,7 @@ import numpy as np
 
 from llmkit.config import schema as configs
 from llmkit.console.messages import Console
-from llmkit.data import splits
+from llmkit.data import prepared_folder, splits
 from llmkit.predicting import metrics as figures
 from llmkit.stages.compress import compress
 from llmkit.stages.evaluate import evaluate
@@ -90,7 +90,7 @@ def theirs(name: str, number: int) -> Rows:
     config = configs.load(CONFIGS / f"{name}.yaml")
     prepared = RUNS / name / "prepared"
     texts = np.array(examples.read(prepared), dtype=object)
-    labels, names = np.load(prepared / "labels.npy"), splits.read_meta(prepared)["labels"]
+    labels, names = np.load(prepared / "labels.npy"), prepared_folder.read_meta(prepared)["labels"]
     unseen = splits.folds(labels, FOLDS, config.settings.seed) == number - 1
     words = {"ngram_range": (1, 2), "sublinear_tf": True}
     characters = {"analyzer": "char_wb", "ngram_range": (2, 5), "sublinear_tf": True}

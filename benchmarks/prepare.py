@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from llmkit.data import tokenizer as tokenizers
-from llmkit.data.reading import find_files
+from llmkit.data.files import find_files
 from llmkit.tasks.language import prepare
 from llmkit.tasks.language.settings import Prepare, Split, Tokenizer
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from llmkit.config import schema as configs
 from llmkit.console.messages import Console
-from llmkit.data import splits
+from llmkit.data import prepared_folder, splits
 from llmkit.predicting import metrics as figures
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
@@ -52,7 +52,7 @@ def theirs(config: configs.Config) -> dict[str, dict[str, float]]:
 
     prepared = config.run_dir / "prepared"
     found = rows.read(prepared)
-    labels, names = np.load(prepared / "labels.npy"), splits.read_meta(prepared)["labels"]
+    labels, names = np.load(prepared / "labels.npy"), prepared_folder.read_meta(prepared)["labels"]
     words = np.where(found.categories == None, "missing", found.categories)  # noqa: E711 (elementwise)
     table = np.concatenate([found.numbers.astype(object), words], axis=1)
     numbers, categories = np.split(np.arange(table.shape[1]), [found.numbers.shape[1]])

@@ -7,7 +7,6 @@ from typing import Any
 
 import typer
 
-from llmkit.config.requirements import SPLITS
 from llmkit.console import candidates, tables
 from llmkit.console.messages import Console
 from llmkit.errors import RequirementError
@@ -192,6 +191,8 @@ def _pairs(values: dict[str, Any], indent: str = "  ") -> None:
             rows = list(value.items())
             columns = list(dict.fromkeys(name for _, inner in rows for name in inner))
             if key == "splits":  # a manifest that was read has its keys in alphabetical order
+                from llmkit.data.splits import SPLITS  # with numpy, which nothing else here needs
+
                 rows.sort(key=lambda row: SPLITS.index(row[0]))
                 columns.sort(key=lambda column: column != "examples")
             print(f"{indent}{key}:")

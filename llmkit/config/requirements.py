@@ -11,7 +11,6 @@ from typing import Any, Literal
 from llmkit.config.schema import Section
 from llmkit.errors import ConfigError
 
-SPLITS = ("train", "val", "test")  # of every task, in the order of their numbers
 COMPARISONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "==": operator.eq}
 REQUIREMENT = re.compile(r"\s*(<=|>=|==|<|>)\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*")
 

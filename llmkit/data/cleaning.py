@@ -7,7 +7,7 @@ A document enters as an iterator of pieces of text that may end anywhere and lea
 not depend on where the pieces end. A step is a function that takes its parameter, checks it, and returns a
 function from pieces to pieces; its docstring says what it does, its signature holds the default parameter.
 
-Left out: `drop_duplicates: documents` looks at whole documents, so `prepare.py` does it when all are read.
+Left out: `drop_duplicates: documents` looks at whole documents, so whoever gathers them does it when all are read.
 """
 
 import difflib
@@ -18,7 +18,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from llmkit.data.reading import lines
+from llmkit.data.decoding import lines
 from llmkit.errors import ConfigError
 
 Step = Callable[[Iterable[str]], Iterator[str]]
@@ -142,7 +142,7 @@ def drop_duplicates(of: str = "documents") -> Step:
     if of not in ("documents", "lines"):
         raise ConfigError(f"prepare.clean: drop_duplicates must be documents or lines, not {of!r}")
     if of == "documents":
-        return iter  # prepare.py does it, see drops_documents
+        return iter  # whoever gathers the documents does it, see drops_documents
     seen: set[bytes] = set()
 
     def new_lines(pieces: Iterable[str]) -> Iterator[str]:

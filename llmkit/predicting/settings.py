@@ -67,15 +67,3 @@ class Predict(Section):
     """File of what to predict the labels of; - is standard input."""
     output: Literal["table", "csv", "jsonl"] = "table"
     """How predictions are printed: a table for people, CSV, or a JSON object a line."""
-
-
-def check_split(split: Split) -> None:
-    """Refuse shares that leave nothing to train on or to validate with. Raises ConfigError."""
-    from llmkit.errors import ConfigError
-
-    if split.val <= 0:
-        raise ConfigError("prepare.split.val must be above 0: training is steered by validation; try 0.1")
-    if split.val + split.test >= 1:
-        raise ConfigError(
-            f"prepare.split: val {split.val:g} and test {split.test:g} leave nothing to train on; lower them"
-        )

@@ -10,17 +10,17 @@ import pytest
 from PIL import Image
 from small_pictures import squares, write_pictures
 
-from llmkit.config import schema as config
 from llmkit.data import pictures as sources
+from llmkit.data.picture_sizes import Shape
 from llmkit.errors import ConfigError, InputError
 
 PIXELS, LABELS = squares(8, colours=3)
 GREY = PIXELS[..., :1]
 
 
-def read(files, **settings):
-    section = config.section(config.root_section("image", {}), "prepare")
-    return sources.read(section(files=str(files), **settings), lambda *report: None)
+def read(files, *, labels=None, format="auto", label="auto", **shape):
+    how = sources.Reading(format, label, (labels,) if labels else (), Shape(**shape))
+    return sources.read(sources.files_of(str(files)), how, lambda *report: None)
 
 
 def idx_bytes(array):
@@ -76,9 +76,9 @@ def test_arrays_and_their_labels(tmp_path, packed):
     end = ".gz" if packed else ""
     for name, data in files.items():
         (tmp_path / (name + end)).write_bytes(gzip.compress(data) if packed else data)
-    grey = read(tmp_path / f"images-idx3-ubyte{end}", labels=str(tmp_path / f"labels-idx1-ubyte{end}"))
+    grey = read(tmp_path / f"images-idx3-ubyte{end}", labels=tmp_path / f"labels-idx1-ubyte{end}")
     assert (grey.pixels == GREY).all() and grey.labels == ["0", "1"] * 4
-    again = read(tmp_path / f"grey.npy{end}", labels=str(tmp_path / f"labels.npy{end}"))
+    again = read(tmp_path / f"grey.npy{end}", labels=tmp_path / f"labels.npy{end}")
     assert (again.pixels == GREY).all() and again.labels == grey.labels
     for name in ("colour", "first", "fractions", "fortran"):
         assert (read(tmp_path / f"{name}.npy{end}").pixels == PIXELS).all(), name
@@ -207,8 +207,8 @@ def test_folders_and_labels_that_do_not_fit(tmp_path):
     (tmp_path / "a.npy").write_bytes(npy_bytes(GREY[..., 0]))
     (tmp_path / "labels.npy").write_bytes(npy_bytes(np.arange(7)))
     with pytest.raises(InputError, match="prepare.labels has 7 labels for 8 pictures"):
-        read(tmp_path / "a.npy", labels=str(tmp_path / "labels.npy"))
+        read(tmp_path / "a.npy", labels=tmp_path / "labels.npy")
     with pytest.raises(ConfigError, match="prepare.label: folder: these files have no such labels"):
         read(tmp_path / "a.npy", label="folder")
     with pytest.raises(InputError, match="labels are one number for each picture"):
-        read(tmp_path / "a.npy", labels=str(tmp_path / "a.npy"))
+        read(tmp_path / "a.npy", labels=tmp_path / "a.npy")

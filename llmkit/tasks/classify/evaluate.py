@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import structs
 
 from llmkit.console.callbacks import Progress, Warn
-from llmkit.data import splits
+from llmkit.data import prepared_folder
 from llmkit.predicting import evaluate as measuring
 from llmkit.predicting.evaluate import TABLE, UNIT, Labelled
 from llmkit.store.files import Files
@@ -23,7 +23,7 @@ __all__ = ["TABLE", "UNIT", "measure", "metrics", "of_files", "of_split", "valid
 
 def of_split(folder: ModelFolder, prepared: Files, split: str) -> Labelled:
     """The texts of a split."""
-    examples, split = splits.examples_of(prepared, split)
+    examples, split = prepared_folder.examples_of(prepared, split)
     texts = prepare.read(prepared)
     return _labelled(split, [texts[k] for k in examples], prepared.array("labels.npy")[examples])
 

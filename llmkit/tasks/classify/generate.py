@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from llmkit.console.callbacks import Warn
-from llmkit.data.reading import lines, open_file, read_documents, read_rows
+from llmkit.data.decoding import lines
+from llmkit.data.documents import read_documents
+from llmkit.data.files import open_file
+from llmkit.data.rows import rows_of_files
 from llmkit.errors import ConfigError, InputError
 from llmkit.predicting import output
 from llmkit.predicting.output import items, show, summary
@@ -46,9 +49,11 @@ def texts_of(settings: Generate, folder: ModelFolder) -> list[str]:
             texts += _lines(io.BytesIO(sys.stdin.buffer.read()), "standard input", folder)
         else:
             texts.append(prompt.encode("utf-8", "replace").decode())
-    if path:
+    if path and holds_rows(path, "auto"):
+        texts += _column(path, folder)
+    elif path:
         with open_file(path) as file:
-            texts += _column(file, path, folder) if holds_rows(path, "auto") else _lines(file, str(path), folder)
+            texts += _lines(file, str(path), folder)
     if not texts:
         raise InputError(f"{path or 'standard input'} holds no texts; write one a line")
     return texts
@@ -60,14 +65,13 @@ def _lines(file: BinaryIO, name: str, folder: ModelFolder) -> list[str]:
     return [line.rstrip("\r\n") for document in documents for line in lines(document)]
 
 
-def _column(file: BinaryIO, path: Path, folder: ModelFolder) -> list[str]:
+def _column(path: Path, folder: ModelFolder) -> list[str]:
     how = folder.settings.prepare
     texts = []
-    for line, row in read_rows(file, str(path), encoding=how.encoding):
+    for place, row in rows_of_files([path], encoding=how.encoding):
         if how.text not in row:
             raise InputError(
-                f"{path}, line {line}: there is no column '{how.text}', which the model reads; there are: "
-                f"{', '.join(row)}"
+                f"{place}: there is no column '{how.text}', which the model reads; there are: {', '.join(row)}"
             )
-        texts.append(text_of(row[how.text], f"{path}, line {line}"))
+        texts.append(text_of(row[how.text], place))
     return texts

@@ -18,24 +18,27 @@ from pathlib import Path
 from typing import Any
 
 from llmkit.console.callbacks import Progress, Warn
-from llmkit.data import splits, tokenizer as tokenizers
-from llmkit.data.reading import check_encoding, find_files, hash_files, open_file, read_documents, read_rows
+from llmkit.data import prepared_folder, splits, tokenizer as tokenizers
+from llmkit.data.decoding import check_encoding
+from llmkit.data.documents import read_documents
+from llmkit.data.files import find_files, hash_files, open_file
+from llmkit.data.labels import number_classes
+from llmkit.data.rows import FORMATS, rows_of_files
 from llmkit.errors import ConfigError, InputError
-from llmkit.predicting.settings import check_split
+from llmkit.predicting.settings import Split
 from llmkit.store.files import Files
 from llmkit.tasks.classify import ngrams
 from llmkit.tasks.classify.settings import Prepare
 from llmkit.tasks.classify.texts import spelt
 
 TEXTS = "texts.jsonl"
-ROW_ENDINGS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson")
 REPORT_TEXTS = 20_000  # between two calls of progress
 
 
 def check(settings: Prepare) -> None:
     """Refuse, before anything is read, settings that no data can satisfy."""
     check_encoding(settings.encoding)
-    check_split(settings.split)
+    prepared_folder.check_split(settings.split.val, settings.split.test, usual_val=Split().val)
     tokenizers.check_vocab_size(settings.tokenizer.kind, settings.tokenizer.vocab_size)
     if settings.text == settings.label:
         raise ConfigError(f"prepare: text and label are the same column, '{settings.text}'; name two")
@@ -49,24 +52,23 @@ def inputs(settings: Prepare) -> list[dict[str, Any]]:
     return hash_files([*find_files(settings.files), *given])
 
 
-def prepare(
-    settings: Prepare, seed: int, out: Path, work: Path, progress: Progress, warn: Warn = lambda message: None
-) -> dict[str, Any]:
+def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progress, warn: Warn) -> dict[str, Any]:
     """Write the prepared data into the folder `out`; returns what meta.json holds. Raises ConfigError, InputError."""
     check(settings)
     paths = find_files(settings.files)
     texts, labels, _ = read_examples(paths, settings, progress, warn)
-    names, numbers = splits.number_labels(labels, ", ".join(map(str, paths[:3])))
-    of = splits.split(numbers, settings.split.val, settings.split.test, seed)
-    summary = splits.write(out, names, numbers, of, settings.split)
-    splits.warn_of_rare(summary, warn)
+    names, numbers = number_classes(labels, ", ".join(map(str, paths[:3])))
+    val, test = settings.split.val, settings.split.test
+    of = splits.stratified(numbers, val, test, seed)
+    summary = prepared_folder.write(out, names, numbers, of, val, test)
+    prepared_folder.warn_of_rare(summary, warn)
     with (out / TEXTS).open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(json.dumps(text) + "\n" for text in texts)
     progress("learning the vocabulary", 0, 1)
     learnt = learn([text for text, part in zip(texts, of, strict=True) if part == 0], settings, out)
     progress("learning the vocabulary", 1, 1)
     meta = {**summary, **learnt, "characters": sum(map(len, texts)), "sources": inputs(settings)}
-    splits.write_meta(out, meta)
+    prepared_folder.write_meta(out, meta)
     return meta
 
 
@@ -117,21 +119,17 @@ def read_examples(
 def holds_rows(path: Path, format: str) -> bool:
     """Whether a file holds an example a row, by its ending where `format` is auto."""
     name = path.name.removesuffix(".gz").removesuffix(".zip") if path.suffix in (".gz", ".zip") else path.name
-    return format in ("csv", "tsv", "jsonl") or (format == "auto" and name.endswith(ROW_ENDINGS))
+    return format in ("csv", "tsv", "jsonl") or (format == "auto" and name.endswith(tuple(FORMATS)))
 
 
 def _rows(path: Path, settings: Prepare) -> Any:
     """(place, text, label) of each row. Raises InputError where a column is not there."""
     format = "auto" if settings.format == "folders" else settings.format
-    with open_file(path) as file:
-        for line, row in read_rows(file, str(path), format=format, encoding=settings.encoding):
-            place = f"{path}, line {line}"
-            for key in ("text", "label"):
-                if (column := getattr(settings, key)) not in row:
-                    raise InputError(
-                        f"{place}: there is no column '{column}' (prepare.{key}); there are: {', '.join(row)}"
-                    )
-            yield place, text_of(row[settings.text], place), _label(row[settings.label], place)
+    for place, row in rows_of_files([path], format=format, encoding=settings.encoding):
+        for key in ("text", "label"):
+            if (column := getattr(settings, key)) not in row:
+                raise InputError(f"{place}: there is no column '{column}' (prepare.{key}); there are: {', '.join(row)}")
+        yield place, text_of(row[settings.text], place), _label(row[settings.label], place)
 
 
 def text_of(value: Any, place: str) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from llmkit.config.schema import to_data
 from llmkit.console.callbacks import Warn
-from llmkit.data import splits, tokenizer as tokenizers
+from llmkit.data import prepared_folder, tokenizer as tokenizers
 from llmkit.errors import InputError
 from llmkit.predicting import labels as labellings
 from llmkit.predicting.learner import ExampleLearner, Examples, Shipping
@@ -45,8 +45,8 @@ def build(model: Model, vocab_size: int, features: int, classes: int) -> TextNet
 def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -> ExampleLearner:
     """The learner of a prepared folder: the linear part fitted, the other weights initialised from the seed."""
     torch.manual_seed(settings.seed)
-    names, labels = splits.read_meta(prepared)["labels"], prepared.array("labels.npy")
-    train, val = (splits.examples_of(prepared, name)[0] for name in ("train", "val"))
+    names, labels = prepared_folder.read_meta(prepared)["labels"], prepared.array("labels.npy")
+    train, val = (prepared_folder.examples_of(prepared, name)[0] for name in ("train", "val"))
     reader = texts.Reader(prepared, settings.prepare)
     examples = reader.read(prepare.read(prepared))
 

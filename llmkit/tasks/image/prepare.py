@@ -18,42 +18,49 @@ from typing import Any
 import numpy as np
 
 from llmkit.console.callbacks import Progress, Warn
-from llmkit.data import pictures as sources, splits
-from llmkit.data.reading import hash_files
+from llmkit.data import pictures as sources, prepared_folder, splits
+from llmkit.data.files import find_files, hash_files
+from llmkit.data.labels import MOST_LABELS, number_labels
+from llmkit.data.picture_sizes import Shape
 from llmkit.errors import ConfigError, InputError
-from llmkit.predicting.settings import check_split
+from llmkit.predicting.settings import Split
 from llmkit.store.files import Files
 from llmkit.tasks.image import features
 from llmkit.tasks.image.settings import Prepare
 
 PICTURES = "pictures.npy"
 FEWEST = 16  # held-out pictures: figures of fewer say nothing
-MOST_LABELS = 1000
 
 
 def check(settings: Prepare) -> None:
     """Refuse, before anything is read, settings that no data can satisfy."""
-    check_split(settings.split)
+    prepared_folder.check_split(settings.split.val, settings.split.test, usual_val=Split().val)
     if settings.resize and settings.size is None:
         raise ConfigError("prepare.resize: say to which size: prepare.size=28 or prepare.size=32")
 
 
 def inputs(settings: Prepare) -> list[dict[str, Any]]:
     """The files that `prepare` reads, with bytes and SHA-256."""
-    return hash_files([*sources.files_of(settings.files), *sources.label_files(settings)])
+    return hash_files([*sources.files_of(settings.files), *reading(settings).label_files])
 
 
-def prepare(
-    settings: Prepare, seed: int, out: Path, work: Path, progress: Progress, warn: Warn = lambda message: None
-) -> dict[str, Any]:
+def reading(settings: Prepare) -> sources.Reading:
+    """How the settings say that pictures are read; finds the files of labels. Raises InputError for none."""
+    label_files = tuple(find_files(settings.labels)) if settings.labels else ()
+    shape = Shape(settings.size, settings.resize, settings.colour)
+    return sources.Reading(settings.format, settings.label, label_files, shape)
+
+
+def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progress, warn: Warn) -> dict[str, Any]:
     """Write the prepared data into the folder `out`; returns what meta.json holds. Raises ConfigError, InputError."""
     check(settings)
     _require_torch()
-    found = sources.read(settings, progress)
+    found = sources.read(sources.files_of(settings.files), reading(settings), progress)
     names, numbers = _number_labels(found, warn)
-    of = splits.split(numbers, settings.split.val, settings.split.test, seed)
-    summary = splits.write(out, names, numbers, of, settings.split)
-    splits.warn_of_rare(summary, warn)
+    val, test = settings.split.val, settings.split.test
+    of = splits.stratified(numbers, val, test, seed)
+    summary = prepared_folder.write(out, names, numbers, of, val, test)
+    prepared_folder.warn_of_rare(summary, warn)
     for name, part in summary["splits"].items():
         if part["examples"] < FEWEST:
             raise InputError(
@@ -68,19 +75,19 @@ def prepare(
     edge, colours = found.pixels.shape[2:]
     feature_network.save(network, edge, colours, out / features.FILE)
     meta = {**summary, "size": edge, "colours": colours, "sources": inputs(settings)}
-    splits.write_meta(out, meta)
+    prepared_folder.write_meta(out, meta)
     return meta
 
 
 def pictures_of(prepared: Files, name: str) -> tuple[np.ndarray, str]:
     """(the pictures (N, H, H, C) of a split; its name): validation where there is no test split."""
-    examples, name = splits.examples_of(prepared, name)
+    examples, name = prepared_folder.examples_of(prepared, name)
     return prepared.array(PICTURES, mapped=True)[examples], name
 
 
 def _number_labels(found: sources.Pictures, warn: Warn) -> tuple[list[str], np.ndarray]:
     """(the different labels, sorted; the number (N,) of each picture's). None where all have the same one."""
-    names = sorted(set(found.labels or []))
+    names, numbers = number_labels(found.labels or [])
     if len(names) > MOST_LABELS:
         raise InputError(
             f"{len(names):,} different labels for {len(found.places):,} pictures, at most {MOST_LABELS:,} are learnt; "
@@ -90,8 +97,7 @@ def _number_labels(found: sources.Pictures, warn: Warn) -> tuple[list[str], np.n
         if names:
             warn(f"all pictures have the label '{names[0]}': it is left out")
         return [], np.zeros(len(found.places), np.int32)
-    place = {name: number for number, name in enumerate(names)}
-    return names, np.array([place[label] for label in found.labels or []], np.int32)
+    return names, numbers
 
 
 def _require_torch() -> None:

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from llmkit.config.schema import to_data
 from llmkit.console.callbacks import Progress, Warn
-from llmkit.data import splits
+from llmkit.data import prepared_folder
 from llmkit.data.grid import columns_for, grid, png
 from llmkit.errors import InputError
 from llmkit.predicting import labels as labellings
@@ -62,7 +62,7 @@ class ImageLearner:
         self.prepared = prepared
         pixels, _ = prepare.pictures_of(prepared, "train")
         of, labels = prepared.array("split.npy"), prepared.array("labels.npy")
-        self.names = splits.read_meta(prepared)["labels"] if settings.model.conditional else []
+        self.names = prepared_folder.read_meta(prepared)["labels"] if settings.model.conditional else []
         numbers = labels[of == 0].astype(np.int64) if self.names else np.zeros(len(pixels), np.int64)
         self.shares = np.bincount(numbers, minlength=max(1, len(self.names))) / len(numbers)
         self.pictures = torch.from_numpy(scaled(pixels)).to(device)

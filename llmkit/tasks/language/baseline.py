@@ -11,11 +11,11 @@ from typing import Any
 
 from llmkit.console.callbacks import Progress
 from llmkit.data import tokenizer as tokenizers
+from llmkit.data.prepared_folder import read_meta
 from llmkit.errors import InputError
 from llmkit.store import artifacts
 from llmkit.store.files import Files
 from llmkit.tasks.language import mixing, ngram
-from llmkit.tasks.language.prepare import read_meta
 from llmkit.version import __version__
 
 

@@ -12,6 +12,7 @@ from msgspec import structs
 
 from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import tokenizer as tokenizers
+from llmkit.data.prepared_folder import read_meta
 from llmkit.errors import ConfigError, InputError
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
@@ -174,7 +175,7 @@ def _split(prepared: Files, name: str) -> Stream:
     """A split; validation where there is no test split."""
     if name == "test" and "test.npy" not in prepared:
         name = "val"
-    text_bytes = prepare.read_meta(prepared)["splits"][name]["bytes"]
+    text_bytes = read_meta(prepared)["splits"][name]["bytes"]
     return Stream(name, prepared.array(f"{name}.npy", mapped=True), text_bytes, prepared)
 
 

@@ -17,7 +17,6 @@ Left out: making `out` complete-or-absent, and knowing whether there is anything
 
 import codecs
 import hashlib
-import json
 from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -28,13 +27,15 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from llmkit.config.requirements import SPLITS
 from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import tokenizer as tokenizers
 from llmkit.data.cleaning import build_cleaner, drops_documents
-from llmkit.data.reading import check_encoding, find_files, hash_files, open_file, read_documents
-from llmkit.errors import ConfigError, InputError
-from llmkit.store.files import Files
+from llmkit.data.decoding import check_encoding
+from llmkit.data.documents import read_documents
+from llmkit.data.files import find_files, hash_files, open_file
+from llmkit.data.prepared_folder import check_split, write_meta
+from llmkit.data.splits import SPLITS, grouped, number_groups
+from llmkit.errors import InputError
 from llmkit.tasks.language.settings import Prepare, Split
 
 BLOCK_BYTES = 1 << 16  # of cleaned text encoded at once: small enough for the processor's cache
@@ -50,9 +51,7 @@ DIFFERENT_PIECES_BYTES = 8_000_000
 PROBE_CHARACTERS = 1_000_000
 
 
-def prepare(
-    settings: Prepare, seed: int, out: Path, work: Path, progress: Progress, warn: Warn = lambda message: None
-) -> dict[str, Any]:
+def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progress, warn: Warn) -> dict[str, Any]:
     """Write the prepared data into the folder `out`, which exists; returns what meta.json holds.
 
     `progress(description, done, total)` is called with the characters or bytes done. Raises ConfigError and
@@ -90,18 +89,13 @@ def prepare(
         "val_coverage": _coverage(encoder, counts["train"], counts["val"]),
         "sources": sources,
     }
-    (out / "meta.json").write_text(json.dumps(meta, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_meta(out, meta)
     return meta
 
 
 def inputs(settings: Prepare) -> list[dict[str, Any]]:
     """The files that `prepare` reads, with bytes and SHA-256: what decides whether prepared data is stale."""
     return hash_files(find_files(settings.files))
-
-
-def read_meta(prepared: Files) -> dict[str, Any]:
-    """meta.json of a prepared folder."""
-    return prepared.read_json("meta.json")
 
 
 def encode_files(
@@ -111,7 +105,7 @@ def encode_files(
     out: Path,
     work: Path,
     progress: Progress,
-    warn: Warn = lambda message: None,
+    warn: Warn,
 ) -> dict[str, Any]:
     """Other files, read and cleaned alike, as one stream in the file `out` (.npy); returns its figures."""
     check(settings)
@@ -126,13 +120,7 @@ def check(settings: Prepare) -> None:
     check_encoding(settings.encoding)
     build_cleaner(settings.clean)
     tokenizers.check_vocab_size(settings.tokenizer.kind, settings.tokenizer.vocab_size)
-    split = settings.split
-    if split.val <= 0:
-        raise ConfigError("prepare.split.val must be above 0: training is steered by validation; try 0.05")
-    if split.val + split.test >= 1:
-        raise ConfigError(
-            f"prepare.split: val {split.val:g} and test {split.test:g} leave nothing to train on; lower them"
-        )
+    check_split(settings.split.val, settings.split.test, usual_val=Split().val)
 
 
 # --- files to cleaned documents -----------------------------------------------------------------------------
@@ -210,20 +198,9 @@ def _few(paths: list[Path]) -> str:
     return ", ".join(map(str, paths[:3])) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
 
 
-def _groups(documents: Documents) -> tuple[np.ndarray, np.ndarray]:
-    """Documents of the same text get the same number: (first document of each text, number by document).
-
-    Texts are numbered in the order of their first document.
-    """
-    _, first, number = np.unique(documents.digest, axis=0, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return first[order], rank[number.reshape(-1)]
-
-
 def _without_copies(documents: Documents) -> tuple[Documents, int]:
-    first, number = _groups(documents)
+    """(each different text once, how many copies there were)."""
+    first, number = number_groups(documents.digest)
     return documents.take(first), len(number) - len(first)
 
 
@@ -307,39 +284,15 @@ def _documents_by_hash(documents: Documents, split: Split) -> np.ndarray:
 
 
 def _documents_by_seed(documents: Documents, split: Split, seed: int) -> np.ndarray:
-    """The split of each document, (documents,): drawn in random order as long as a document brings the split
-    nearer to its share of the characters. Copies stay together."""
-    first, number = _groups(documents)
-    size = np.bincount(number, weights=documents.characters).astype(np.int64)
-    shares = {1: split.val, 2: split.test} if split.test else {1: split.val}
-    if len(first) <= len(shares):
+    """The split of each document, (documents,), by the seed, in shares of the characters. Copies stay together."""
+    first, copies_of = number_groups(documents.digest)
+    needed = 3 if split.test else 2
+    if len(first) < needed:
         raise InputError(
-            f"prepare.split.by: document needs at least {len(shares) + 1} different documents, "
-            f"found {len(first)}; "
+            f"prepare.split.by: document needs at least {needed} different documents, found {len(first)}; "
             "add files or set prepare.split.by=position"
         )
-    order = np.random.default_rng(seed).permutation(len(first)).tolist()
-    of = np.zeros(len(first), dtype=np.int8)
-    total = int(size.sum())
-    for i, share in shares.items():
-        needed = len(shares) - i + 1  # documents for the splits that are still to come, training included
-        wanted, have = share * total, 0
-        rest: list[int] = []
-        for place, group in enumerate(order):
-            if have >= wanted or len(rest) + len(order) - place <= needed:
-                rest += order[place:]
-                break
-            if have + size[group] / 2 <= wanted:
-                of[group] = i
-                have += int(size[group])
-            else:
-                rest.append(group)
-        if not have:
-            smallest = min(rest, key=lambda group: size[group])
-            of[smallest] = i
-            rest.remove(smallest)
-        order = rest
-    return of[number]
+    return grouped(copies_of, split.val, split.test, seed, sizes=documents.characters)
 
 
 def _too_few(name: str, found: int, split: Split) -> str:

@@ -17,13 +17,13 @@ from torch.nn import functional as F
 from llmkit.config.schema import to_data
 from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import tokenizer as tokenizers
+from llmkit.data.prepared_folder import read_meta
 from llmkit.errors import ConfigError, InputError
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFile, ModelFolder
 from llmkit.tasks.language import baseline, dropout, graph, mixing, optimizers
 from llmkit.tasks.language.batches import TrainingStreams, Window, scoring_windows
 from llmkit.tasks.language.network import LanguageModel
-from llmkit.tasks.language.prepare import read_meta
 from llmkit.tasks.language.settings import Config, Model, Train
 from llmkit.training import distributed, optimizer_state
 from llmkit.training.devices import Hardware

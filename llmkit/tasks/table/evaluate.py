@@ -7,7 +7,7 @@ import numpy as np
 from msgspec import structs
 
 from llmkit.console.callbacks import Progress, Warn
-from llmkit.data import columns, encoding, splits
+from llmkit.data import columns, encoding, prepared_folder
 from llmkit.predicting import evaluate as measuring
 from llmkit.predicting.evaluate import TABLE, UNIT, Labelled
 from llmkit.store.files import Files
@@ -20,7 +20,7 @@ __all__ = ["TABLE", "UNIT", "measure", "metrics", "of_files", "of_split", "valid
 
 def of_split(folder: ModelFolder, prepared: Files, split: str) -> Labelled:
     """The rows of a split."""
-    examples, split = splits.examples_of(prepared, split)
+    examples, split = prepared_folder.examples_of(prepared, split)
     return _labelled(split, prepare.read(prepared).take(examples), prepared.array("labels.npy")[examples])
 
 

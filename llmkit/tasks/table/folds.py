@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from llmkit.data import encoding, splits
+from llmkit.data import encoding, prepared_folder
 from llmkit.predicting.evaluate import FOLD_METRICS as METRICS
 from llmkit.store.files import Files
 from llmkit.tasks.table import prepare
@@ -13,8 +13,8 @@ __all__ = ["METRICS", "fold"]
 
 def fold(prepared: Files, out: Path, number: int, count: int, settings: Prepare, seed: int) -> None:
     """The prepared folder of a fold: another split, and what is learnt from it."""
-    of = splits.copy_for_fold(prepared, out, number, count, settings.split, seed)
-    meta = splits.read_meta(prepared)
+    of = prepared_folder.copy_for_fold(prepared, out, number, count, settings.split.val, seed)
+    meta = prepared_folder.read_meta(prepared)
     learnt = encoding.learn(
         prepare.read(prepared).take(of == 0), (meta["numbers"], meta["categories"]), settings.scaling, settings.missing
     )

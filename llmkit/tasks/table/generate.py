@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from llmkit.console.callbacks import Warn
 from llmkit.data import encoding
-from llmkit.data.reading import open_file, read_rows
+from llmkit.data.rows import read_rows, rows_of_files
 from llmkit.errors import ConfigError, InputError
 from llmkit.predicting import output
 from llmkit.predicting.output import items, show, summary
@@ -59,17 +59,16 @@ def rows_of(settings: Generate, text_encoding: str) -> RawRows:
     for number, prompt in enumerate(prompts, 1):
         if prompt == "-":
             data = io.BytesIO(sys.stdin.buffer.read())
-            for line, row in read_rows(data, "standard input", encoding=text_encoding):
+            for place, row in read_rows(data, "standard input", encoding=text_encoding):
                 rows.append(row)
-                places.append(f"standard input, line {line}")
+                places.append(place)
         else:
             rows.append(_object(prompt, number))
             places.append("--prompt" if len(prompts) == 1 else f"--prompt number {number}")
     if path:
-        with open_file(path) as file:
-            for line, row in read_rows(file, str(path), encoding=text_encoding):
-                rows.append(row)
-                places.append(f"{path}, line {line}")
+        for place, row in rows_of_files([path], encoding=text_encoding):
+            rows.append(row)
+            places.append(place)
     if not rows:
         raise InputError(f"{path or 'standard input'} holds no rows; write a head and a row for each")
     return RawRows(rows, places)

@@ -20,11 +20,14 @@ from typing import Any
 import numpy as np
 
 from llmkit.console.callbacks import Progress, Warn
-from llmkit.data import encoding, splits
+from llmkit.data import encoding, prepared_folder, splits
 from llmkit.data.columns import Rows, as_text, is_number, parse
-from llmkit.data.reading import check_encoding, find_files, hash_files, open_file, read_rows
+from llmkit.data.decoding import check_encoding
+from llmkit.data.files import find_files, hash_files
+from llmkit.data.labels import number_classes
+from llmkit.data.rows import rows_of_files
 from llmkit.errors import ConfigError, InputError
-from llmkit.predicting.settings import check_split
+from llmkit.predicting.settings import Split
 from llmkit.store.files import Files
 from llmkit.tasks.table.settings import Prepare
 
@@ -35,7 +38,7 @@ IDENTIFIER_VALUES = 50  # different ones, and more than half of the rows': the c
 def check(settings: Prepare) -> None:
     """Refuse, before anything is read, settings that no data can satisfy."""
     check_encoding(settings.encoding)
-    check_split(settings.split)
+    prepared_folder.check_split(settings.split.val, settings.split.test, usual_val=Split().val)
     if not settings.label:
         raise ConfigError("prepare.label: say which column holds the label, e.g. prepare.label=risk")
     named = [settings.label, *settings.numbers, *settings.categories, *settings.ignore]
@@ -51,21 +54,20 @@ def inputs(settings: Prepare) -> list[dict[str, Any]]:
     return hash_files(find_files(settings.files))
 
 
-def prepare(
-    settings: Prepare, seed: int, out: Path, work: Path, progress: Progress, warn: Warn = lambda message: None
-) -> dict[str, Any]:
+def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progress, warn: Warn) -> dict[str, Any]:
     """Write the prepared data into the folder `out`; returns what meta.json holds. Raises ConfigError, InputError."""
     check(settings)
     paths = find_files(settings.files)
     rows, places = read_files(paths, settings, progress)
     rows, places, labels = with_labels(rows, places, settings, warn)
-    names, label_numbers = splits.number_labels(labels, ", ".join(map(str, paths[:3])))
+    names, label_numbers = number_classes(labels, ", ".join(map(str, paths[:3])))
     columns = kinds(rows, places, settings, warn)
     rows = with_columns(rows, places, [*columns[0], *columns[1]], warn)
     parsed = parse(rows, places, *columns, settings.missing)
-    of = splits.split(label_numbers, settings.split.val, settings.split.test, seed)
-    summary = splits.write(out, names, label_numbers, of, settings.split)
-    splits.warn_of_rare(summary, warn)
+    val, test = settings.split.val, settings.split.test
+    of = splits.stratified(label_numbers, val, test, seed)
+    summary = prepared_folder.write(out, names, label_numbers, of, val, test)
+    prepared_folder.warn_of_rare(summary, warn)
     _write_rows(parsed, columns, out)
     learnt = encoding.learn(parsed.take(of == 0), columns, settings.scaling, settings.missing)
     encoding.save(learnt, out / encoding.FILE)
@@ -76,7 +78,7 @@ def prepare(
         "inputs_of_the_network": learnt.width + len(learnt.categories),
         "sources": hash_files(paths),
     }
-    splits.write_meta(out, meta)
+    prepared_folder.write_meta(out, meta)
     return meta
 
 
@@ -94,13 +96,11 @@ def read_files(paths: list[Path], settings: Prepare, progress: Progress) -> tupl
     """All rows of the files, and where each was found: "FILE, line N"."""
     rows: list[dict[str, Any]] = []
     places: list[str] = []
-    for path in paths:
-        with open_file(path) as file:
-            for line, row in read_rows(file, str(path), format=settings.format, encoding=settings.encoding):
-                rows.append(row)
-                places.append(f"{path}, line {line}")
-                if len(rows) % REPORT_ROWS == 0:
-                    progress("reading rows", len(rows), None)
+    for place, row in rows_of_files(paths, format=settings.format, encoding=settings.encoding):
+        rows.append(row)
+        places.append(place)
+        if len(rows) % REPORT_ROWS == 0:
+            progress("reading rows", len(rows), None)
     if not rows:
         raise InputError(f"there is no row in {', '.join(map(str, paths[:3]))}; name other files in prepare.files")
     return rows, places

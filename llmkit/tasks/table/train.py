@@ -8,7 +8,7 @@ from torch import Tensor
 
 from llmkit.config.schema import to_data
 from llmkit.console.callbacks import Warn
-from llmkit.data import encoding, splits
+from llmkit.data import encoding, prepared_folder
 from llmkit.errors import InputError
 from llmkit.predicting import labels
 from llmkit.predicting.learner import ExampleLearner, Examples, Shipping
@@ -40,10 +40,10 @@ def build(model: Model, width: int, columns: int, table_size: int, classes: int)
 def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -> ExampleLearner:
     """The learner of a prepared folder, its weights initialised from the seed."""
     torch.manual_seed(settings.seed)
-    names = splits.read_meta(prepared)["labels"]
+    names = prepared_folder.read_meta(prepared)["labels"]
     learnt = encoding.load(prepared)
     numbers, categories = (torch.from_numpy(part).to(hardware.device) for part in learnt.encode(prepare.read(prepared)))
-    train, val = (splits.examples_of(prepared, name)[0] for name in ("train", "val"))
+    train, val = (prepared_folder.examples_of(prepared, name)[0] for name in ("train", "val"))
 
     def inputs(examples: np.ndarray) -> Sequence[Tensor]:
         which = torch.from_numpy(examples).to(hardware.device)

@@ -1,7 +1,6 @@
 """Files to documents: every kind of file, every way in which a file can be wrong."""
 
 import gzip
-import hashlib
 import io
 import json
 import zipfile
@@ -9,8 +8,10 @@ import zipfile
 import pytest
 from hypothesis import given, strategies as st
 
-from llmkit.data import reading
-from llmkit.data.reading import check_encoding, find_files, hash_files, lines, open_file, read_documents, read_rows
+from llmkit.data import unpacking
+from llmkit.data.decoding import check_encoding, lines
+from llmkit.data.documents import read_documents
+from llmkit.data.files import open_file
 from llmkit.errors import ConfigError, InputError
 
 
@@ -31,57 +32,6 @@ def zipped(path, members):
     return path
 
 
-# --- find and hash ---
-
-
-def test_files_are_sorted_within_a_pattern_and_named_once(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "sub").mkdir()
-    for name in ("b.txt", "a.txt", "sub/c.txt", "z.csv", "odd[1].txt"):
-        write(tmp_path / name, "x")
-    assert [str(p) for p in find_files("*.txt")] == ["a.txt", "b.txt", "odd[1].txt"]
-    assert [str(p) for p in find_files(["z.csv", "**/*.txt", "a.txt"])] == [
-        "z.csv",
-        "a.txt",
-        "b.txt",
-        "odd[1].txt",
-        "sub/c.txt",
-    ]
-    assert [str(p) for p in find_files("odd[1].txt")] == ["odd[1].txt"]
-
-
-@pytest.mark.parametrize(
-    ("patterns", "words"),
-    [
-        ("*.md", r"\*\.md matches no file"),
-        (["a.txt", "b.txt"], "no file b.txt"),
-        ("sub", r"sub is a folder; name the files in it, e\.g\. sub/\*\*/\*\.txt"),
-    ],
-)
-def test_a_pattern_without_files_is_named(tmp_path, monkeypatch, patterns, words):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "sub").mkdir()
-    write(tmp_path / "a.txt", "x")
-    with pytest.raises(InputError, match=words):
-        find_files(patterns)
-
-
-@pytest.mark.parametrize("patterns", ["", [], [""]])
-def test_no_pattern_is_a_mistake_in_the_config(patterns):
-    with pytest.raises(ConfigError, match=r"prepare\.files is empty"):
-        find_files(patterns)
-
-
-def test_hashes_are_those_of_hashlib(tmp_path):
-    path = write(tmp_path / "a.txt", "hello")
-    assert hash_files([path]) == [{"path": path.as_posix(), "bytes": 5, "sha256": hashlib.sha256(b"hello").hexdigest()}]
-
-
-def test_a_file_that_cannot_be_opened(tmp_path):
-    with pytest.raises(InputError, match=r"gone\.txt cannot be read"):
-        hash_files([tmp_path / "gone.txt"])
-
-
 # --- text ---
 
 
@@ -92,7 +42,7 @@ def test_text_is_one_document_as_it_is(tmp_path):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-8-sig", "gb18030", "shift_jis"])
 def test_characters_cut_by_a_block_are_read_whole(tmp_path, monkeypatch, encoding):
-    monkeypatch.setattr(reading, "BLOCK_BYTES", 3)
+    monkeypatch.setattr(unpacking, "BLOCK_BYTES", 3)
     path = write(tmp_path / "a.txt", "a漢字かな\r\nb".encode(encoding))
     assert documents(path, encoding=encoding) == ["a漢字かな\r\nb"]
 
@@ -103,7 +53,7 @@ def test_characters_cut_by_a_block_are_read_whole(tmp_path, monkeypatch, encodin
     [(b"abc\xff", 3), ("añ".encode() + b"\xe6\xbc\n", 3), (b"12345678\xe6\xbc", 8), (b"\x80", 0)],
 )
 def test_the_first_byte_that_is_no_utf8_is_named(tmp_path, monkeypatch, block, data, place):
-    monkeypatch.setattr(reading, "BLOCK_BYTES", block)
+    monkeypatch.setattr(unpacking, "BLOCK_BYTES", block)
     path = write(tmp_path / "a.txt", data)
     with pytest.raises(InputError, match=rf"a\.txt is not valid utf-8 at byte {place};.*prepare\.encoding="):
         documents(path)
@@ -136,7 +86,7 @@ def test_lines_do_not_depend_on_the_pieces(pieces):
 
 
 def test_csv_rows_are_documents(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "BLOCK_BYTES", 5)
+    monkeypatch.setattr(unpacking, "BLOCK_BYTES", 5)
     data = '\ufeffid,text\r\n1,"a ""quoted"", b\r\nnext\u2028line"\r\n\r\n2,\r\n3,é'
     path = write(tmp_path / "a.csv", data)
     assert documents(path, field="text") == ['a "quoted", b\r\nnext\u2028line', "", "é"]
@@ -264,7 +214,7 @@ def test_text_called_gzip_or_zip(tmp_path):
 
 
 def test_what_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "FREE_BYTES", 1 << 16)
+    monkeypatch.setattr(unpacking, "FREE_BYTES", 1 << 16)
     zeros = b"a" * (1 << 20)  # packs about 1 : 1000
     with pytest.raises(InputError, match=r"would unpack from [\d,]+ to 1,048,576 bytes"):
         documents(zipped(tmp_path / "a.zip", {"a.txt": zeros}))
@@ -278,7 +228,7 @@ def test_what_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
 
 
 def test_too_many_members(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "MAX_ZIP_MEMBERS", 2)
+    monkeypatch.setattr(unpacking, "MAX_ZIP_MEMBERS", 2)
     with pytest.raises(InputError, match="holds 3 files, at most 2 are read"):
         documents(zipped(tmp_path / "a.zip", {"a": "", "b": "", "c": ""}))
 
@@ -286,30 +236,3 @@ def test_too_many_members(tmp_path, monkeypatch):
 def test_a_zip_in_a_zip(tmp_path):
     with pytest.raises(InputError, match=r"b\.zip is a zip file inside a zip file"):
         documents(zipped(tmp_path / "a.zip", {"b.zip": b""}))
-
-
-# --- rows ---------------------------------------------------------------------------------------------------
-
-
-def rows(data: bytes, name: str = "a.csv", **how: str) -> list[tuple[int, dict]]:
-    return list(read_rows(io.BytesIO(data), name, **how))
-
-
-def test_rows_carry_their_line_numbers_and_columns():
-    assert rows(b'a,b\n1,"x\ny"\n\n2,z\n') == [(3, {"a": "1", "b": "x\ny"}), (5, {"a": "2", "b": "z"})]
-    assert rows(b'a\tb\n1\t"x\n', "a.tsv") == [(2, {"a": "1", "b": '"x'})]
-    assert rows(b'\n{"a": 1, "b": null}\n', "a.jsonl") == [(2, {"a": 1, "b": None})]
-    assert rows(gzip.compress(b"a\n1\n"), "a.csv.gz") == [(2, {"a": "1"})]
-    assert rows(b'a;b\n1;"x;y"\n2,5;z\n') == [(2, {"a": "1", "b": "x;y"}), (3, {"a": "2,5", "b": "z"})]
-    assert rows(b"a;b,c\n1,2\n") == [(2, {"a;b": "1", "c": "2"})]
-
-
-@pytest.mark.parametrize("data", [b'{"a": "1", "b": "2"}\n', b"a\tb\n1\t2\n", b"a,b\n1,2\n"])
-def test_the_first_line_tells_the_format_where_the_name_does_not(data):
-    [(_, row)] = rows(data, "standard-input.txt")
-    assert row == {"a": "1", "b": "2"}
-
-
-def test_two_columns_of_one_name_are_refused():
-    with pytest.raises(InputError, match=r"a\.csv, line 1: two columns are called 'x'"):
-        rows(b"x,y,x\n1,2,3\n")

@@ -1,0 +1,126 @@
+"""Files of rows: CSV, TSV and JSON Lines, packed or not.
+
+In: paths or an open file. Out: each row with its place, "FILE, line N", and a dict of its columns; values of CSV and
+TSV are text. What the values mean is left to `columns.py` and to tasks.
+"""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from llmkit.data.decoding import lines, texts
+from llmkit.data.files import open_file
+from llmkit.data.unpacking import ending
+from llmkit.errors import InputError
+
+FORMATS = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}  # by a file's ending
+MAX_CSV_FIELD = 2**31 - 1  # characters; the csv module's own limit is 131,072, less than a chapter
+
+
+def rows_of_files(
+    paths: Iterable[Path], *, format: str = "auto", encoding: str = "utf-8"
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of one file after the other, as `read_rows` gives them. Raises InputError."""
+    for path in paths:
+        with open_file(path) as file:
+            yield from read_rows(file, str(path), format=format, encoding=encoding)
+
+
+def read_rows(
+    file: BinaryIO, name: str, *, format: str = "auto", encoding: str = "utf-8"
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of one open CSV, TSV or JSON Lines file: (place, {column: value}), the place being "NAME, line N".
+
+    What the ending of `name` does not tell is told by the first line: an object in braces is JSON Lines, a tab makes
+    it TSV. Values of CSV and TSV are text. Raises InputError for data that cannot be read so.
+    """
+    for pieces, label, inner in texts(file, name, encoding):
+        kind = format if format != "auto" else format_of(inner)
+        if kind == "text":
+            first = next(pieces, "")
+            start = first.lstrip().partition("\n")[0]
+            kind = "jsonl" if start.startswith("{") else "tsv" if "\t" in start else "csv"
+            pieces = chain([first] if first else [], pieces)
+        if kind == "jsonl":
+            for number, row in json_rows(pieces, label):
+                yield f"{name}, line {number}", row
+            continue
+        cells = csv_rows(pieces, label, tabs=kind == "tsv")
+        _, header = next(cells, (1, []))
+        for column in header:
+            if header.count(column) > 1:
+                raise InputError(f"{label}, line 1: two columns are called '{column}'; give each a name of its own")
+        for number, values in cells:
+            yield f"{name}, line {number}", dict(zip(header, values, strict=True))
+
+
+def format_of(name: str) -> str:
+    """csv, tsv or jsonl, by the ending of a file that is not packed; text for any other."""
+    return FORMATS.get(ending(name), "text")
+
+
+def csv_rows(pieces: Iterable[str], name: str, tabs: bool) -> Iterator[tuple[int, list[str]]]:
+    """(line number, cells) of each row of CSV or, with `tabs`, TSV, the header first; all have as many cells as it has.
+
+    Raises InputError.
+    """
+    csv.field_size_limit(MAX_CSV_FIELD)
+    text = lines(pieces)
+    first = next(text, "")
+    text = chain([first], text)
+    if tabs:  # text/tab-separated-values knows no quoting: a quote mark is text
+        reader = csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
+    else:  # strict, or one forgotten quote mark would make the rest of the file a single field
+        # Spreadsheets write semicolons where the comma is the decimal sign.
+        separator = ";" if ";" in first and "," not in first else ","
+        reader = csv.reader(text, delimiter=separator, strict=True)
+    try:
+        header = next(reader, [])
+        if not header:
+            return
+        yield 1, header
+        for row in reader:
+            if not row:
+                continue
+            if len(row) != len(header):
+                what = (
+                    "put text that holds the separator in quote marks"
+                    if len(row) > len(header)
+                    else "write the separator after an empty value too"
+                )
+                raise InputError(
+                    f"{name}, line {reader.line_num}: {len(row)} columns where the header has {len(header)}; {what}"
+                )
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise InputError(f"{name}, line {reader.line_num}: {error}; check the quote marks") from error
+
+
+def json_rows(pieces: Iterable[str], name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, object) of each line of JSON Lines that is not empty. Raises InputError."""
+    for number, line in enumerate(lines(pieces), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{name}, line {number}: no valid JSON ({error}); one object a line is needed") from error
+        if not isinstance(row, dict):
+            raise InputError(f"{name}, line {number}: a JSON object is needed, found {type(row).__name__}")
+        if "\\u" in line and not _is_text(json.dumps(row, ensure_ascii=False)):
+            raise InputError(
+                f"{name}, line {number}: half of a surrogate pair (\\ud800 to \\udfff) is no character; write the "
+                "row again"
+            )
+        yield number, row
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
