@@ -14,11 +14,11 @@ from typing import Any
 
 import rows
 
-from llmkit.config import schema as configs
 from llmkit.config.schema import to_data
 from llmkit.console.messages import Console
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
+from llmkit.tasks import experiment as experiments
 from llmkit.tasks.language.settings import Config
 
 # What differs from the default in each row: keys of `model` and `train`.
@@ -60,7 +60,7 @@ def measure(name: str, text: Path, steps: int, folder: Path) -> dict[str, Any]:
     path = folder / "config.yaml"
     prepared = {"files": str(text), "split": {"val": 0.1, "test": 0.0}}
     path.write_text(json.dumps({"run_dir": str(folder / "run"), "prepare": prepared, **sections}), encoding="utf-8")
-    config = configs.load(path)
+    config = experiments.load(path)
     prepare(config, ui=Console())
     result = train(config, force=True, fresh=True, ui=Console())
     return {key: result[key] for key in ("seconds", "tokens_per_second", "val_loss", "parameters", "number_type")}

@@ -36,15 +36,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import llmkit.training  # noqa: F401  (says how OpenMP's threads wait, before torch starts them)
-from llmkit.config import schema as configs
+from llmkit.config.training import Training
 from llmkit.console.messages import Console
 from llmkit.data.prepared_folder import read_meta
 from llmkit.stages.evaluate import evaluate
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
-from llmkit.store import artifacts, model_folder
+from llmkit.store import artifacts
+from llmkit.tasks import experiment as experiments
 from llmkit.training import checkpoint, devices, loop
-from llmkit.training.settings import Training
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # the model is built from sizes: nothing is to be looked up
 
@@ -201,7 +201,7 @@ def score(network: Any, tokens: np.ndarray, context: int, stride: int) -> float:
     return total / targets
 
 
-def config_of(corpus: str, folder: Path, seconds: float, train_settings: dict[str, Any]) -> configs.Config:
+def config_of(corpus: str, folder: Path, seconds: float, train_settings: dict[str, Any]) -> experiments.Experiment:
     """The default settings but for the files, the tokenizer and the time."""
     path = folder / f"{corpus}.yaml"
     data = {
@@ -211,21 +211,23 @@ def config_of(corpus: str, folder: Path, seconds: float, train_settings: dict[st
         "train": {"max_minutes": seconds / 60, **train_settings},
     }
     path.write_text(json.dumps(data), encoding="utf-8")  # JSON is YAML
-    return configs.load(path)
+    return experiments.load(path)
 
 
-def ours(config: configs.Config, ui: Console) -> dict[str, Any]:
+def ours(config: experiments.Experiment, ui: Console) -> dict[str, Any]:
     """A training with llmkit and its figures."""
     result = train(config, force=True, fresh=True, ui=ui)
     figures = {key: result[key] for key in ("parameters", "seconds", "tokens_per_second", "tokens", "number_type")}
-    folder = model_folder.read(config.run_dir / "model")
+    folder = experiments.read_model(config.run_dir / "model")
     for split in ("val", "test"):
-        scored = configs.load(config.path, [f"evaluate.split={split}"])
+        scored = experiments.load(config.path, [f"evaluate.split={split}"])
         figures[f"{split}_bits_per_byte"] = evaluate([folder], scored, ui=ui)["models"][0]["bits_per_byte"]
     return figures
 
 
-def gpt(config: configs.Config, sizes: Sizes, ui: Console, splits: tuple[str, ...] = ("val", "test")) -> dict[str, Any]:
+def gpt(
+    config: experiments.Experiment, sizes: Sizes, ui: Console, splits: tuple[str, ...] = ("val", "test")
+) -> dict[str, Any]:
     """A training of the GPT and its figures."""
     prepared = config.run_dir / "prepared"
     learner = GPTLearner(sizes, prepared, config.settings.seed)

@@ -27,15 +27,16 @@ from typing import Any
 
 import numpy as np
 
-from llmkit.config import schema as configs
+from llmkit.config import schema
 from llmkit.console.messages import Console
 from llmkit.data import prepared_folder, splits
-from llmkit.predicting import metrics as figures
+from llmkit.predicting import metrics
 from llmkit.stages.compress import compress
 from llmkit.stages.evaluate import evaluate
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
-from llmkit.store import artifacts, model_folder
+from llmkit.store import artifacts
+from llmkit.tasks import experiment as experiments
 from llmkit.tasks.classify import prepare as examples
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -49,20 +50,20 @@ Rows = dict[str, dict[str, Any]]
 
 def ours(name: str, number: int) -> Rows:
     """Figures of llmkit's model and of its int8 variant on fold `number`, from 1."""
-    whole = configs.load(CONFIGS / f"{name}.yaml", [f"run_dir={RUNS / name}"])
+    whole = experiments.load(CONFIGS / f"{name}.yaml", [f"run_dir={RUNS / name}"])
     place = RUNS / name / f"fold-{number}"
-    config = configs.load(CONFIGS / f"{name}.yaml", [f"run_dir={place}", "train.folds=null", "evaluate.require={}"])
+    config = experiments.load(CONFIGS / f"{name}.yaml", [f"run_dir={place}", "train.folds=null", "evaluate.require={}"])
     _prepare_fold(whole, config, number)
     trained = train(config, ui=Console(1))
     compress(config, ["int8"], ui=Console(1))
-    folders = [model_folder.read(place / "model"), model_folder.read(place / "compressed" / "int8")]
+    folders = [experiments.read_model(place / "model"), experiments.read_model(place / "compressed" / "int8")]
     plain, small = evaluate(folders, config)["models"]
     kept = (*FIGURES, "size_bytes")
     rows = {"llmkit": plain | {"seconds": trained["seconds"]}, "llmkit, int8": small | {"seconds": trained["seconds"]}}
     return {row: {key: found[key] for key in kept} for row, found in rows.items()}
 
 
-def _prepare_fold(whole: configs.Config, config: configs.Config, number: int) -> None:
+def _prepare_fold(whole: experiments.Experiment, config: experiments.Experiment, number: int) -> None:
     """Make the prepared folder of `config` that of a fold, unless it is there already."""
     place, settings, seed = config.run_dir / "prepared", config.settings.prepare, config.settings.seed
     parents = {"prepared": artifacts.read(whole.run_dir / "prepared").hash}
@@ -73,7 +74,7 @@ def _prepare_fold(whole: configs.Config, config: configs.Config, number: int) ->
         folder.finish(
             stage="prepare",
             task=config.task,
-            settings={"prepare": configs.to_data(settings)},
+            settings={"prepare": schema.to_data(settings)},
             seed=seed,
             parents=parents,
             inputs=examples.inputs(settings),
@@ -87,7 +88,7 @@ def theirs(name: str, number: int) -> Rows:
     from sklearn.naive_bayes import MultinomialNB
     from sklearn.pipeline import make_pipeline
 
-    config = configs.load(CONFIGS / f"{name}.yaml")
+    config = experiments.load(CONFIGS / f"{name}.yaml")
     prepared = RUNS / name / "prepared"
     texts = np.array(examples.read(prepared), dtype=object)
     labels, names = np.load(prepared / "labels.npy"), prepared_folder.read_meta(prepared)["labels"]
@@ -109,12 +110,14 @@ def theirs(name: str, number: int) -> Rows:
         fitting = time.perf_counter()
         probabilities.append(fitted.predict_proba(texts[unseen]))
         speed = unseen.sum() / (time.perf_counter() - fitting)
-        found = figures.figures(probabilities[-1], labels[unseen], names)
+        found = metrics.of_probabilities(probabilities[-1], labels[unseen], names)
         rows[model] = found | {"seconds": fitting - start, "examples_per_second": speed}
     if len(names) == 2:
         odds = [np.log(part[:, 1]) - np.log(part[:, 0]) for part in probabilities[1:]]
         mixed = 2 * odds[0] + odds[1] + odds[2]
-        found = figures.figures(figures.softmax(np.stack([-mixed / 2, mixed / 2], axis=1)), labels[unseen], names)
+        found = metrics.of_probabilities(
+            metrics.softmax(np.stack([-mixed / 2, mixed / 2], axis=1)), labels[unseen], names
+        )
         parts = [rows[model] for model in list(models)[1:]]
         seconds, speed = sum(r["seconds"] for r in parts), 1 / sum(1 / r["examples_per_second"] for r in parts)
         rows[MIXED] = found | {"seconds": seconds, "examples_per_second": speed}
@@ -153,7 +156,7 @@ def measure(name: str, numbers: list[int], again: bool) -> Rows:
     if again:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    prepare(configs.load(CONFIGS / f"{name}.yaml", [f"run_dir={folder}"]))
+    prepare(experiments.load(CONFIGS / f"{name}.yaml", [f"run_dir={folder}"]))
     results = folder / "baselines.json"
     found: dict[str, Rows] = json.loads(results.read_text()) if results.exists() else {}
     llmkit: dict[str, Rows] = {}

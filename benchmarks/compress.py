@@ -29,14 +29,13 @@ import numpy as np
 import rows
 
 import llmkit.training  # noqa: F401  (says how OpenMP's threads wait, before torch starts them)
-from llmkit.config import schema as configs
 from llmkit.console.messages import Console
 from llmkit.errors import RequirementError
 from llmkit.stages.compress import compress
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
-from llmkit.store import model_folder
 from llmkit.store.model_folder import ModelFolder
+from llmkit.tasks import experiment as experiments
 from llmkit.tasks.language import use
 from llmkit.tasks.language.evaluate import speed
 
@@ -77,7 +76,7 @@ class Bench:
         self.folder = Path(f"runs/benchmarks/compress-{minutes:g}")
         self.ui = Console()
 
-    def config(self, name: str, **sections: Any) -> configs.Config:
+    def config(self, name: str, **sections: Any) -> experiments.Experiment:
         """The config of a run directory; all have the same prepared data."""
         place = self.folder / name
         data = {
@@ -89,13 +88,13 @@ class Bench:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{name}.yaml"
         path.write_text(json.dumps(data), encoding="utf-8")  # JSON is YAML
-        loaded = configs.load(path)
+        loaded = experiments.load(path)
         parent = self.folder / "parent" / "prepared"
         if name != "parent" and not (place / "prepared").exists():
             shutil.copytree(parent, place / "prepared")
         return loaded
 
-    def parent(self, variants: dict[str, Any] | None = None) -> configs.Config:
+    def parent(self, variants: dict[str, Any] | None = None) -> experiments.Experiment:
         """The parent's config, with these variants; it is trained where it is not yet."""
         settings = {"max_minutes": self.minutes}
         config = self.config("parent", model={"hidden_size": HIDDEN}, train=settings, compress=variants or {})
@@ -109,7 +108,7 @@ class Bench:
         budget = {"max_minutes": minutes, "patience": 0, **settings}  # all of the minutes
         config = self.config(name, model={"hidden_size": hidden}, train=budget, seed=seed)
         train(config, ui=self.ui)
-        return model_folder.read(config.run_dir / "model")
+        return experiments.read_model(config.run_dir / "model")
 
     def trained_on(self, seed: int = 1, minutes: float | None = None) -> ModelFolder:
         """The parent trained on, for as long as a fine-tuning takes by default."""
@@ -123,12 +122,12 @@ class Bench:
         [row] = compress(config, [name], ui=self.ui)["models"]
         if "unmet" in row:
             raise RequirementError(row["unmet"])
-        return model_folder.read(config.run_dir / "compressed" / name)
+        return experiments.read_model(config.run_dir / "compressed" / name)
 
     def quarter(self) -> int:
         """Hidden units of a network with a quarter of the parent's parameters."""
         self.parent()
-        weights = model_folder.read(self.folder / "parent" / "model").weights()
+        weights = experiments.read_model(self.folder / "parent" / "model").weights()
         vocab_size, embedding_size = weights["embedding"].shape
 
         def parameters(hidden: int) -> int:
@@ -147,7 +146,7 @@ class Bench:
 
     def measured(self, folder: ModelFolder, minutes: float) -> dict[str, Any]:
         """The figures of a row."""
-        parent = model_folder.read(self.folder / "parent" / "model")
+        parent = experiments.read_model(self.folder / "parent" / "model")
         model, beside = use.load(folder), use.load(parent)
         rates = [(speed(beside), speed(model)) for _ in range(ROUNDS)]
         before, rate = (max(column) for column in zip(*rates, strict=True))
@@ -203,7 +202,7 @@ def rows_of(bench: Bench) -> dict[str, Any]:
     fewer = half | {"sparsity": 0.3125}  # 352 units of 512: whole groups of 32
     int8, bits4 = {"method": "quantize", "bits": 8}, {"method": "quantize", "bits": 4}
     return {
-        "parent": row(lambda: model_folder.read(bench.parent().run_dir / "model"), 0.0),
+        "parent": row(lambda: experiments.read_model(bench.parent().run_dir / "model"), 0.0),
         "trained on": row(bench.trained_on, more),
         "int8": variant("int8", int8),
         "4 bits": variant("bits4", bits4),

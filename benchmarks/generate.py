@@ -24,6 +24,7 @@ from llmkit.data import tokenizer as tokenizers
 from llmkit.quantization.quantize import quantize
 from llmkit.runtime.sampling import Sampling, draw
 from llmkit.store import artifacts, model_folder
+from llmkit.tasks import experiment as experiments
 from llmkit.tasks.language import graph, use
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.settings import Config
@@ -41,7 +42,7 @@ def make_folders(network: LanguageModel, where: Path) -> dict[str, model_folder.
         with artifacts.building(where / name) as folder:
             model_folder.write(folder.path, model, arrays, Config(), {"tokenizer.json": tokenizer})
             folder.finish(stage="train", task="language", settings={}, seed=0, result={"parameters": 0})
-    return {name: model_folder.read(where / name) for name in ("fp32", "int8")}
+    return {name: experiments.read_model(where / name) for name in ("fp32", "int8")}
 
 
 def ours(model: use.LanguageModel) -> Callable[[], int]:

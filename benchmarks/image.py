@@ -26,13 +26,13 @@ import numpy as np
 import rows
 
 import llmkit.training  # noqa: F401  (says how OpenMP's threads wait, before torch starts them)
-from llmkit.config import schema as configs
 from llmkit.console.messages import Console
 from llmkit.data.grid import grid, png
 from llmkit.stages.compress import compress
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
 from llmkit.store import model_folder
+from llmkit.tasks import experiment as experiments
 from llmkit.tasks.image import evaluate, prepare as task, use
 from llmkit.tasks.image.features import FILE, Features
 
@@ -61,10 +61,10 @@ class Bench:
         self.folder = Path(f"runs/benchmarks/image-{minutes:g}")
         self.ui = Console()
 
-    def config(self, minutes: float) -> configs.Config:
+    def config(self, minutes: float) -> experiments.Experiment:
         """configs/digits.yaml for so many minutes, prepared."""
         place = self.folder / f"{minutes:g}-minutes"
-        loaded = configs.load(CONFIG, [f"run_dir={place}", f"train.max_minutes={minutes}"])
+        loaded = experiments.load(CONFIG, [f"run_dir={place}", f"train.max_minutes={minutes}"])
         prepare(loaded, ui=self.ui)
         return loaded
 
@@ -72,7 +72,7 @@ class Bench:
         """llmkit's model, trained where it is not yet."""
         config = self.config(minutes)
         train(config, ui=self.ui)
-        return model_folder.read(config.run_dir / "model")
+        return experiments.read_model(config.run_dir / "model")
 
     def measured(self, folder: model_folder.ModelFolder, minutes: float, name: str) -> dict[str, Any]:
         """The row of a model folder."""
@@ -82,7 +82,7 @@ class Bench:
         )
         self.ui.close()
         self.draw(name, use.load(folder).generate(100, SEED))
-        steps = model_folder.read(config.run_dir / "model").result["steps"]
+        steps = experiments.read_model(config.run_dir / "model").result["steps"]
         return found | {"steps": steps, "minutes": minutes}
 
     def real(self) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def rows_of(bench: Bench) -> dict[str, Any]:
         bench.model(minutes)
         config = bench.config(minutes)
         compress(config, ["int8"], ui=bench.ui)
-        return bench.measured(model_folder.read(config.run_dir / "compressed" / "int8"), minutes, "int8")
+        return bench.measured(experiments.read_model(config.run_dir / "compressed" / "int8"), minutes, "int8")
 
     return {
         "real": bench.real,

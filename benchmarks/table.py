@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from llmkit.config import schema as configs
 from llmkit.console.messages import Console
 from llmkit.data import prepared_folder, splits
-from llmkit.predicting import metrics as figures
+from llmkit.predicting import metrics
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
+from llmkit.tasks import experiment as experiments
 from llmkit.tasks.table import prepare as rows
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -34,13 +34,13 @@ FOLDS = 5
 FIGURES = ("roc_auc", "accuracy", "log_loss", "calibration_error")
 
 
-def ours(config: configs.Config) -> dict[str, float]:
+def ours(config: experiments.Experiment) -> dict[str, float]:
     """Means over the folds of the config's own model."""
     result = train(config, ui=Console(0))
     return {name: result[f"mean_{name}"] for name in FIGURES} | {"seconds": result["mean_fold_seconds"]}
 
 
-def theirs(config: configs.Config) -> dict[str, dict[str, float]]:
+def theirs(config: experiments.Experiment) -> dict[str, dict[str, float]]:
     """The same of scikit-learn's models, by name."""
     from sklearn.compose import make_column_transformer
     from sklearn.ensemble import GradientBoostingClassifier
@@ -75,7 +75,7 @@ def theirs(config: configs.Config) -> dict[str, dict[str, float]]:
                 model.fit(table[fold != number], labels[fold != number])
             seconds = time.perf_counter() - start
             predicted = model.predict_proba(table[fold == number])
-            measured.append(figures.figures(predicted, labels[fold == number], names) | {"seconds": seconds})
+            measured.append(metrics.of_probabilities(predicted, labels[fold == number], names) | {"seconds": seconds})
         results[name] = {key: float(np.mean([row[key] for row in measured])) for key in (*FIGURES, "seconds")}
     return results
 
@@ -84,7 +84,7 @@ def cross_validated(name: str, seed: int) -> dict[str, dict[str, float]]:
     """{model: its means over the folds of a seed} of a config's data."""
     with tempfile.TemporaryDirectory() as folder:
         overrides = [f"run_dir={folder}", f"seed={seed}", f"train.folds={FOLDS}"]
-        config = configs.load(CONFIGS / f"{name}.yaml", overrides)
+        config = experiments.load(CONFIGS / f"{name}.yaml", overrides)
         prepare(config)
         return {"llmkit": ours(config)} | theirs(config)
 

@@ -29,11 +29,11 @@ import torch
 from torch.nn import functional as F
 
 import llmkit.training  # noqa: F401  (says how OpenMP's threads wait, before torch starts them)
-from llmkit.config import schema as configs
 from llmkit.console.messages import Console
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import make_learner, train
-from llmkit.store import artifacts, model_folder
+from llmkit.store import artifacts
+from llmkit.tasks import experiment as experiments
 from llmkit.tasks.language import dynamic, mixing, optimizers
 from llmkit.tasks.language.batches import Window
 from llmkit.tasks.language.network import LanguageModel
@@ -50,7 +50,7 @@ CPU = torch.device("cpu")
 FIGURES = ("carried", "cold", "mixed", "dynamic", "dynamic mixed")
 
 
-def config_of(name: str, text: Path, train_settings: dict[str, Any], model: dict[str, Any]) -> configs.Config:
+def config_of(name: str, text: Path, train_settings: dict[str, Any], model: dict[str, Any]) -> experiments.Experiment:
     """The default settings but for the budget; all rows share one prepared folder per run directory."""
     path = FOLDER / f"{name}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def config_of(name: str, text: Path, train_settings: dict[str, Any], model: dict
         "train": train_settings,
     }
     path.write_text(json.dumps(data), encoding="utf-8")  # JSON is YAML
-    return configs.load(path)
+    return experiments.load(path)
 
 
 def peak_gflops(number_type: torch.dtype, seconds: float = 1.0) -> float:
@@ -85,7 +85,7 @@ def trained(seconds: int, text: Path) -> dict[str, Any]:
     peak = peak_gflops(number_type)
     result = train(config, force=True, fresh=True, ui=ui)
     peak = max(peak, peak_gflops(number_type))
-    folder = model_folder.read(config.run_dir / "model")
+    folder = experiments.read_model(config.run_dir / "model")
     tokens = np.load(config.run_dir / "prepared" / "val.npy").astype(np.int64)
     vocab_size = len(folder.weights()["embedding"])
     network = dynamic.load(folder, vocab_size)
@@ -126,10 +126,10 @@ def speed(hidden: int, text: Path, train_settings: dict[str, Any]) -> dict[str, 
     peak = peak_gflops(number_type)
     with devices.flushed_denormals():
         for _ in range(5):
-            learner.step(1e-3)
+            learner.step(1e-3, 0.0)
         start, count, steps = time.perf_counter(), learner.count, 0
         while time.perf_counter() - start < SPEED_SECONDS:
-            learner.step(1e-3)
+            learner.step(1e-3, 0.0)
             steps += 1
         seconds = time.perf_counter() - start
     rate = (learner.count - count) / seconds

@@ -5,8 +5,8 @@ import typing
 import msgspec
 
 from llmkit import tasks
-from llmkit.config import schema as config
 from llmkit.config.schema import Section
+from llmkit.tasks import TASKS
 
 
 def sections(kind: typing.Any) -> set[type[Section]]:
@@ -17,6 +17,6 @@ def sections(kind: typing.Any) -> set[type[Section]]:
 
 
 ALL_SECTIONS = sorted(
-    set().union(*(sections(config.root_section(task, {})) for task in tasks.TASKS)),
+    set().union(*(sections(TASKS[task].settings.Config) for task in tasks.TASKS)),
     key=lambda kind: kind.__qualname__,
 )

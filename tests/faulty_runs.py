@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from faults import Faults, injected, kill
 
-from llmkit.config import schema as configs
 from llmkit.console.messages import Console
 from llmkit.stages.train import train
+from llmkit.tasks import experiment as experiments
 from llmkit.training import checkpoint
 
 # Dropout everywhere, so that random states matter; validations between checkpoints; windows of an odd length.
@@ -63,16 +63,16 @@ class Run:
 
     config: Path
     run_dir: Path
-    loaded: dict[tuple[str, ...], configs.Config] = field(default_factory=dict)
+    loaded: dict[tuple[str, ...], experiments.Experiment] = field(default_factory=dict)
     ends: dict[tuple[str, ...], dict[str, bytes]] = field(default_factory=dict)
 
     @property
     def checkpoints(self) -> Path:
         return self.run_dir / "work" / "train"
 
-    def load(self, *overrides: str) -> configs.Config:
+    def load(self, *overrides: str) -> experiments.Experiment:
         if overrides not in self.loaded:
-            self.loaded[overrides] = configs.load(self.config, [*SETTINGS, *overrides])
+            self.loaded[overrides] = experiments.load(self.config, [*SETTINGS, *overrides])
         return self.loaded[overrides]
 
     def train(self, *overrides: str) -> Ears:

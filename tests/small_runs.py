@@ -29,12 +29,12 @@ class Run:
 
 def finish(run: Run) -> None:
     """Prepare, train and compress what the run's config says."""
-    from llmkit.config import schema as config
     from llmkit.stages.compress import compress
     from llmkit.stages.prepare import prepare
     from llmkit.stages.train import train
+    from llmkit.tasks import experiment as experiments
 
-    loaded = config.load(run.config)
+    loaded = experiments.load(run.config)
     prepare(loaded)
     train(loaded)
     compress(loaded)
@@ -44,10 +44,11 @@ def job_of(run: Any, work: Path) -> Any:
     """A compression job on a finished run's model and data, with live files in `work`."""
     from llmkit.compression.model import Job
     from llmkit.console.messages import Console
-    from llmkit.store import artifacts, model_folder
+    from llmkit.store import artifacts
 
     prepared = artifacts.read(run.run_dir / "prepared")
-    return Job(model_folder.read(run.model), prepared, 1, work, "cpu", Console(0))
+    folder = experiments.read_model(run.model)
+    return Job(TASKS[folder.task], folder, prepared, 1, work, "cpu", Console(0))
 
 
 def without_torch(code: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -8,12 +8,12 @@ import pytest
 from small_pictures import squares
 
 from llmkit.cli import reference
-from llmkit.config import schema as configs
 from llmkit.stages.compress import compress
 from llmkit.stages.evaluate import evaluate
 from llmkit.stages.models import read
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
+from llmkit.tasks import experiment as experiments
 
 ROOT = Path(__file__).parents[1]
 SHRUNK = {
@@ -61,10 +61,10 @@ def test_every_config_runs_on_small_data(path, tmp_path, monkeypatch):
     data.mkdir()
     overrides = [f"prepare.files={data}/*", f"run_dir={tmp_path / 'run'}"]
     monkeypatch.setattr("llmkit.tasks.image.feature_network.STEPS", 20)
-    task = configs.load(path).task
+    task = experiments.load(path).task
     writers = {"language": write_language, "classify": write_classify, "table": write_table, "image": write_image}
-    writers[task](data, configs.load(path).settings.prepare)
-    config = configs.load(path, [*overrides, *SHRUNK[task], "evaluate.require={}"])
+    writers[task](data, experiments.load(path).settings.prepare)
+    config = experiments.load(path, [*overrides, *SHRUNK[task], "evaluate.require={}"])
     prepare(config)
     train(config)
     made = compress(config)

@@ -14,7 +14,8 @@ import typer
 import llmkit as package
 from llmkit import tasks
 from llmkit.cli.commands import app
-from llmkit.config import schema as config
+from llmkit.config import fields
+from llmkit.tasks import TASKS, experiment as experiments
 
 ROOT = Path(package.__file__).parents[1]
 STAGES = ["prepare", "train", "tune", "compress", "generate", "evaluate"]
@@ -81,7 +82,7 @@ def test_options_of_every_stage(name):
 @pytest.mark.parametrize("task", tasks.TASKS)
 def test_every_key_of_generate_is_an_option(task):
     options = {option for parameter in COMMANDS["generate"].params for option in parameter.opts}
-    keys = msgspec.structs.fields(config.section(config.root_section(task, {}), "generate"))
+    keys = msgspec.structs.fields(fields.section(TASKS[task].settings.Config, "generate"))
     assert {f"--{key.name.replace('_', '-')}" for key in keys} <= options
 
 
@@ -93,7 +94,7 @@ def test_init_writes_a_config_that_loads(llmkit, tmp_path, monkeypatch):
     ran = llmkit("init", "configs/mine.yaml", "--task", "language")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == "wrote configs/mine.yaml; next: name your files in it, then llmkit prepare configs/mine.yaml\n"
-    assert config.load("configs/mine.yaml").run_dir == Path("runs/mine")
+    assert experiments.load("configs/mine.yaml").run_dir == Path("runs/mine")
     written = Path("configs/mine.yaml").read_text()
     assert "#     llmkit prepare  configs/mine.yaml\n" in written
     assert "CONFIG" not in written
@@ -111,7 +112,7 @@ def test_init_does_not_overwrite_unless_forced(llmkit, tmp_path, monkeypatch):
         "file": "mine.yaml",
         "task": "language",
     }
-    assert config.load("mine.yaml").task == "language"
+    assert experiments.load("mine.yaml").task == "language"
 
 
 def test_init_into_what_is_no_folder(llmkit, tmp_path):

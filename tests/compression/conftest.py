@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from conftest import TinyRun
 
-from llmkit.config import schema as configs
 from llmkit.stages.train import train
+from llmkit.tasks import experiment as experiments
 
 
 def _trained(run: TinyRun, place: Path, *overrides: str) -> Path:
     """A model trained on the tiny run's data, in a run directory of its own."""
     (place / "prepared").parent.mkdir(parents=True)
     shutil.copytree(run.run_dir / "prepared", place / "prepared")
-    train(configs.load(run.config, [f"run_dir={place}", *overrides]))
+    train(experiments.load(run.config, [f"run_dir={place}", *overrides]))
     return place / "model"
 
 

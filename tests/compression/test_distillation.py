@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from llmkit.compression import fine_tuning, methods
 from llmkit.compression.model import read, validation_loss
-from llmkit.store import model_folder
+from llmkit.tasks import experiment as experiments
 from llmkit.tasks.language import compress
 from llmkit.tasks.language.settings import Distil, Fuse, Model
 from llmkit.training import distillation
@@ -53,7 +53,7 @@ def test_answers_that_are_kept_are_those_of_the_whole_text_read_once(job):
     model = job.original
     learner = fine_tuning.learner(job, with_budget(model.settings, 10_000), None)
     taught = compress.taught(learner, [(model.settings, model.weights)] * 2, 2.0, 1.0)
-    taught.step(0.0)
+    taught.step(0.0, 0.0)
     tokens = torch.from_numpy(np.append(taught.streams.tokens, taught.streams.tokens[0]).astype(np.int64))
     teacher = taught.teachers[0]
     with torch.no_grad():
@@ -72,7 +72,7 @@ def test_where_the_text_is_not_read_twice_no_answers_are_kept(job):
     model = job.original
     learner = fine_tuning.learner(job, with_budget(model.settings, 1), None)
     taught = compress.taught(learner, [(model.settings, model.weights)], 1.0, 0.5)
-    taught.step(0.0)
+    taught.step(0.0, 0.0)
     assert taught.answers is None
 
 
@@ -83,7 +83,7 @@ def test_a_model_that_is_its_own_teacher_has_nothing_to_learn_from_it(job, besid
     learner.network.input_dropout = learner.network.recurrent_dropout = learner.network.dropout = 0.0
     learner.streams.resets = 0.5
     taught = compress.taught(learner, [(model.settings, model.weights)], 2.0, 1.0)
-    assert [abs(learner.step(0.0).item()) < 1e-6 for _ in range(6)] == [True] * 6
+    assert [abs(learner.step(0.0, 0.0).item()) < 1e-6 for _ in range(6)] == [True] * 6
     assert taught.states[0][0].abs().max() > 0
 
 
@@ -94,7 +94,7 @@ def test_the_teachers_share_falls_with_the_learning_rate(job):
     peak = model.settings.train.learning_rate
     shares = []
     for rate in (peak, peak / 2, 0.0):
-        taught.step(rate)
+        taught.step(rate, 0.0)
         shares.append(taught.share)
     assert shares == pytest.approx([0.6, 0.3, 0.0])
 
@@ -125,7 +125,7 @@ def test_the_state_of_a_teacher_is_saved(job, beside):
         for _ in range(2)
     ]
     for _ in range(3):
-        learners[0].step(0.01)
+        learners[0].step(0.01, 0.0)
     learners[1].load_weights(learners[0].weights())
     tensors, plain = learners[0].state()
     learners[1].load_state({name: tensor.clone() for name, tensor in tensors.items()}, copy.deepcopy(plain))
@@ -133,7 +133,7 @@ def test_the_state_of_a_teacher_is_saved(job, beside):
     losses = []
     for learner in learners:
         torch.set_rng_state(random)
-        losses.append([learner.step(0.01).item() for _ in range(3)])
+        losses.append([learner.step(0.01, 0.0).item() for _ in range(3)])
     assert losses[0] == losses[1]
 
 
@@ -172,7 +172,7 @@ def test_one_teacher_twice_is_one_teacher(job, tiny_run):
         pairs = [(job.original.settings, job.original.weights)] * count
         taught = compress.taught(learner, pairs, 1.5, 0.7)
         torch.manual_seed(0)
-        taught.step(0.01)
+        taught.step(0.01, 0.0)
         learners.append(learner)
     for one, other in zip(learners[0].weights().values(), learners[1].weights().values(), strict=True):
         np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-6)
@@ -190,10 +190,10 @@ def test_the_student_of_an_ensemble_starts_as_the_best_member_of_its_sizes(job, 
     members = [str(other_sizes), str(tiny_run.model), *map(str, started)]
     variant = Fuse(members=members, how="distil", steps=1, learning_rate=1e-9)
     made = methods.apply(variant, job.original, job)
-    losses = {path: validation_loss(read(model_folder.read(path)), job) for path in members[1:]}
+    losses = {path: validation_loss(read(experiments.read_model(path)), job) for path in members[1:]}
     best = min(losses, key=losses.__getitem__)
     assert made.done[0]["started_as"] == best
-    for name, array in read(model_folder.read(best)).weights.items():
+    for name, array in read(experiments.read_model(best)).weights.items():
         np.testing.assert_allclose(made.weights[name], array, atol=1e-6)
     alone = structs.replace(variant, model=Model(hidden_size=10))
     assert "started_as" not in methods.apply(alone, job.original, job).done[0]

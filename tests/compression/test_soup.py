@@ -7,9 +7,9 @@ import pytest
 
 from llmkit.compression import methods, soup
 from llmkit.compression.model import validation_loss
-from llmkit.config import schema as configs
 from llmkit.errors import InputError
 from llmkit.stages.train import train
+from llmkit.tasks import experiment as experiments
 from llmkit.tasks.language.settings import Fuse
 
 
@@ -62,7 +62,7 @@ def test_a_member_of_another_vocabulary_is_refused(job, tiny_run, tmp_path):
 
     (tmp_path / "other.txt").write_text("0123456789 " * 300)
     write_tiny_config(tmp_path / "other.yaml", tmp_path / "other.txt", tmp_path / "other")
-    loaded = configs.load(tmp_path / "other.yaml", ["train.steps=1"])
+    loaded = experiments.load(tmp_path / "other.yaml", ["train.steps=1"])
     prepare(loaded)
     train(loaded)
     for variant in (

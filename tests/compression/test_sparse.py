@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from llmkit.compression import fine_tuning, methods, sparse
+from llmkit.config.training import Training
 from llmkit.config.variants import Chain, Prune
 from llmkit.errors import Interrupted
 from llmkit.training import loop
-from llmkit.training.settings import Training
 
 
 def test_scores_are_those_of_the_paper():
@@ -50,7 +50,7 @@ def test_the_share_of_each_kind_of_budget_that_is_spent(job):
     by_steps, by_minutes, by_epochs = (
         sparse.Pruned(learner, 0.5, Training(**budget)) for budget in ({"steps": 4}, {"max_minutes": 2}, {"epochs": 1})
     )
-    by_steps.step(0.01)
+    by_steps.step(0.01, 0.0)
     assert by_steps._spent() == 0.5  # of the second step, which is about to be taken
     by_minutes.seconds = 30.0
     assert by_minutes._spent() == 0.25
@@ -72,7 +72,7 @@ def test_a_pruned_model_has_its_zeros_and_the_loss_that_was_selected(job, steps)
 def test_validation_while_the_sparsity_rises_is_that_of_the_whole_sparsity(job):
     learner = fine_tuning.learner(job, job.original.settings, job.original.weights)
     pruned = sparse.Pruned(learner, 0.75, Training(steps=1000))
-    pruned.step(0.01)
+    pruned.step(0.01, 0.0)
     before = {name: weight.clone() for name, weight in learner.weights().items()}
     found = pruned.validate()["val_loss"]
     assert all(torch.equal(before[name], weight) for name, weight in learner.weights().items())

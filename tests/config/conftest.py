@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from llmkit.config import schema as config
 from llmkit.errors import ConfigError
+from llmkit.tasks import experiment as experiments
 
 
 @pytest.fixture
@@ -13,9 +13,9 @@ def load(tmp_path, monkeypatch):
     """Loads the text of a config, written to c.yaml in the working directory."""
     monkeypatch.chdir(tmp_path)
 
-    def load(text: str, *overrides: str, values: dict | None = None) -> config.Config:
+    def load(text: str, *overrides: str, values: dict | None = None) -> experiments.Experiment:
         Path("c.yaml").write_text(text, encoding="utf-8")
-        return config.load("c.yaml", overrides, values)
+        return experiments.load("c.yaml", overrides, values)
 
     return load
 

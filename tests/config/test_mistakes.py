@@ -3,8 +3,8 @@
 import pytest
 
 from llmkit import tasks
-from llmkit.config import schema as config
 from llmkit.errors import ConfigError, InputError
+from llmkit.tasks import experiment as experiments
 
 KNOWN_TASKS = ", ".join(tasks.TASKS)
 LONG = "text '" + f"text {'long ' * 99}"[:60] + "…'"
@@ -165,14 +165,14 @@ def test_all_mistakes_are_reported_in_one_pass(mistakes):
 
 def test_a_file_that_cannot_be_read(tmp_path):
     with pytest.raises(InputError, match=r"nowhere.yaml does not exist; make one with: llmkit init .*nowhere.yaml"):
-        config.load(tmp_path / "nowhere.yaml")
+        experiments.load(tmp_path / "nowhere.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"seed: 1 # \xff\n")
     with pytest.raises(InputError, match=r"binary.yaml is not UTF-8 text \(byte 10\)"):
-        config.load(tmp_path / "binary.yaml")
+        experiments.load(tmp_path / "binary.yaml")
     with pytest.raises(InputError, match="Is a directory"):
-        config.load(tmp_path)
+        experiments.load(tmp_path)
 
 
 def test_from_data_is_as_strict_as_a_file():
     with pytest.raises(ConfigError, match=r"^x.yaml: train.stps: unknown key; did you mean steps\?$"):
-        config.from_data({"train": {"stps": 3}}, "x.yaml")
+        experiments.from_data({"train": {"stps": 3}}, "x.yaml")

@@ -79,9 +79,9 @@ def test_settings_cannot_be_changed(load):
     )
 )
 def test_settings_survive_to_data_yaml_and_back(data):
-    before = config.from_data(data, "x.yaml")
+    before = experiments.from_data(data, "x.yaml")
     text = yaml_text.dump(config.to_data(before.settings))
-    after = config.from_data(yaml_text.parse(text, "x.yaml")[0], "x.yaml")
+    after = experiments.from_data(yaml_text.parse(text, "x.yaml")[0], "x.yaml")
     assert after == before
     for name, item in data.items():  # what was given is what is there
         found = config.to_data(after.settings)[name]
@@ -94,10 +94,10 @@ def test_settings_survive_to_data_yaml_and_back(data):
 
 @pytest.mark.parametrize("path", CONFIGS + STARTERS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_yaml_of_the_project_loads(path):
-    loaded = config.load(path)
+    loaded = experiments.load(path)
     assert loaded.settings.prepare.files  # each names its data
     with pytest.raises(ConfigError, match="unknown key; did you mean seed"):
-        config.load(path, ["sede=1"])
+        experiments.load(path, ["sede=1"])
 
 
 def test_there_are_configs_to_load_and_a_starter_for_each_task():
@@ -122,7 +122,7 @@ def test_the_search_for_sections_finds_those_inside():
 
 @pytest.mark.parametrize("section", ALL_SECTIONS, ids=lambda kind: kind.__qualname__)
 def test_every_key_says_what_it_is_for(section):
-    found = config.descriptions(section)
+    found = fields.descriptions(section)
     for field in msgspec.structs.fields(section):
         if isinstance(field.type, type) and issubclass(field.type, Section):
             assert field.type.__dict__.get("__doc__"), f"{field.type} has no docstring"
@@ -149,13 +149,11 @@ class Inherited(Base):
 
 
 def test_descriptions_are_the_docstrings_below_the_fields():
-    assert config.descriptions(Inherited) == {"size": "Bytes of it, altogether.", "said": "Short."}
+    assert fields.descriptions(Inherited) == {"size": "Bytes of it, altogether.", "said": "Short."}
 
 
 def test_reading_a_config_imports_nothing_heavy():
-    code = (
-        f"import sys; from llmkit.config import schema as config; config.load({str(CONFIGS[0])!r}); print(*sys.modules)"
-    )
+    code = f"import sys; from llmkit.config import schema as config; experiments.load({str(CONFIGS[0])!r}); print(*sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert {"torch", "onnx", "onnxruntime", "numpy", "optuna", "rich"}.isdisjoint(shown.split())
     assert "msgspec" in shown.split()
@@ -166,4 +164,4 @@ def test_other_keys_of_a_search_leave_the_tasks_own_search_as_it_is(task, tmp_pa
     path = tmp_path / "c.yaml"
     path.write_text(f"task: {task}\ntune: {{trials: 2}}\n")
     root = tasks.module(task, "settings").Config
-    assert config.load(path).settings.tune.search == root().tune.search != {}
+    assert experiments.load(path).settings.tune.search == root().tune.search != {}

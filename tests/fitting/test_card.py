@@ -1,13 +1,13 @@
 """The card names data with hashes and licences, and figures that are numbers or words."""
 
-from llmkit.config import schema as configs
 from llmkit.fitting import card
+from llmkit.tasks import experiment as experiments
 
 MANIFEST = {"llmkit_version": "0.1.0"}
 
 
 def make(folder, figures):
-    config = configs.from_data({"task": "language"}, "mine.yaml")
+    config = experiments.from_data({"task": "language"}, "mine.yaml")
     inputs = [{"path": str(folder / "a.txt"), "bytes": 3, "sha256": "abc"}]
     return card.trained(config, {**MANIFEST, "inputs": inputs}, figures)
 

@@ -74,7 +74,7 @@ def test_the_average_is_that_of_the_weights_after_each_step():
     learner = make(Train(steps=9, batch_size=9, average=0.5))
     expected = {name: tensor.clone() for name, tensor in learner.weights().items()}
     for step in range(1, 30):
-        learner.step(0.01)
+        learner.step(0.01, 0.0)
         decay = min(0.5, step / (step + 9))
         for name, tensor in learner.network.state_dict().items():
             expected[name] = decay * expected[name] + (1 - decay) * tensor
@@ -132,11 +132,11 @@ def test_pruned_weights_are_zero_in_the_averages_and_in_what_the_steps_change():
     learner = make(Train(batch_size=9))
     pruned = sparse.Pruned(learner, 0.5, Train(steps=4))
     for _ in range(4):
-        pruned.step(0.01)
+        pruned.step(0.01, 0.0)
     for weights in (learner.averaged, learner.network.state_dict()):
         found = sparse.matrices(weights)
         assert sum(int((weight == 0).sum()) for weight in found.values()) == 16  # of 2·8 + 8·2
-    pruned.step(0.01)
+    pruned.step(0.01, 0.0)
     assert all((learner.averaged[name][~mask] == 0).all() for name, mask in pruned.stays.items())
 
 
@@ -191,7 +191,7 @@ def test_three_processes_train_as_one_does(tmp_path, class_weights):
         learner = make(settings, labels, dropout=0.0)
         if processes.count > 1:
             learner.distribute(processes)
-        losses = [processes.sum(learner.step(0.03).item() / processes.count)[0] for _ in range(12)]
+        losses = [processes.sum(learner.step(0.03, 0.0).item() / processes.count)[0] for _ in range(12)]
         found = torch.tensor([*losses, learner.validate()["val_loss"], learner.count], dtype=torch.float64)
         save_file(learner.weights() | {"figures": found}, tmp_path / f"{processes.count}-{processes.rank}")
 

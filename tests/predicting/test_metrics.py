@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from llmkit.predicting import metrics as figures
+from llmkit.predicting import metrics
 
 PROBABILITIES = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.7, 0.3]])
 LABELS = np.array([0, 0, 1, 1])
 
 
 def test_figures_of_four_examples_by_hand():
-    found = figures.figures(PROBABILITIES, LABELS, ["no", "yes"])
+    found = metrics.of_probabilities(PROBABILITIES, LABELS, ["no", "yes"])
     assert found["accuracy"] == 0.5
     assert found["macro_f1"] == 0.5  # each label: one right, one missed, one false
     assert found["roc_auc"] == 0.75  # of the pairs 0.8 > 0.1, 0.8 > 0.6, 0.3 > 0.1 but 0.3 < 0.6
@@ -24,32 +24,32 @@ def test_figures_of_four_examples_by_hand():
 
 
 def test_there_is_no_roc_auc_of_three_labels_nor_of_one_that_does_not_occur():
-    assert figures.figures(np.eye(3), np.arange(3), ["a", "b", "c"])["roc_auc"] is None
-    assert figures.roc_auc(np.array([0.1, 0.2]), np.array([True, True])) is None
+    assert metrics.of_probabilities(np.eye(3), np.arange(3), ["a", "b", "c"])["roc_auc"] is None
+    assert metrics.roc_auc(np.array([0.1, 0.2]), np.array([True, True])) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=40))
 def test_roc_auc_is_the_share_of_pairs_in_order(pairs):
     scores, positive = np.array([s for s, _ in pairs]) / 4, np.array([p for _, p in pairs])
     wins = [(a > b) + 0.5 * (a == b) for a in scores[positive] for b in scores[~positive]]
-    found = figures.roc_auc(scores, positive)
+    found = metrics.roc_auc(scores, positive)
     assert found == (pytest.approx(np.mean(wins)) if wins else None)
 
 
 def test_calibration_error_of_a_bin_is_the_gap_between_probability_and_accuracy():
     sure = np.tile([0.8, 0.2], (10, 1))
-    assert figures.calibration_error(sure, np.array([0] * 8 + [1] * 2)) == pytest.approx(0)
-    assert figures.calibration_error(sure, np.array([0] * 5 + [1] * 5)) == pytest.approx(0.3)
+    assert metrics.calibration_error(sure, np.array([0] * 8 + [1] * 2)) == pytest.approx(0)
+    assert metrics.calibration_error(sure, np.array([0] * 5 + [1] * 5)) == pytest.approx(0.3)
 
 
 def test_the_temperature_undoes_logits_that_are_too_sure():
     generator = np.random.default_rng(0)
     logits = generator.normal(size=(4000, 3))
-    labels = np.array([generator.choice(3, p=row) for row in figures.softmax(logits)])
-    assert figures.fit_temperature(3 * logits, labels) == pytest.approx(3, rel=0.08)
-    assert figures.fit_temperature(logits / 3, labels) == pytest.approx(1 / 3, rel=0.08)
+    labels = np.array([generator.choice(3, p=row) for row in metrics.softmax(logits)])
+    assert metrics.fit_temperature(3 * logits, labels) == pytest.approx(3, rel=0.08)
+    assert metrics.fit_temperature(logits / 3, labels) == pytest.approx(1 / 3, rel=0.08)
 
 
 def test_a_few_right_answers_do_not_make_the_model_sure():
-    temperature = figures.fit_temperature(np.array([[2.0, -2.0]] * 3), np.zeros(3, int))
+    temperature = metrics.fit_temperature(np.array([[2.0, -2.0]] * 3), np.zeros(3, int))
     assert 0.5 < temperature < 1  # without the prior it would be as small as it may

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from llmkit.config import schema as configs
 from llmkit.console.messages import Console
 from llmkit.errors import InputError
 from llmkit.stages.tune import tune
+from llmkit.tasks import experiment as experiments
 
 ROOT = Path(__file__).parents[2]
 OWN = {"train.learning_rate": 0.01}
@@ -79,7 +79,7 @@ def test_a_killed_worker_costs_no_trial(tiny_copy):
                 os.kill(self.killed, signal.SIGKILL)
 
     ui = Killer()
-    result = tune(configs.load(tiny_copy.config, LONG), ui=ui)
+    result = tune(experiments.load(tiny_copy.config, LONG), ui=ui)
     assert ui.killed and gone(ui.killed)
     assert [line for line in ui.lines if "was killed by SIGKILL; its settings are tried again" in line]
     rows = result["trials"]
@@ -97,7 +97,7 @@ def test_a_killed_worker_costs_no_trial(tiny_copy):
 def test_an_error_in_a_worker_is_the_search_s(tiny_copy):
     ui = Listener()
     with pytest.raises(InputError, match="nowhere is missing"):
-        tune(configs.load(tiny_copy.config, [*SEARCH, "train.start_from=nowhere"]), ui=ui)
+        tune(experiments.load(tiny_copy.config, [*SEARCH, "train.start_from=nowhere"]), ui=ui)
     assert all(gone(process) for process in ui.processes)
 
 
@@ -129,7 +129,7 @@ def test_workers_end_with_a_search_that_is_killed_and_the_next_goes_on(tiny_copy
     wait_until(lambda: all(gone(worker) for worker in workers))
     with (tiny_copy.run_dir / "work" / "tune" / "journal.log").open("a") as file:
         file.write('{"op_code": 6, "half a li')
-    result = tune(configs.load(tiny_copy.config, LONG))
+    result = tune(experiments.load(tiny_copy.config, LONG))
     assert len(result["trials"]) == 3
     assert [row["settings"] for row in result["trials"] if row.get("own")] == [OWN]
     assert 0 not in [row["trial"] for row in result["trials"]]  # failed and queued again

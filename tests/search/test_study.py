@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from llmkit.config import schema as configs
 from llmkit.console.messages import Console
 from llmkit.errors import ConfigError, InputError
 from llmkit.search import pool, study as studies
+from llmkit.tasks import experiment as experiments
 
 ROOT = Path(__file__).parents[2]
 SEARCH = [
@@ -28,7 +28,7 @@ def folder(tmp_path):
 
 
 def load(run, *overrides):
-    return configs.load(run.config, [*SEARCH, *overrides])
+    return experiments.load(run.config, [*SEARCH, *overrides])
 
 
 def open_search(run, folder, *overrides, **options):

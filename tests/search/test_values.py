@@ -3,10 +3,10 @@
 import pytest
 import yaml
 
-from llmkit.config import schema as configs
 from llmkit.errors import ConfigError
 from llmkit.search import values
 from llmkit.stages.tune import tune
+from llmkit.tasks import experiment as experiments
 
 
 @pytest.mark.parametrize(
@@ -23,15 +23,17 @@ from llmkit.stages.tune import tune
     ],
 )
 def test_a_search_over_wrong_keys_or_values_is_refused_at_once(tiny_copy, search, message):
-    config = configs.load(tiny_copy.config, [f"tune.search={yaml.safe_dump(search, default_flow_style=True)}"])
+    config = experiments.load(tiny_copy.config, [f"tune.search={yaml.safe_dump(search, default_flow_style=True)}"])
     with pytest.raises(ConfigError, match=message):
         tune(config)
 
 
 def test_a_range_of_whole_numbers_does_not_hold_a_fraction(tiny_copy):
-    config = configs.load(tiny_copy.config, ["model.dropout=0.1", "tune.search={model.dropout: {low: 0, high: 0.5}}"])
+    config = experiments.load(
+        tiny_copy.config, ["model.dropout=0.1", "tune.search={model.dropout: {low: 0, high: 0.5}}"]
+    )
     values.check(config)
-    config = configs.load(
+    config = experiments.load(
         tiny_copy.config, ["train.gradient_clip=1.5", "tune.search={train.gradient_clip: {low: 1, high: 2}}"]
     )
     with pytest.raises(ConfigError, match=r"the whole numbers from 1 to 2 leave out the config's own 1.5"):
@@ -51,7 +53,7 @@ def test_a_range_of_whole_numbers_does_not_hold_a_fraction(tiny_copy):
     ],
 )
 def test_a_trial_gets_its_share_or_its_steps(tiny_copy, overrides, budget, validation_steps):
-    config = configs.load(tiny_copy.config, overrides)
+    config = experiments.load(tiny_copy.config, overrides)
     train = values.trial_config(config, {"train.learning_rate": 0.02}).settings.train
     assert (train.budget, train.validation_steps, train.learning_rate) == (budget, validation_steps, 0.02)
 
@@ -59,7 +61,7 @@ def test_a_trial_gets_its_share_or_its_steps(tiny_copy, overrides, budget, valid
 def test_a_share_and_steps_together_are_refused_and_an_override_replaces(tiny_copy):
     text = tiny_copy.config.read_text() + "tune: {trial_budget: 0.5}\n"
     tiny_copy.config.write_text(text)
-    assert configs.load(tiny_copy.config, ["tune.trial_steps=7"]).settings.tune.trial_budget is None
+    assert experiments.load(tiny_copy.config, ["tune.trial_steps=7"]).settings.tune.trial_budget is None
     tiny_copy.config.write_text(text.replace("{trial_budget", "{trial_steps: 7, trial_budget"))
     with pytest.raises(ConfigError, match="trial_budget and trial_steps are given"):
-        configs.load(tiny_copy.config)
+        experiments.load(tiny_copy.config)

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from llmkit.config import schema as configs
 from llmkit.config.schema import to_data
 from llmkit.search import values, worker
 from llmkit.store import artifacts
+from llmkit.tasks import experiment as experiments
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def prepared(tiny_run):
 
 
 def trial(run, *overrides):
-    return values.trial_config(configs.load(run.config, ["tune.trial_steps=8", *overrides]), {})
+    return values.trial_config(experiments.load(run.config, ["tune.trial_steps=8", *overrides]), {})
 
 
 def test_a_trial_is_compared_at_each_quarter_but_the_last(tiny_run, prepared, tmp_path):

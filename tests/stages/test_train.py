@@ -8,9 +8,9 @@ import types
 import pytest
 import torch
 
-from llmkit.config import schema as configs
 from llmkit.console.messages import Console
 from llmkit.stages import freshness, train
+from llmkit.tasks import experiment as experiments
 
 STEP, VALIDATION = 0.05, 6.0  # seconds
 
@@ -56,7 +56,7 @@ def foretell(tiny_run, monkeypatch):
         learner = Clocked(clock)
         monkeypatch.setattr(train, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
         monkeypatch.setattr(train, "make_learner", lambda *arguments: learner)
-        config = configs.load(tiny_run.config, ["train.validation_steps=300", *overrides])
+        config = experiments.load(tiny_run.config, ["train.validation_steps=300", *overrides])
         return train.probe(config, freshness.read_prepared(config), "cpu", Console(0)), learner, clock[0]
 
     return probe

@@ -6,9 +6,8 @@ import pytest
 import yaml
 
 from llmkit.cli import show
-from llmkit.config import schema as configs
 from llmkit.stages import tune as stage
-from llmkit.store import model_folder
+from llmkit.tasks import experiment as experiments
 
 SEARCH = [
     "tune.trials=3",
@@ -17,7 +16,7 @@ SEARCH = [
 
 
 def load(run, *overrides):
-    return configs.load(run.config, [*SEARCH, "train.steps=8", *overrides])
+    return experiments.load(run.config, [*SEARCH, "train.steps=8", *overrides])
 
 
 def test_the_search_tries_the_defaults_first_and_leaves_a_model_folder(tiny_copy):
@@ -29,10 +28,10 @@ def test_the_search_tries_the_defaults_first_and_leaves_a_model_folder(tiny_copy
     assert (result["best_trial"], result["best_settings"]) == (best["trial"], best["settings"])
     assert result["default_val_loss"] == result["trials"][0]["val_loss"] >= result["best_trial_val_loss"]
     assert result["steps"] == 8  # the winner at the full budget
-    folder = model_folder.read(tiny_copy.run_dir / "tuned")
+    folder = experiments.read_model(tiny_copy.run_dir / "tuned")
     assert folder.trainable
-    assert folder.config.settings.train.learning_rate == best["settings"]["train.learning_rate"]
-    written = configs.load(folder.path / "best.yaml")
+    assert folder.settings.train.learning_rate == best["settings"]["train.learning_rate"]
+    written = experiments.load(folder.path / "best.yaml")
     assert written.settings.model.hidden_size == best["settings"]["model.hidden_size"]
     assert len((folder.path / "trials.jsonl").read_text().splitlines()) == 3
     assert stage.tune(load(tiny_copy, "tune.workers=2"))["up_to_date"]

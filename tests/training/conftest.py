@@ -7,7 +7,6 @@ import pytest
 from conftest import tiny_text, write_tiny_config
 from faulty_runs import Run
 
-from llmkit.console import charts as pictures
 from llmkit.stages.prepare import prepare
 from llmkit.training import loop
 
@@ -27,7 +26,7 @@ def run(prepared: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The clock stands still, so that the same crash leaves the same bytes; nothing loses power or is drawn."""
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: 0.0))
     monkeypatch.setattr(os, "fsync", lambda fd: None)
-    monkeypatch.setattr(pictures, "loss_curve", lambda metrics, picture: False)
+    monkeypatch.setattr(charts, "loss_curve", lambda metrics, picture: False)
     prepared.end()
     prepared.clear()
     return prepared

@@ -9,7 +9,6 @@ import pytest
 from faults import GROWS, full_disk, in_child, kill
 from faulty_runs import NGRAM, STOPS_EARLY, Ears, Run, steps_saved
 
-from llmkit.console import charts as pictures
 from llmkit.errors import InputError
 from llmkit.stages.train import train
 from llmkit.training import checkpoint
@@ -96,7 +95,7 @@ def test_a_picture_that_finds_no_room_is_no_failure(run: Run, monkeypatch: pytes
         full_disk(GROWS[0])
         return True
 
-    monkeypatch.setattr(pictures, "loss_curve", full)
+    monkeypatch.setattr(charts, "loss_curve", full)
     ears = Ears()
     assert train(run.load(), ui=ears)["steps"] == 7
     assert len(ears.warnings) == 1 and "loss.png was not written: No space left on device" in ears.warnings[0]

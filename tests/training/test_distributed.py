@@ -20,10 +20,10 @@ from processes import in_processes
 from safetensors.torch import load_file, save_file
 
 from llmkit.cli import main as cli
-from llmkit.config import schema as configs
 from llmkit.errors import InputError, Interrupted
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
+from llmkit.tasks import experiment as experiments
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.settings import Train
 from llmkit.tasks.language.train import LanguageLearner
@@ -57,7 +57,7 @@ def fifty_steps(processes: Processes, file: Path) -> None:
     learner = make_learner(dropout=0.0)
     if processes.count > 1:
         learner.distribute(processes)
-    losses = [processes.sum(learner.step(0.03).item() / processes.count)[0] for _ in range(50)]
+    losses = [processes.sum(learner.step(0.03, 0.0).item() / processes.count)[0] for _ in range(50)]
     figures = [*losses, learner.validate()["val_loss"], learner.validate(0.05)["val_loss"]]  # the last in one part
     assert (learner.count, learner.carried[0].shape) == (learner.streams.position * 6, (2, 6 // processes.count, 8))
     save_file(learner.weights() | {"figures": torch.tensor(figures, dtype=torch.float64)}, file)
@@ -138,7 +138,7 @@ def config(tmp_path: Path) -> Path:
     write_tiny_config(path, tmp_path / "text.txt", tmp_path / "run")
     settings = "steps: 150, checkpoint_steps: 10, validation_steps: 50, patience: 0"
     path.write_text(path.read_text().replace("steps: 5", settings).replace("dropout: 0.0", "dropout: 0.2"))
-    prepare(configs.load(path))
+    prepare(experiments.load(path))
     return path
 
 
@@ -218,7 +218,7 @@ def workers(launcher: subprocess.Popen) -> dict[int, int]:
 
 def test_a_killed_process_ends_the_run_which_goes_on_and_ends_as_without_it(config, tmp_path):
     run_dir = tmp_path / "run"
-    in_processes(2, lambda those: train(configs.load(config), processes=those) and None)
+    in_processes(2, lambda those: train(experiments.load(config), processes=those) and None)
     whole = (run_dir / "model" / "model.safetensors").read_bytes()
     (run_dir / "model").rename(tmp_path / "whole")
 
@@ -239,7 +239,7 @@ def test_a_killed_process_ends_the_run_which_goes_on_and_ends_as_without_it(conf
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
     assert not (run_dir / "model").exists()
     with pytest.raises(InputError, match="(?s)other settings.*processes: 2 → unset.*--fresh"):
-        train(configs.load(config))
+        train(experiments.load(config))
     launcher = torchrun(config)
     out, err = launcher.communicate(timeout=60)
     assert (launcher.returncode, json.loads(out)["steps"]) == (0, 150)

@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
-from llmkit.config import schema as configs
 from llmkit.errors import ConfigError, Interrupted
 from llmkit.stages.train import model_settings
+from llmkit.tasks import experiment as experiments
 from llmkit.training import loop, tensorboard
 
 pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
@@ -109,7 +109,7 @@ def test_train_writes_them_through_an_interruption(llmkit, tiny_fresh, monkeypat
 
 
 def test_it_is_no_part_of_what_a_model_is(tiny_fresh):
-    on, off = (configs.load(tiny_fresh.config, [f"train.tensorboard={value}"]) for value in ("true", "false"))
+    on, off = (experiments.load(tiny_fresh.config, [f"train.tensorboard={value}"]) for value in ("true", "false"))
     assert model_settings(on) == model_settings(off)
 
 

@@ -9,7 +9,7 @@ import pytest
 from small_runs import without_torch
 
 import llmkit as package
-from llmkit.store import model_folder
+from llmkit.tasks import experiment as experiments
 from llmkit.tasks.classify import prepare as task
 
 # --- what it gives ------------------------------------------------------------------------------------------
@@ -106,8 +106,8 @@ def test_it_starts_from_a_language_model_of_its_vocabulary(text_fresh, llmkit, t
     assert llmkit("prepare", text_fresh.config, file).code == 0
     ran = llmkit("train", text_fresh.config, file, start, "train.steps=1", "train.learning_rate=1e-9")
     assert ran.code == 0, ran.err
-    mine = model_folder.read(text_fresh.model).weights()
-    theirs = model_folder.read(tmp_path / "language" / "model").weights()
+    mine = experiments.read_model(text_fresh.model).weights()
+    theirs = experiments.read_model(tmp_path / "language" / "model").weights()
     np.testing.assert_allclose(mine["embedding"], theirs["embedding"], atol=1e-5)
     np.testing.assert_allclose(mine["lstm.W"][0], theirs["lstm0.W"][0], atol=1e-5)
     ran = llmkit("train", text_fresh.config, file, start, "model.hidden_size=5")

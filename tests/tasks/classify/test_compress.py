@@ -9,9 +9,9 @@ from small_runs import job_of
 
 from llmkit.compression import methods
 from llmkit.compression.model import written
-from llmkit.config import schema as config
-from llmkit.predicting import metrics as figures
+from llmkit.predicting import metrics
 from llmkit.predicting.use import read_labels
+from llmkit.tasks import experiment as experiments
 from llmkit.tasks.classify import compress, evaluate, use
 from llmkit.tasks.classify.settings import Chain, Distil, Fuse, Model, Prune, Quantize
 from llmkit.tasks.classify.train import learner
@@ -47,7 +47,7 @@ def test_the_graph_of_a_variant_gives_what_its_network_gives(job, variant):
         model = use.load(folder)
         logits = model.logits(model.read(texts))
         np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
-        assert read_labels(folder)[1] == figures.fit_temperature(logits, labels)
+        assert read_labels(folder)[1] == metrics.fit_temperature(logits, labels)
 
     written(made, job, check)
     if isinstance(variant, Distil) and variant.model is None:
@@ -86,7 +86,7 @@ def test_two_runs_become_one(job, text_run, tmp_path):
     from llmkit.stages.train import train
 
     shutil.copytree(text_run.run_dir / "prepared", tmp_path / "other" / "prepared")
-    train(config.load(text_run.config, [f"run_dir={tmp_path / 'other'}", "seed=2"]))
+    train(experiments.load(text_run.config, [f"run_dir={tmp_path / 'other'}", "seed=2"]))
     members = [str(text_run.model), str(tmp_path / "other" / "model")]
     made = methods.apply(Fuse(members=members, how="distil", steps=3), job.original, job)
     assert made.done[0]["started_as"] in members

@@ -10,11 +10,10 @@ from small_pictures import squares, write_pictures
 from small_runs import without_torch
 
 import llmkit as package
-from llmkit.config import schema as config
 from llmkit.data.grid import grid
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
-from llmkit.store import model_folder
+from llmkit.tasks import experiment as experiments
 from llmkit.tasks.image import evaluate, features, prepare as task, use
 
 FIGURES = {"frechet_distance", "kid", "precision", "recall"}
@@ -48,13 +47,13 @@ def test_the_figures_of_the_contract_beside_those_of_real_pictures_and_what_int8
         assert row["real_floor"] == rows[0]["real_floor"] and row["features_sha256"] == rows[0]["features_sha256"]
     assert rows[1]["frechet_distance"] == pytest.approx(rows[0]["frechet_distance"], rel=0.05)
     assert rows[1]["size_bytes"] < rows[0]["size_bytes"]
-    weights = model_folder.read(image_run.int8).weights()
+    weights = experiments.read_model(image_run.int8).weights()
     assert weights["first"].dtype == weights["project"].dtype == np.int8
 
 
 def test_real_pictures_that_a_generator_repeats_reach_the_floor(image_run, monkeypatch):
     """Training pictures in place of made ones: the figures must be those of real against real."""
-    folder, prepared = model_folder.read(image_run.model), image_run.run_dir / "prepared"
+    folder, prepared = experiments.read_model(image_run.model), image_run.run_dir / "prepared"
     real, _ = task.pictures_of(prepared, "train")
     turn = iter(range(100))
 
@@ -175,7 +174,7 @@ except SystemExit as ended: assert ended.code == 0
 
 
 def test_the_generator_of_least_frechet_distance_is_kept_and_grids_are_drawn_on_the_way(image_run):
-    folder = model_folder.read(image_run.model)
+    folder = experiments.read_model(image_run.model)
     records = [json.loads(line) for line in (image_run.model / "metrics.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records] == [10, 20, 30]
     best = min(records, key=lambda record: record["val_loss"])
@@ -191,13 +190,15 @@ def test_the_generator_of_least_frechet_distance_is_kept_and_grids_are_drawn_on_
 def test_size_is_of_what_runs(image_run):
     names = ("graph.onnx", "model.safetensors", "config.yaml", "labels.json")
     for place in (image_run.model, image_run.int8):
-        assert model_folder.read(place).size_bytes == sum((place / name).stat().st_size for name in names)
+        assert experiments.read_model(place).size_bytes == sum((place / name).stat().st_size for name in names)
         assert (place / "features.onnx").read_bytes() == (image_run.model / "features.onnx").read_bytes()
-    assert model_folder.read(image_run.int8).result["size_bytes"] == model_folder.read(image_run.int8).size_bytes
+    assert (
+        experiments.read_model(image_run.int8).result["size_bytes"] == experiments.read_model(image_run.int8).size_bytes
+    )
 
 
 def test_an_interrupted_training_ends_with_the_same_bytes(image_run, tmp_path, monkeypatch):
-    loaded = config.load(image_run.config, [f"run_dir={tmp_path / 'run'}"])
+    loaded = experiments.load(image_run.config, [f"run_dir={tmp_path / 'run'}"])
     prepare(loaded)
     from llmkit.tasks.image import train as learn
 
@@ -227,7 +228,7 @@ def test_it_starts_from_a_trained_generator(image_run, tmp_path, llmkit):
     shutil.copytree(image_run.run_dir / "prepared", run_dir / "prepared")
     start = [f"run_dir={run_dir}", f"train.start_from={image_run.model}"]
     result = llmkit("train", image_run.config, *start, "train.steps=1", "train.learning_rate=1e-9", "--json").json
-    first = model_folder.read(image_run.model)
+    first = experiments.read_model(image_run.model)
     assert result["val_loss"] == pytest.approx(first.result["val_loss"], rel=1e-2)
     ran = llmkit("train", image_run.config, *start, "model.width=4")
     assert ran.code == 3 and "has other sizes than the section model" in ran.error

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from llmkit.store import model_folder
+from llmkit.tasks import experiment as experiments
 from llmkit.tasks.language import dynamic, train as learn
 from llmkit.tasks.language.network import LanguageModel
 
@@ -76,7 +76,7 @@ def test_evaluate_reports_it_beside_the_static_loss(tiny_copy, llmkit):
     ratio = both["dynamic_bits_per_byte"] / both["bits_per_byte"]
     assert both["dynamic_loss"] / both["loss"] == pytest.approx(ratio)
     assert (tiny_copy.model / "model.safetensors").read_bytes() == weights
-    folder = model_folder.read(tiny_copy.model)
+    folder = experiments.read_model(tiny_copy.model)
     tokens = np.load(tiny_copy.run_dir / "prepared" / "test.npy").astype(np.int64)
     vocab_size = folder.weights()["embedding"].shape[0]
     assert both["dynamic_loss"] == pytest.approx(dynamic.loss(dynamic.load(folder, vocab_size), tokens), rel=1e-6)

@@ -9,11 +9,10 @@ from small_runs import job_of
 
 from llmkit.compression import methods
 from llmkit.compression.model import written
-from llmkit.config import schema as config
-from llmkit.predicting import metrics as figures
+from llmkit.predicting import metrics
 from llmkit.predicting.use import read_labels
 from llmkit.stages.train import train
-from llmkit.store import model_folder
+from llmkit.tasks import experiment as experiments
 from llmkit.tasks.table import compress, evaluate, use
 from llmkit.tasks.table.settings import Distil, Fuse, Model
 from llmkit.tasks.table.train import learner
@@ -41,7 +40,7 @@ def variants(table_run, tmp_path_factory):
     shutil.copytree(table_run.run_dir, run_dir)
     file = run_dir.parent / "table.yaml"
     file.write_text(table_run.config.read_text().replace(str(table_run.run_dir), str(run_dir)) + VARIANTS)
-    return run_dir, {row["name"]: row for row in stage(config.load(file))["models"]}
+    return run_dir, {row["name"]: row for row in stage(experiments.load(file))["models"]}
 
 
 def built(folder, prepared):
@@ -54,7 +53,7 @@ def built(folder, prepared):
 @pytest.mark.parametrize("name", ["sparse", "student"])
 def test_the_graph_of_a_variant_gives_what_its_network_gives(variants, name):
     run_dir, _ = variants
-    folder = model_folder.read(run_dir / "compressed" / name)
+    folder = experiments.read_model(run_dir / "compressed" / name)
     made = built(folder, run_dir / "prepared")
     rows, _ = evaluate.validation(run_dir / "prepared")
     expected = made.network.eval()(*made.inputs(made.val)).detach().numpy()
@@ -73,10 +72,10 @@ def test_figures_of_the_variants(variants):
 def test_the_temperature_is_the_variants_own(variants, table_run, name):
     run_dir, _ = variants
     place = table_run.int8 if name == "int8" else run_dir / "compressed" / name
-    folder = model_folder.read(place)
+    folder = experiments.read_model(place)
     rows, labels = evaluate.validation(run_dir / "prepared")
-    assert read_labels(folder)[1] == figures.fit_temperature(use.load(folder).logits(rows), labels)
-    assert read_labels(folder)[0] == read_labels(model_folder.read(run_dir / "model"))[0]
+    assert read_labels(folder)[1] == metrics.fit_temperature(use.load(folder).logits(rows), labels)
+    assert read_labels(folder)[0] == read_labels(experiments.read_model(run_dir / "model"))[0]
 
 
 def test_the_answers_are_the_mean_of_the_teachers_probabilities(job, table_run):
@@ -111,8 +110,12 @@ def test_members_become_one(job, table_run, tmp_path):
     """A soup of runs from one start, and the student of two runs of other sizes."""
     shutil.copytree(table_run.run_dir / "prepared", tmp_path / "a" / "prepared")
     shutil.copytree(table_run.run_dir / "prepared", tmp_path / "b" / "prepared")
-    train(config.load(table_run.config, [f"run_dir={tmp_path / 'a'}", f"train.start_from={table_run.model}", "seed=2"]))
-    train(config.load(table_run.config, [f"run_dir={tmp_path / 'b'}", "model.hidden_size=8"]))
+    train(
+        experiments.load(
+            table_run.config, [f"run_dir={tmp_path / 'a'}", f"train.start_from={table_run.model}", "seed=2"]
+        )
+    )
+    train(experiments.load(table_run.config, [f"run_dir={tmp_path / 'b'}", "model.hidden_size=8"]))
     models = [str(table_run.model), str(tmp_path / "a" / "model"), str(tmp_path / "b" / "model")]
     soup = methods.apply(Fuse(members=models[:2]), job.original, job)
     assert soup.done[0]["kept"]

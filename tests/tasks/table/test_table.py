@@ -10,12 +10,11 @@ import pytest
 from small_runs import without_torch
 
 import llmkit as package
-from llmkit.config import schema as config
 from llmkit.data import encoding, splits
 from llmkit.errors import InputError
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
-from llmkit.store import model_folder
+from llmkit.tasks import experiment as experiments
 
 ROW = {"income": 80, "debt": 20, "home": "own"}
 
@@ -31,7 +30,7 @@ def test_the_figures_of_the_contract_and_what_int8_keeps_of_them(table_run, llmk
         assert row["accuracy"] > 0.85 and row["examples"] == 48
         assert sum(sum(counts.values()) for counts in row["confusion"].values()) == 48
     assert abs(rows[0]["log_loss"] - rows[1]["log_loss"]) < 0.05
-    weights = model_folder.read(table_run.int8).weights()
+    weights = experiments.read_model(table_run.int8).weights()
     assert weights["matrices.0"].dtype == np.int8
 
 
@@ -89,7 +88,7 @@ def test_what_is_learnt_comes_from_the_training_rows_alone(table_run):
 
 
 def test_the_same_settings_give_the_same_bytes(table_run, table_fresh):
-    loaded = config.load(table_fresh.config)
+    loaded = experiments.load(table_fresh.config)
     prepare(loaded)
     train(loaded)
     for name in ("model.safetensors", "labels.json", "columns.json", "graph.onnx"):
@@ -128,7 +127,7 @@ def test_folds_are_in_the_result_and_go_on_after_an_interruption(table_fresh, ll
 def test_a_fold_learns_its_scaling_from_its_own_training_rows(table_run, tmp_path):
     from llmkit.tasks.table import prepare as task
 
-    settings = config.load(table_run.config).settings.prepare
+    settings = experiments.load(table_run.config).settings.prepare
     task.fold(table_run.run_dir / "prepared", tmp_path, 2, 3, settings, 1)
     labels = np.load(tmp_path / "labels.npy")
     of = np.load(tmp_path / "split.npy")
@@ -145,7 +144,7 @@ def test_it_starts_from_a_trained_model(table_run, table_fresh, llmkit):
     assert llmkit("prepare", table_fresh.config).code == 0
     start = f"train.start_from={table_run.model}"
     result = llmkit("train", table_fresh.config, start, "train.steps=1", "train.learning_rate=1e-9", "--json").json
-    first = model_folder.read(table_run.model)
+    first = experiments.read_model(table_run.model)
     assert result["val_loss"] == pytest.approx(first.result["val_loss"], rel=1e-3)
     ran = llmkit("train", table_fresh.config, start, "model.hidden_size=8")
     assert ran.code == 3 and "has other sizes than the section model" in ran.error
