@@ -4,19 +4,18 @@ import typing
 
 import msgspec
 
-from llmkit import tasks
-from llmkit.config.schema import Section
+from llmkit.config.schema import Section, section_class
 from llmkit.tasks import TASKS
 
 
 def sections(kind: typing.Any) -> set[type[Section]]:
     """Every section that a type is or holds: in its fields, in a mapping's values, in a union."""
-    if isinstance(kind, type) and issubclass(kind, Section):
-        return {kind}.union(*(sections(field.type) for field in msgspec.structs.fields(kind)))
+    if section := section_class(kind):
+        return {section}.union(*(sections(field.type) for field in msgspec.structs.fields(kind)))
     return set().union(*map(sections, typing.get_args(kind)))
 
 
 ALL_SECTIONS = sorted(
-    set().union(*(sections(TASKS[task].settings.Config) for task in tasks.TASKS)),
+    set().union(*(sections(TASKS[task].settings.Config) for task in TASKS)),
     key=lambda kind: kind.__qualname__,
 )

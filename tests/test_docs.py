@@ -61,7 +61,7 @@ def test_every_config_runs_on_small_data(path, tmp_path, monkeypatch):
     data.mkdir()
     overrides = [f"prepare.files={data}/*", f"run_dir={tmp_path / 'run'}"]
     monkeypatch.setattr("llmkit.tasks.image.feature_network.STEPS", 20)
-    task = experiments.load(path).task
+    task = experiments.load(path).task.name
     writers = {"language": write_language, "classify": write_classify, "table": write_table, "image": write_image}
     writers[task](data, experiments.load(path).settings.prepare)
     config = experiments.load(path, [*overrides, *SHRUNK[task], "evaluate.require={}"])

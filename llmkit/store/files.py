@@ -3,11 +3,12 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from llmkit.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,13 @@ class Files:
         except (ValueError, RecursionError) as error:
             raise InputError(f"{self.path / name} is damaged: not JSON ({error}); make it again") from error
 
-    def array(self, name: str, mapped: bool = False) -> np.ndarray:
+    def array(self, name: str, mapped: bool = False) -> "np.ndarray":
         """The array of a .npy file; `mapped`: its pages are read from disk when they are looked at."""
+        import numpy as np
+
         return np.load(self.path / name, mmap_mode="r" if mapped else None)
 
-    def tensors(self, name: str) -> dict[str, np.ndarray]:
+    def tensors(self, name: str) -> "dict[str, np.ndarray]":
         """The arrays of a .safetensors file by name."""
         from safetensors.numpy import load_file
 

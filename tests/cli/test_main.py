@@ -112,7 +112,7 @@ def test_init_does_not_overwrite_unless_forced(llmkit, tmp_path, monkeypatch):
         "file": "mine.yaml",
         "task": "language",
     }
-    assert experiments.load("mine.yaml").task == "language"
+    assert experiments.load("mine.yaml").task.name == "language"
 
 
 def test_init_into_what_is_no_folder(llmkit, tmp_path):

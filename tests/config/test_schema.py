@@ -11,10 +11,10 @@ from all_sections import ALL_SECTIONS
 from hypothesis import given, settings, strategies as st
 
 import llmkit
-from llmkit import tasks
-from llmkit.config import schema as config, yaml_text
+from llmkit.config import fields, schema, yaml_text
 from llmkit.config.schema import Section
 from llmkit.errors import ConfigError
+from llmkit.tasks import TASKS, experiment as experiments
 
 ROOT = Path(llmkit.__file__).parents[1]
 CONFIGS = sorted(ROOT.glob("configs/*.yaml"))
@@ -23,7 +23,7 @@ STARTERS = sorted(Path(llmkit.__file__).parent.glob("tasks/*/starter.yaml"))
 
 def test_an_empty_file_is_a_config_of_defaults(load):
     loaded = load("")
-    assert loaded.task == "language"
+    assert loaded.task.name == "language"
     assert loaded.run_dir == Path("runs/c")  # named after the file
     assert loaded.settings.train.budget == ("max_minutes", 3.0)
     assert loaded.settings == load("task: language\ntrain:\nmodel:\nprepare: {split: }\ncompress:\n").settings
@@ -80,11 +80,11 @@ def test_settings_cannot_be_changed(load):
 )
 def test_settings_survive_to_data_yaml_and_back(data):
     before = experiments.from_data(data, "x.yaml")
-    text = yaml_text.dump(config.to_data(before.settings))
+    text = yaml_text.dump(schema.to_data(before.settings))
     after = experiments.from_data(yaml_text.parse(text, "x.yaml")[0], "x.yaml")
     assert after == before
     for name, item in data.items():  # what was given is what is there
-        found = config.to_data(after.settings)[name]
+        found = schema.to_data(after.settings)[name]
         assert (
             found == item
             if not isinstance(item, dict)
@@ -102,7 +102,7 @@ def test_every_yaml_of_the_project_loads(path):
 
 def test_there_are_configs_to_load_and_a_starter_for_each_task():
     assert CONFIGS
-    assert [path.parent.name for path in STARTERS] == sorted(tasks.TASKS)
+    assert [path.parent.name for path in STARTERS] == sorted(TASKS)
 
 
 def test_the_search_for_sections_finds_those_inside():
@@ -153,15 +153,15 @@ def test_descriptions_are_the_docstrings_below_the_fields():
 
 
 def test_reading_a_config_imports_nothing_heavy():
-    code = f"import sys; from llmkit.config import schema as config; experiments.load({str(CONFIGS[0])!r}); print(*sys.modules)"
+    code = f"import sys; from llmkit.tasks import experiment; experiment.load({str(CONFIGS[0])!r}); print(*sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert {"torch", "onnx", "onnxruntime", "numpy", "optuna", "rich"}.isdisjoint(shown.split())
     assert "msgspec" in shown.split()
 
 
-@pytest.mark.parametrize("task", sorted(tasks.TASKS))
+@pytest.mark.parametrize("task", sorted(TASKS))
 def test_other_keys_of_a_search_leave_the_tasks_own_search_as_it_is(task, tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text(f"task: {task}\ntune: {{trials: 2}}\n")
-    root = tasks.module(task, "settings").Config
+    root = TASKS[task].settings.Config
     assert experiments.load(path).settings.tune.search == root().tune.search != {}

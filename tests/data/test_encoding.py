@@ -9,6 +9,7 @@ from hypothesis import given, strategies as st
 from llmkit.data import encoding
 from llmkit.data.columns import Rows, as_text, is_number, parse
 from llmkit.errors import InputError
+from llmkit.store.files import Files
 
 MISSING = ["", "?"]
 
@@ -111,4 +112,4 @@ def test_it_is_plain_json_and_comes_back_the_same(tmp_path):
     learnt = encoding.learn(rows, names, "both", MISSING)
     encoding.save(learnt, tmp_path / "columns.json")
     json.loads((tmp_path / "columns.json").read_text())
-    assert encoding.load(tmp_path / "columns.json") == learnt
+    assert encoding.load(Files(tmp_path)) == learnt

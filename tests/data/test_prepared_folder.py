@@ -5,6 +5,7 @@ import pytest
 
 from llmkit.data import prepared_folder, splits
 from llmkit.errors import ConfigError, InputError
+from llmkit.store.files import Files
 
 
 @pytest.mark.parametrize(
@@ -29,11 +30,11 @@ def test_what_is_written_is_read_again(tmp_path):
         "splits": {"train": {"examples": 3, "a": 1, "b": 2}, "val": {"examples": 1, "a": 0, "b": 1}},
     }
     prepared_folder.write_meta(tmp_path, summary)
-    assert prepared_folder.read_meta(tmp_path) == summary
+    assert prepared_folder.read_meta(Files(tmp_path)) == summary
     assert np.load(tmp_path / "labels.npy").tolist() == [1, 0, 1, 1]
-    examples, name = prepared_folder.examples_of(tmp_path, "train")
+    examples, name = prepared_folder.examples_of(Files(tmp_path), "train")
     assert (examples.tolist(), name) == ([0, 1, 3], "train")
-    examples, name = prepared_folder.examples_of(tmp_path, "test")  # there is none
+    examples, name = prepared_folder.examples_of(Files(tmp_path), "test")  # there is none
     assert (examples.tolist(), name) == ([2], "val")
 
 
@@ -43,7 +44,7 @@ def test_the_folder_of_a_fold_has_another_split_and_no_manifest(tmp_path):
     labels = np.arange(30) % 2
     prepared_folder.write(tmp_path / "in", ["a", "b"], labels, splits.stratified(labels, 0.1, 0.2, 1), 0.1, 0.2)
     (tmp_path / "in" / "manifest.json").write_text("{}")
-    of = prepared_folder.copy_for_fold(tmp_path / "in", tmp_path / "out", 2, 3, 0.1, 5)
+    of = prepared_folder.copy_for_fold(Files(tmp_path / "in"), tmp_path / "out", 2, 3, 0.1, 5)
     assert (of == splits.fold_split(labels, 2, 3, 0.1, 5)).all()
     assert (np.load(tmp_path / "out" / "split.npy") == of).all()
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["labels.npy", "split.npy"]
@@ -62,7 +63,7 @@ def test_more_folds_than_examples_are_refused(tmp_path):
     (tmp_path / "out").mkdir()
     np.save(tmp_path / "in" / "labels.npy", np.array([0, 1, 0, 1]))
     with pytest.raises(InputError, match=r"train\.folds: 5 folds need as many examples, and there are 4"):
-        prepared_folder.copy_for_fold(tmp_path / "in", tmp_path / "out", 1, 5, 0.1, 1)
+        prepared_folder.copy_for_fold(Files(tmp_path / "in"), tmp_path / "out", 1, 5, 0.1, 1)
 
 
 def test_too_few_examples_name_the_empty_split(tmp_path):
