@@ -3,22 +3,19 @@
 import itertools
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faults import in_child, kill
-from faulty_runs import Run
+from faults import kill
+from faulty_runs import Run, linux_only
+from forks import in_child
 
 from llmkit.errors import InputError
 from llmkit.stages.train import train
 from llmkit.training import checkpoint
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),
-    pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads the names of open files from /proc"),
-]
+pytestmark = linux_only
 KEEP = "train.keep_checkpoints=3"
 
 
