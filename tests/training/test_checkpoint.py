@@ -1,4 +1,7 @@
-"""checkpoint.py: damaged, missing, newer checkpoints and those of another run; what training then goes on from."""
+"""checkpoint.py: damaged, missing, newer checkpoints and those of another run; what training then goes on from.
+
+It ends bit for bit as a run that was left alone: metrics_file.py and optimizer_state.py bring back what they kept.
+"""
 
 import itertools
 import json
