@@ -19,7 +19,6 @@ from typing import Any, NoReturn
 import safetensors
 import safetensors.numpy
 
-from llmkit.errors import LlmkitError
 from llmkit.training import checkpoint
 
 Fault = Callable[[str], object]
@@ -82,23 +81,6 @@ def interrupt(kind: str) -> None:
     if _active is not None:
         _active.at = float("inf")
     raise KeyboardInterrupt
-
-
-def in_child(work: Callable[[], object]) -> int:
-    """Run `work` in a forked process; 0, the exit code of what it raises, or minus the signal that killed it."""
-    child = os.fork()
-    if child == 0:
-        code = 99
-        try:
-            work()
-            code = 0
-        except LlmkitError as error:
-            code = error.exit_code
-        except KeyboardInterrupt:
-            code = 130
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 @contextmanager

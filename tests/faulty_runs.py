@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from llmkit.stages.train import train
 from llmkit.tasks import experiment as experiments
 from llmkit.training import checkpoint
 
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads the names of open files from /proc")
 # Dropout everywhere, so that random states matter; validations between checkpoints; windows of an odd length.
 SETTINGS = [
     "model={embedding_size: 4, hidden_size: 8, layers: 2, dropout: 0.2, input_dropout: 0.1, recurrent_dropout: 0.1}",

@@ -8,28 +8,10 @@ from typing import Any, NoReturn
 
 import pytest
 
-from llmkit.errors import InputError
 from llmkit.store import artifacts
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="the writer is killed in a forked process")
 KILLED = 77  # exit code of a process that `kill` ends
-
-
-def in_child(work: Callable[[], object]) -> int:
-    """Run `work` in a forked process; 0, 3 for InputError, 130 for Ctrl-C, or the code it left with."""
-    child = os.fork()
-    if child == 0:
-        code = 99
-        try:
-            work()
-            code = 0
-        except InputError:
-            code = 3
-        except KeyboardInterrupt:
-            code = 130
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 class Faults:

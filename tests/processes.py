@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 
 import torch.distributed as dist
+from forks import forking
 
 from llmkit.training import distributed
 from llmkit.training.distributed import Processes
@@ -24,8 +25,9 @@ def in_processes(count: int, work: Callable[[Processes], None], *, joined: bool 
             work(processes)
 
     started = [multiprocessing.get_context("fork").Process(target=one, args=(rank,)) for rank in range(count)]
-    for process in started:
-        process.start()
+    with forking():
+        for process in started:
+            process.start()
     for process in started:
         process.join(60)
         process.kill()

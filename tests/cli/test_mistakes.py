@@ -1,4 +1,4 @@
-"""Mistakes on the command line: one line that says what is wrong, the exit code, the same in the JSON."""
+"""Mistakes on the command line: one line that says what is wrong, the exit code of errors.py, the same in the JSON."""
 
 import json
 import os

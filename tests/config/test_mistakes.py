@@ -1,4 +1,4 @@
-"""Mistakes in a config: each is named with line, key and remedy, all of them in one pass."""
+"""Mistakes in a config, variants among them: each is named with line, key and remedy, all of them in one pass."""
 
 import pytest
 

@@ -181,7 +181,6 @@ def test_validation_does_not_mind_that_the_weights_are_too_sure(monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 @pytest.mark.parametrize("class_weights", ["none", "balanced"])
 def test_three_processes_train_as_one_does(tmp_path, class_weights):
     labels = np.where(np.arange(60) % 5 == 0, 1, LABELS)

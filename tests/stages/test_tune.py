@@ -5,7 +5,6 @@ import signal
 import pytest
 import yaml
 
-from llmkit.cli import show
 from llmkit.stages import tune as stage
 from llmkit.tasks import experiment as experiments
 
@@ -38,19 +37,6 @@ def test_the_search_tries_the_defaults_first_and_leaves_a_model_folder(tiny_copy
     more = stage.tune(load(tiny_copy, "tune.trials=4"))
     assert more["trials"][:3] == result["trials"]  # goes on from the study on disk
     assert len(more["trials"]) == 4
-
-
-def test_the_best_trials_are_shown_and_always_the_config_s_own(capsys):
-    rows = [
-        {"trial": n, "state": "complete", "val_loss": 2.0 - n / 10, "settings": {"model.layers": n}} for n in range(8)
-    ]
-    rows[0]["own"] = True
-    rows[7] |= {"state": "diverged", "val_loss": None}
-    show.trials({"stage": "tune", "folder": "runs/a/tuned", "trials": rows, "default_val_loss": 2.0})
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[2:8]] == ["6", "5", "4", "3", "2", "0"]
-    assert lines[7].startswith("0 (own)")
-    assert lines[8].startswith("and 2 more in runs/a/tuned")
 
 
 CHOICES = ["tune.trials=3", "tune.trial_budget=0.4", "tune.search={train.learning_rate: {choices: [0.01, 0.001, 0.1]}}"]

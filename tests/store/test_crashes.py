@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 from artifact_folders import NEW, OLD, content, start, write
-from operation_faults import KILLED, Faults, in_child, kill, needs_fork
+from forks import in_child
+from operation_faults import KILLED, Faults, kill, needs_fork
 
 from llmkit.errors import InputError
 from llmkit.store import artifacts, file_locks
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
 
 @needs_fork

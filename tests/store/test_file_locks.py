@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 from artifact_folders import content
+from forks import fork
 from operation_faults import needs_fork
 
 from llmkit.errors import InputError
 from llmkit.store import artifacts
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
 
 @needs_fork
@@ -25,7 +24,7 @@ def test_a_forked_child_that_leaves_the_block_removes_nothing(run: Path) -> None
     try:
         with artifacts.lock(run, "train"), artifacts.building(run / "model") as folder:
             (folder.path / "a").write_bytes(b"a")
-            worker = os.fork()
+            worker = fork()
             if worker == 0:
                 raise SystemExit
             os.waitpid(worker, 0)

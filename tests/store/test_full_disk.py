@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 from artifact_folders import NEW, OLD, content, write
-from operation_faults import Faults, in_child, needs_fork
+from forks import in_child
+from operation_faults import Faults, needs_fork
 
 from llmkit.errors import InputError
 from llmkit.store import artifacts
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
 
 @needs_fork

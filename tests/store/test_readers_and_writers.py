@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 from artifact_folders import NEW, OLD, content, start, write
-from operation_faults import in_child, needs_fork
+from forks import fork, in_child
+from operation_faults import needs_fork
 
 from llmkit.errors import InputError
 from llmkit.store import artifacts
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
 
 @needs_fork
@@ -23,7 +22,7 @@ def test_readers_never_notice_a_writer(run: Path) -> None:
         for number in range(60):
             write(run / "model", (NEW, OLD)[number % 2])
 
-    writer = os.fork()
+    writer = fork()
     if writer == 0:
         os._exit(in_child(swap))
     reads = 0

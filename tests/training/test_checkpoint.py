@@ -1,24 +1,24 @@
-"""checkpoint.py: damaged, missing, newer checkpoints and those of another run; what training then goes on from."""
+"""checkpoint.py: damaged, missing, newer checkpoints and those of another run; what training then goes on from.
+
+It ends bit for bit as a run that was left alone: metrics_file.py and optimizer_state.py bring back what they kept.
+"""
 
 import itertools
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faults import in_child, kill
-from faulty_runs import Run
+from faults import kill
+from faulty_runs import Run, linux_only
+from forks import in_child
 
 from llmkit.errors import InputError
 from llmkit.stages.train import train
 from llmkit.training import checkpoint
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),
-    pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads the names of open files from /proc"),
-]
+pytestmark = linux_only
 KEEP = "train.keep_checkpoints=3"
 
 

@@ -2,21 +2,18 @@
 
 import json
 import signal
-import sys
 from pathlib import Path
 
 import pytest
-from faults import GROWS, full_disk, in_child, kill
-from faulty_runs import NGRAM, STOPS_EARLY, Ears, Run, steps_saved
+from faults import GROWS, full_disk, kill
+from faulty_runs import NGRAM, STOPS_EARLY, Ears, Run, linux_only, steps_saved
+from forks import in_child
 
 from llmkit.errors import InputError
 from llmkit.stages.train import train
 from llmkit.training import checkpoint
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),
-    pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads the names of open files from /proc"),
-]
+pytestmark = linux_only
 
 
 def test_killed_at_every_file_operation(run: Run) -> None:

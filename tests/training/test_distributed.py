@@ -30,10 +30,7 @@ from llmkit.tasks.language.train import LanguageLearner
 from llmkit.training import distributed, loop
 from llmkit.training.distributed import Processes
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),
-    pytest.mark.skipif(sys.platform != "linux", reason="forks, and finds processes in /proc"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, and finds processes in /proc")
 
 TOKENS = np.random.default_rng(0).integers(1, 9, 6000).astype(np.uint8)
 STREAMS_OF_3 = 3300  # tokens that are validated in three parallel parts, shared unevenly by two processes

@@ -7,13 +7,11 @@ import sys
 import time
 
 import pytest
-from faults import in_child, interrupt
-from faulty_runs import SETTINGS, Run
+from faults import interrupt
+from faulty_runs import SETTINGS, Run, linux_only
+from forks import in_child
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning"),
-    pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads the names of open files from /proc"),
-]
+pytestmark = linux_only
 
 
 def test_a_second_ctrl_c_in_the_midst_of_writing(run: Run) -> None:

@@ -16,7 +16,7 @@ from llmkit.errors import Diverged, InputError, Interrupted
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.settings import Train
 from llmkit.tasks.language.train import LanguageLearner
-from llmkit.training import checkpoint, devices, loop
+from llmkit.training import checkpoint, loop
 
 TOKENS = np.random.default_rng(0).integers(1, 9, 600).astype(np.uint8)
 SETTINGS = Train(
@@ -223,10 +223,3 @@ def test_other_settings_are_refused_with_the_difference(tmp_path):
     train(tmp_path)
     with pytest.raises(InputError, match=r"(?s)a: 1 → 2.*--fresh"):
         checkpoint.newest(tmp_path, {"a": 2}, lambda message: None)
-
-
-def test_denormals_are_flushed_only_within_the_block():
-    tiny = torch.tensor(1e-40)
-    with devices.flushed_denormals():
-        assert (tiny * 1.0).item() == 0
-    assert (tiny * 1.0).item() > 0

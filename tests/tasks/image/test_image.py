@@ -153,11 +153,6 @@ def test_a_label_never_learnt_is_refused(image_run, llmkit):
     assert "generate.label: the model has not learnt the label 'up'; it knows: left, right" in ran.error
 
 
-def test_a_grid_by_hand():
-    pixels = np.arange(3, dtype=np.uint8)[:, None, None, None]
-    assert grid(pixels, 2)[..., 0].tolist() == [[0, 128, 1], [128, 128, 128], [2, 128, 128]]
-
-
 def test_it_generates_and_evaluates_without_torch(image_run, tmp_path):
     code = f"""
 sys.argv = ["llmkit", "evaluate", {str(image_run.config)!r}, "--force"]
