@@ -31,7 +31,7 @@ class _Tag(yaml.MarkedYAMLError):
 class _Loader(yaml.SafeLoader):
     """SafeLoader whose plain scalars follow the YAML 1.2 core schema, without tags."""
 
-    yaml_implicit_resolvers: ClassVar[dict] = {}  # type: ignore[misc]
+    yaml_implicit_resolvers: ClassVar[dict] = {}
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()

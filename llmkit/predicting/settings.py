@@ -44,7 +44,7 @@ class Prune(methods.Prune, tag_field="method", tag="prune"):
     """Weights are left out, and the rest is fine-tuned with the original as teacher. Where no budget is named, for a
     third of the original's `train` budget."""
 
-    how: Literal["unstructured"] = "unstructured"  # type: ignore[assignment]
+    how: Literal["unstructured"] = "unstructured"
     """Single weights become zero, a few more with each step."""
     sparsity: methods.Share = 0.5
     """Share of the weights (in matrices) that goes."""

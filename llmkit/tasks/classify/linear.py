@@ -139,7 +139,7 @@ def _regression(
         bias.grad = gradients.sum(dim=0)
         return -(logs * targets).sum(dim=1) @ importance + penalty / len(targets) * table.square().sum() / 2
 
-    _optimizer([table, bias]).step(loss)  # type: ignore[arg-type]
+    _optimizer([table, bias]).step(loss)
     table.grad = None
     return table
 
@@ -158,7 +158,7 @@ def _stack(logits: Tensor, labels: Tensor, weights: Tensor | None) -> tuple[Tens
         found.backward()
         return found
 
-    optimizer.step(loss)  # type: ignore[arg-type]
+    optimizer.step(loss)
     return strengths.detach().clamp(min=0), bias.detach()
 
 

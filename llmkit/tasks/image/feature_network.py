@@ -48,9 +48,9 @@ def learn(pixels: np.ndarray, labels: np.ndarray | None, seed: int, progress: An
         network = FeatureNetwork(pixels.shape[1], pixels.shape[3])
         targets = pictures.flatten(1) if labels is None else torch.from_numpy(labels.astype(np.int64))
         count = targets.shape[1] if labels is None else int(labels.max()) + 1
-        head = nn.Linear(SIZE, count)
+        head: nn.Module = nn.Linear(SIZE, count)
         if labels is None:
-            head = nn.Sequential(nn.Linear(SIZE, 256), nn.ReLU(), nn.Linear(256, count))  # type: ignore[assignment]
+            head = nn.Sequential(nn.Linear(SIZE, 256), nn.ReLU(), nn.Linear(256, count))
         both = nn.ModuleList([network, head])
         optimizer = torch.optim.AdamW(both.parameters(), RATE, weight_decay=DECAY, fused=True)
         batches = Batches(np.arange(len(pixels)), BATCH, seed)
