@@ -6,11 +6,11 @@ import types
 import typing
 from functools import cache
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
-from llmkit.config.schema import Section, section_class
+from llmkit.config.schema import Kind, Section, section_class
 
 
 def section(root: type[Section], name: str) -> type[Section]:
@@ -18,7 +18,7 @@ def section(root: type[Section], name: str) -> type[Section]:
     return next(field.type for field in msgspec.structs.fields(root) if field.name == name)
 
 
-def field_type(section: type[Section], name: str) -> Any:
+def field_type(section: type[Section], name: str) -> Kind:
     """The type of a key, without its constraints."""
     kind = next(field.type for field in msgspec.structs.fields(section) if field.name == name)
     if typing.get_origin(kind) is Annotated:
@@ -26,7 +26,7 @@ def field_type(section: type[Section], name: str) -> Any:
     return kind
 
 
-def plain_type(kind: Any) -> Any:
+def plain_type(kind: Kind) -> Kind:
     """int of `int`, of `Annotated[int, …]` and of `int | None`; other types as they are."""
     if typing.get_origin(kind) is Annotated:
         return plain_type(typing.get_args(kind)[0])
@@ -36,7 +36,7 @@ def plain_type(kind: Any) -> Any:
 
 
 @cache
-def descriptions(kind: Any) -> dict[str, str]:
+def descriptions(kind: Kind) -> dict[str, str]:
     """{field: the docstring below it}, inherited fields included, read from the source of the class."""
     found: dict[str, str] = {}
     section = section_class(kind)

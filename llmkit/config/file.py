@@ -6,21 +6,21 @@ Nothing is checked here but the text itself; `schema.check` does that, and needs
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from llmkit.config import yaml_text
-from llmkit.config.schema import Origins, Section, kind_of, section_class, tag_field, tagged_variants
+from llmkit.config.schema import Kind, Origins, Section, kind_of, section_class, tag_field, tagged_variants
 from llmkit.errors import ConfigError, InputError
+from llmkit.plain import Json
 
-RootOf = Callable[[Mapping[str, Any], Origins], type[Section]]
+RootOf = Callable[[Mapping[str, object], Origins], type[Section]]
 """Which root section plain data is checked as, by its key `task`."""
 
 
 def read(
-    path: Path, overrides: Sequence[str], options: Mapping[tuple[str, ...], Any], root_of: RootOf
-) -> tuple[dict[str, Any], Origins]:
+    path: Path, overrides: Sequence[str], options: Mapping[tuple[str, ...], object], root_of: RootOf
+) -> tuple[Json, Origins]:
     """A config file, then overrides (`section.key=value`), then `options`, which are taken as they are.
 
     Raises InputError where the file cannot be read and ConfigError where it or an override is no YAML.
@@ -46,7 +46,7 @@ def read(
     return data, origins
 
 
-def _apply(override: str, data: dict[str, Any], origins: Origins, root_of: RootOf) -> None:
+def _apply(override: str, data: Json, origins: Origins, root_of: RootOf) -> None:
     """Set one `section.key=value` in the raw data, remembering where it came from."""
     key, equals, text = override.partition("=")
     parts = tuple(key.strip().split("."))
@@ -55,9 +55,7 @@ def _apply(override: str, data: dict[str, Any], origins: Origins, root_of: RootO
     _set(parts, yaml_text.parse_value(text, f"override {key}"), f"override {override}", data, origins, root_of)
 
 
-def _set(
-    parts: tuple[str, ...], value: Any, origin: str, data: dict[str, Any], origins: Origins, root_of: RootOf
-) -> None:
+def _set(parts: tuple[str, ...], value: object, origin: str, data: Json, origins: Origins, root_of: RootOf) -> None:
     """Put a value into the raw data. A budget given here takes the place of the file's."""
     place = data
     for depth, part in enumerate(parts[:-1], 1):
@@ -77,7 +75,7 @@ def _set(
     origins[parts] = origin
 
 
-def _rivals(section: Any, parts: tuple[str, ...], data: Any) -> list[str]:
+def _rivals(section: Kind, parts: tuple[str, ...], data: object) -> list[str]:
     """The keys that the one at `parts` takes the place of; `data` is raw and tells which of several sections it is."""
     for part in parts[:-1]:
         data = data.get(part) if isinstance(data, dict) else None

@@ -6,10 +6,11 @@ command with exit code 4.
 
 import operator
 import re
-from typing import Any, Literal
+from typing import Literal
 
 from llmkit.config.schema import Section
 from llmkit.errors import ConfigError
+from llmkit.plain import Json
 
 COMPARISONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "==": operator.eq}
 REQUIREMENT = re.compile(r"\s*(<=|>=|==|<|>)\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*")
@@ -30,7 +31,7 @@ class Evaluate(Section):
                 raise ValueError(f'require.{figure}: {text!r} is not a comparison such as "<= 2.3"')
 
 
-def unmet(require: dict[str, str], figures: dict[str, Any]) -> list[str]:
+def unmet(require: dict[str, str], figures: Json) -> list[str]:
     """One line for each requirement that `figures` misses. Raises ConfigError for a figure that is not there."""
     lines = []
     for figure, text in require.items():

@@ -10,12 +10,12 @@ from llmkit.config.training import Training
 from llmkit.config.tune import Tune
 from llmkit.config.variants import check_names
 
+TaskSection = Any
+"""A section that has nothing in common: each task has a class of its own for it."""
+
 
 class Root(Section):
-    """A whole config. A task's own root section says which class each of the sections below is.
-
-    Any stands for a section that has nothing in common: a task knows its own.
-    """
+    """A whole config. A task's own root section says which class each of the sections below is."""
 
     task: str
     """What is learned."""
@@ -23,13 +23,13 @@ class Root(Section):
     """Folder of everything this experiment writes; by default runs/<name of the config file>."""
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 1
     """Seed of everything random."""
-    prepare: Any = Section()
-    model: Any = Section()
+    prepare: TaskSection = Section()
+    model: TaskSection = Section()
     train: Training = Training()
     tune: Tune = Tune()
-    compress: dict[str, Any] = {}
+    compress: dict[str, TaskSection] = {}
     """Named variants: the name is yours, `method` says how."""
-    generate: Any = Section()
+    generate: TaskSection = Section()
     evaluate: Evaluate = Evaluate()
 
     def __post_init__(self) -> None:

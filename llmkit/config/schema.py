@@ -8,18 +8,21 @@ import difflib
 import re
 import types
 import typing
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
 from llmkit.errors import ConfigError
+from llmkit.plain import Json
 
 Key = tuple[str | int, ...]
 Origins = dict[Key, str]
 """Where each key's value comes from: `FILE:LINE`, an override or an option."""
 Mistake = typing.Callable[[Key, str], None]
+Kind = Any
+"""A type as a field's annotation has it: a class, `int | None`, `Annotated[float, …]`, `Distil[Model]`."""
 
-WRONG: Any = object()
+WRONG = object()
 """What stands for a value that is wrong, and has been reported."""
 
 LONGEST_SHOWN = 60  # characters of a wrong text in a message
@@ -45,12 +48,15 @@ class Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     """Fields of which at most one may be set; an override that sets one clears those that the file sets."""
 
 
-def to_data(settings: Section) -> dict[str, Any]:
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+def to_data(settings: Section) -> Json:
     """Plain dicts, lists and scalars of a section, defaults included."""
     return msgspec.to_builtins(settings)
 
 
-def check(data: Any, section: Any, origins: Origins, name: str) -> Any:
+def check(data: object, section: type[AnySection], origins: Origins, name: str) -> AnySection:
     """Plain data -> an instance of `section`; raises ConfigError listing every mistake, one line each."""
     mistakes: list[str] = []
 
@@ -68,7 +74,7 @@ def check(data: Any, section: Any, origins: Origins, name: str) -> Any:
     return result
 
 
-def _convert(value: Any, kind: Any, path: Key, mistake: Mistake) -> Any:
+def _convert(value: object, kind: Kind, path: Key, mistake: Mistake) -> Any:
     """The value as its type wants it, or WRONG."""
     variants = tagged_variants(kind)
     if variants:
@@ -93,7 +99,7 @@ def _convert(value: Any, kind: Any, path: Key, mistake: Mistake) -> Any:
         return WRONG
 
 
-def _convert_section(value: Any, kind: Any, path: Key, mistake: Mistake) -> Any:
+def _convert_section(value: object, kind: Kind, path: Key, mistake: Mistake) -> object:
     """An instance of `kind`, a section or a generic one with its types named, or WRONG."""
     if value is None:
         value = {}  # `train:` with nothing below it
@@ -130,7 +136,7 @@ def _convert_section(value: Any, kind: Any, path: Key, mistake: Mistake) -> Any:
         return WRONG
 
 
-def _convert_variant(value: Any, variants: dict[str, Any], path: Key, mistake: Mistake) -> Any:
+def _convert_variant(value: object, variants: dict[str, Kind], path: Key, mistake: Mistake) -> object:
     if not isinstance(value, dict):
         mistake(path, f"expected a section of keys, got {kind_of(value)}")
         return WRONG
@@ -146,20 +152,20 @@ def _convert_variant(value: Any, variants: dict[str, Any], path: Key, mistake: M
     return WRONG
 
 
-def section_class(kind: Any) -> type[Section] | None:
+def section_class(kind: Kind) -> type[Section] | None:
     """The class of a section, plain (`Split`) or generic with its types named (`Distil[Model]`); None for others."""
     kind = typing.get_origin(kind) or kind
     return kind if isinstance(kind, type) and issubclass(kind, Section) else None
 
 
-def members(kind: Any) -> tuple[Any, ...]:
+def members(kind: Kind) -> tuple[Kind, ...]:
     """The types of a union; of another type itself alone."""
     return typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
 
 
-def tagged_variants(kind: Any) -> dict[str, Any]:
+def tagged_variants(kind: Kind) -> dict[str, Kind]:
     """{tag: section} for a section with a tag, or a union of such; empty for anything else."""
-    tags: dict[str, Any] = {}
+    tags: dict[str, Kind] = {}
     for member in members(kind):
         section = section_class(member)
         if section is None or not section.__struct_config__.tag:
@@ -168,20 +174,20 @@ def tagged_variants(kind: Any) -> dict[str, Any]:
     return tags
 
 
-def tag_field(variants: dict[str, Any]) -> str:
+def tag_field(variants: dict[str, Kind]) -> str:
     """The key by which sections with tags are told apart, such as `method`."""
     section = section_class(next(iter(variants.values())))
     assert section is not None
     return str(section.__struct_config__.tag_field)
 
 
-def _optional_section(kind: Any) -> Any:
+def _optional_section(kind: Kind) -> Kind:
     """The section of `Section | None`, else None."""
     others = [part for part in members(kind) if part is not type(None)]
     return others[0] if len(others) == 1 < len(members(kind)) and section_class(others[0]) else None
 
 
-def _explain(message: str, value: Any, kind: Any) -> tuple[Key, str]:
+def _explain(message: str, value: Any, kind: Kind) -> tuple[Key, str]:
     """(place of the mistake inside the value, what is wrong there) from the words of msgspec."""
     message, _, at = message.partition(" - at `$")
     place: list[int] = []
@@ -197,13 +203,13 @@ def _explain(message: str, value: Any, kind: Any) -> tuple[Key, str]:
     return (*place,), message[0].lower() + message[1:]
 
 
-def _choices(kind: Any) -> list[Any]:
+def _choices(kind: Kind) -> list[object]:
     if typing.get_origin(kind) is typing.Literal:
         return list(typing.get_args(kind))
     return [choice for part in typing.get_args(kind) for choice in _choices(part)]
 
 
-def kind_of(value: Any) -> str:
+def kind_of(value: object) -> str:
     """A value as messages call it."""
     if isinstance(value, dict):
         return "a section of keys"
@@ -214,7 +220,7 @@ def kind_of(value: Any) -> str:
     return "null" if value is None else str(value).lower()
 
 
-def closest(word: Any, choices: typing.Iterable[Any]) -> str:
+def closest(word: object, choices: typing.Iterable[object]) -> str:
     """The end of a message on a wrong word: which one may have been meant, or nothing."""
     found = difflib.get_close_matches(str(word), [str(choice) for choice in choices], n=1, cutoff=0.6)
     return f"; did you mean {found[0]}?" if found else ""

@@ -6,7 +6,8 @@ is generic in the task's section `model`: `Distil[Model]`; `Chain` is generic in
 
 import re
 import typing
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from collections.abc import Iterable
+from typing import Annotated, Generic, Literal, TypeVar
 
 from msgspec import Meta, structs
 
@@ -160,7 +161,7 @@ def quantize_of(root: type[Section]) -> type[Quantize]:
 RESERVED = ("model", "tuned")
 
 
-def check_names(variants: dict[str, Any]) -> None:
+def check_names(variants: Iterable[str]) -> None:
     """Refuse names that are no plain folder names, or those of other models. Raises ValueError."""
     for name in variants:
         if not re.fullmatch(r"\w[\w.-]*", name):

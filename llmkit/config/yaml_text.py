@@ -7,7 +7,7 @@ finite.
 
 import math
 import re
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import yaml
 
@@ -33,7 +33,7 @@ class _Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: ClassVar[dict] = {}
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()
         if getattr(event, "tag", None) is not None:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
@@ -44,7 +44,7 @@ class _Loader(yaml.SafeLoader):
 class _Dumper(yaml.SafeDumper):
     """SafeDumper that also quotes text which YAML 1.2 reads as a number, such as "1e5"."""
 
-    def represent_str(self, data: str) -> Any:
+    def represent_str(self, data: str) -> yaml.ScalarNode:
         # PyYAML folds the line ends of Unicode, which it reads back as spaces, unless they are escaped.
         style = '"' if re.search("[\x85\u2028\u2029]", data) else None
         return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
@@ -62,7 +62,7 @@ for _tag, _pattern, _first in (
         _class.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
-def parse(text: str, name: str, numbered: bool = True) -> tuple[Any, dict[Path, int]]:
+def parse(text: str, name: str, numbered: bool = True) -> tuple[object, dict[Path, int]]:
     """Plain data of a YAML document and the 1-based line of every key and list item.
 
     `name` stands for the text in messages (a file name), the line after it if `numbered`. Raises ConfigError.
@@ -84,7 +84,7 @@ def parse(text: str, name: str, numbered: bool = True) -> tuple[Any, dict[Path, 
     return (None if root is None else reader.value(root, ())), lines
 
 
-def parse_value(text: str, name: str) -> Any:
+def parse_value(text: str, name: str) -> object:
     """The value of an override such as `train.learning_rate=1e-4`: one YAML value.
 
     What would begin a block of several lines (">= 0.8") is text, since an override is one line.
@@ -94,7 +94,7 @@ def parse_value(text: str, name: str) -> Any:
     return parse(text, name, numbered=False)[0]
 
 
-def dump(data: Any) -> str:
+def dump(data: object) -> str:
     """YAML of plain data, keys in their order, that `parse` and other YAML readers take back as it was."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
@@ -107,7 +107,7 @@ class _Reader:
         line = place if isinstance(place, int) else place.start_mark.line + 1
         return ConfigError(f"{self.name}:{line}: {message}" if self.numbered else f"{self.name}: {message}")
 
-    def value(self, node: yaml.Node, path: Path) -> Any:
+    def value(self, node: yaml.Node, path: Path) -> object:
         """Plain data of any node; the lines of what is in it are noted under `path`."""
         self.nodes += 1
         if self.nodes > MAX_NODES:
@@ -124,9 +124,9 @@ class _Reader:
             return items
         return self.scalar(node)
 
-    def mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+    def mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, object]:
         """A dict whose keys are plain text and stand once."""
-        result: dict[str, Any] = {}
+        result: dict[str, object] = {}
         for key_node, child in node.value:
             key = key_node.value
             if not isinstance(key, str):
@@ -140,7 +140,7 @@ class _Reader:
             result[key] = self.value(child, (*path, key))
         return result
 
-    def scalar(self, node: yaml.Node) -> Any:
+    def scalar(self, node: yaml.Node) -> str | float | bool | None:
         """Text, a finite number, true, false or null."""
         kind = node.tag.rsplit(":", 1)[-1]
         text = node.value

@@ -3,9 +3,9 @@
 import json
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from llmkit.console import candidates
+from llmkit.console.candidates import Row
 
 
 def loss_curve(metrics: Path, picture: Path) -> bool:
@@ -30,7 +30,7 @@ def loss_curve(metrics: Path, picture: Path) -> bool:
     return True
 
 
-def trade_offs(rows: list[dict[str, Any]], picture: Path) -> bool:
+def trade_offs(rows: list[Row], picture: Path) -> bool:
     """Size against loss and speed against loss of a budget's candidates; returns whether it was drawn.
 
     Rows as in `candidates`, the original's first. Not drawn where matplotlib is missing.
@@ -43,7 +43,7 @@ def trade_offs(rows: list[dict[str, Any]], picture: Path) -> bool:
     unit = speed.removeprefix("ms_per_")
     figure = Figure(figsize=(10, 4), layout="constrained")
     size_axes, speed_axes = figure.subplots(1, 2, sharey=True)
-    kinds: dict[str, list[dict[str, Any]]] = {"chosen": [], "Pareto front": [], "others": []}
+    kinds: dict[str, list[Row]] = {"chosen": [], "Pareto front": [], "others": []}
     for row in rows:
         marks = candidates.marks(row)
         kinds["chosen" if "chosen" in marks else "Pareto front" if "pareto" in marks else "others"].append(row)

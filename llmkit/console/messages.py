@@ -6,7 +6,12 @@ Stages get a `Console` and call `info`, `warn`, `progress` and `training`; resul
 import atexit
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from llmkit.console.callbacks import Event
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 PLAIN_SECONDS = 10.0  # between two lines of progress in a log file
 SLOW_SECONDS = 1.0  # work that is done sooner shows no progress
@@ -18,7 +23,7 @@ class Console:
     def __init__(self, level: int = 1):
         self.level = level
         self.terminal = sys.stderr.isatty()
-        self._bar: Any = None
+        self._bar: Progress | None = None
         self._task: Any = None
         self._description = ""
         self._started = self._printed = 0.0
@@ -68,7 +73,7 @@ class Console:
             self._bar = None
         self._description = ""
 
-    def training(self, event: dict[str, Any]) -> None:
+    def training(self, event: Event) -> None:
         """What the training loop reports: a step, a validation, a resumption."""
         kind = event["event"]
         if kind == "resumed":

@@ -5,7 +5,6 @@ Enters: headings and lines of cells, all of them text. What is in a table is the
 
 import sys
 from collections.abc import Collection, Iterable
-from typing import Any
 
 
 def table(headings: list[str], lines: list[list[str]]) -> None:
@@ -33,7 +32,7 @@ def markdown(headings: list[str], lines: Iterable[list[str]], right: Collection[
     return ["| " + " | ".join(cells) + " |" for cells in (headings, rule, *lines)]
 
 
-def number(value: Any) -> str:
+def number(value: object) -> str:
     """A figure with as many digits as a person reads; - for None."""
     if value is None:
         return "-"

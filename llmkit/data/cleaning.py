@@ -16,13 +16,13 @@ import inspect
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from llmkit.data.decoding import lines
 from llmkit.errors import ConfigError
+from llmkit.plain import Json
 
 Step = Callable[[Iterable[str]], Iterator[str]]
-Clean = str | list[str | dict[str, Any]]  # what the config may say
+Clean = str | list[str | Json]  # what the config may say
 
 GATHER_CHARACTERS = 1 << 16  # steps that work by line hand on pieces of at least this length
 
@@ -275,7 +275,7 @@ STEPS: dict[str, Callable[..., Step]] = {
     "drop_duplicates": drop_duplicates,
 }
 
-PRESETS: dict[str, list[str | dict[str, Any]]] = {
+PRESETS: dict[str, list[str | Json]] = {
     "none": [],
     # Changes how characters are stored, never what is written: safe for verse and code.
     "standard": ["unicode", "line_ends"],
@@ -285,9 +285,9 @@ PRESETS: dict[str, list[str | dict[str, Any]]] = {
 }
 
 
-def parse(clean: Clean) -> list[tuple[str, tuple[Any, ...]]]:
+def parse(clean: Clean) -> list[tuple[str, tuple[object, ...]]]:
     """The steps that the config names, presets unfolded: (name, parameters), of which there are 0 or 1."""
-    steps: list[tuple[str, tuple[Any, ...]]] = []
+    steps: list[tuple[str, tuple[object, ...]]] = []
     for entry in [clean] if isinstance(clean, str) else clean:
         if isinstance(entry, str) and entry in PRESETS:
             steps += parse(PRESETS[entry])

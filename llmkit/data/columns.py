@@ -7,10 +7,10 @@ learnt here: scaling and the numbers of categories are the work of `encoding.py`
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from llmkit.data.rows import Row
 from llmkit.errors import InputError
 
 
@@ -24,13 +24,13 @@ class Rows:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def take(self, which: Any) -> "Rows":
+    def take(self, which: np.ndarray) -> "Rows":
         """Some of the rows."""
         return Rows(self.numbers[which], self.categories[which])
 
 
 def parse(
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[Row],
     places: Sequence[str],
     numbers: Sequence[str],
     categories: Sequence[str],
@@ -61,7 +61,7 @@ def parse(
     return Rows(table, words)
 
 
-def as_text(value: Any, missing: Collection[str], place: str, column: str) -> str | None:
+def as_text(value: object, missing: Collection[str], place: str, column: str) -> str | None:
     """A value as text, None for a missing one. Whole numbers have no point, so that 1.0 and 1 are one category."""
     if value is None:
         return None

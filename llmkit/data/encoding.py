@@ -14,11 +14,11 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 
 from llmkit.data.columns import Rows
+from llmkit.plain import Json
 from llmkit.store.files import Files
 
 FILE = "columns.json"
@@ -112,7 +112,7 @@ def save(encoding: Encoding, path: Path) -> None:
 
 def load(folder: Files) -> Encoding:
     """columns.json of a prepared folder or of a model folder."""
-    data: dict[str, Any] = folder.read_json(FILE)
+    data: Json = folder.read_json(FILE)
     return Encoding(
         [Number(**column) for column in data["numbers"]],
         [Category(**column) for column in data["categories"]],

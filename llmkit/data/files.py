@@ -10,9 +10,9 @@ import os
 from collections.abc import Iterable
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
 
 from llmkit.errors import ConfigError, InputError
+from llmkit.store.artifacts import Source
 
 
 def find_files(patterns: str | list[str]) -> list[Path]:
@@ -44,9 +44,9 @@ def _why_nothing(pattern: str, place: str) -> str:
     return f"there is no file {pattern} in {os.getcwd()}; check the name and the working directory"
 
 
-def hash_files(paths: Iterable[Path]) -> list[dict[str, Any]]:
+def hash_files(paths: Iterable[Path]) -> list[Source]:
     """What the files hold, so that a changed one is recognised: `[{path, bytes, sha256}]`. Raises InputError."""
-    sources = []
+    sources: list[Source] = []
     for path in paths:
         with open_file(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

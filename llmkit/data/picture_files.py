@@ -6,13 +6,16 @@ decoded, so a tiny file that would unpack to gigabytes is refused for what it sa
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from llmkit.data.files import open_file
 from llmkit.data.picture_sizes import unfit
 from llmkit.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
 DECODED = ("PNG", "JPEG", "GIF", "BMP", "WEBP")  # by these decoders alone
@@ -54,7 +57,7 @@ def read_picture(path: Path, colour: str, resize: bool) -> np.ndarray:
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def _decoded(picture: Any, colour: str) -> np.ndarray:
+def _decoded(picture: "Image.Image", colour: str) -> np.ndarray:
     """The pixels (H, W) or (H, W, 3) uint8 of a pillow picture; what is transparent is white."""
     from PIL import Image
 

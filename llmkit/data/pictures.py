@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -132,7 +131,7 @@ def _labels_of_files(paths: tuple[Path, ...], pictures: int) -> list[str]:
         if array.ndim != 1:
             raise InputError(f"{path}: labels are one number for each picture, not an array of shape {array.shape}")
         arrays.append(array)
-    numbers: list[Any] = np.concatenate(arrays).tolist()
+    numbers: list[float] = np.concatenate(arrays).tolist()
     if len(numbers) != pictures:
         raise InputError(f"prepare.labels has {len(numbers):,} labels for {pictures:,} pictures")
     return [str(int(number)) if float(number).is_integer() else str(number) for number in numbers]

@@ -11,14 +11,23 @@ each task stores in its own way.
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from llmkit.console.callbacks import Warn
 from llmkit.data.splits import SPLITS, fold_split
 from llmkit.errors import ConfigError, InputError
+from llmkit.plain import Json
 from llmkit.store.files import Files
+
+
+class Summary(TypedDict):
+    """What is known of labelled examples: how many, the names of their labels, and how many each split has of each."""
+
+    examples: int
+    labels: list[str]
+    splits: dict[str, dict[str, int]]
 
 
 def check_split(val: float, test: float, usual_val: float) -> None:
@@ -30,7 +39,7 @@ def check_split(val: float, test: float, usual_val: float) -> None:
         raise ConfigError(f"prepare.split: val {val:g} and test {test:g} leave nothing to train on; lower them")
 
 
-def write(out: Path, names: list[str], labels: np.ndarray, of: np.ndarray, val: float, test: float) -> dict[str, Any]:
+def write(out: Path, names: list[str], labels: np.ndarray, of: np.ndarray, val: float, test: float) -> Summary:
     """Write labels.npy and split.npy; returns what meta.json says of them. Raises InputError for an empty split.
 
     `labels` (N,) are places in `names`, `of` (N,) the splits that were drawn for the shares `val` and `test`. Without
@@ -51,7 +60,7 @@ def write(out: Path, names: list[str], labels: np.ndarray, of: np.ndarray, val: 
     return {"examples": len(labels), "labels": names, "splits": summary}
 
 
-def warn_of_rare(summary: dict[str, Any], warn: Warn) -> None:
+def warn_of_rare(summary: Summary, warn: Warn) -> None:
     """Say which labels have too few examples to validate or to test with; `summary` is what `write` returned."""
     counts = summary["splits"]
     rare = [name for name in summary["labels"] if any(counts[split][name] == 0 for split in counts)]
@@ -84,11 +93,11 @@ def examples_of(prepared: Files, name: str) -> tuple[np.ndarray, str]:
     return np.flatnonzero(of == SPLITS.index(name)), name
 
 
-def read_meta(prepared: Files) -> dict[str, Any]:
+def read_meta(prepared: Files) -> Json:
     """meta.json of a prepared folder."""
     return prepared.read_json("meta.json")
 
 
-def write_meta(out: Path, meta: dict[str, Any]) -> None:
+def write_meta(out: Path, meta: Json) -> None:
     """Write meta.json."""
     (out / "meta.json").write_text(json.dumps(meta, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

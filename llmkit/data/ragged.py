@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Ragged:
         return from_lists([self.numbers[self.starts[k] : self.starts[k + 1]] for k in texts], self.numbers.dtype)
 
 
-def from_lists(lists: list[np.ndarray], dtype: Any = np.int32) -> Ragged:
+def from_lists(lists: list[np.ndarray], dtype: "DTypeLike" = np.int32) -> Ragged:
     """A Ragged of arrays of numbers."""
     starts = np.concatenate([[0], np.cumsum([len(part) for part in lists])]).astype(np.int64)
     return Ragged(np.concatenate([*lists, np.zeros(0, dtype)]).astype(dtype), starts)

@@ -9,29 +9,29 @@ import json
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from llmkit.data.decoding import lines, texts
 from llmkit.data.files import open_file
 from llmkit.data.unpacking import ending
 from llmkit.errors import InputError
+from llmkit.plain import Json
+
+Row = dict[str, object]
+"""{column: value}: text in CSV and TSV, whatever JSON has in JSON Lines."""
 
 FORMATS = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}  # by a file's ending
 MAX_CSV_FIELD = 2**31 - 1  # characters; the csv module's own limit is 131,072, less than a chapter
 
 
-def rows_of_files(
-    paths: Iterable[Path], *, format: str = "auto", encoding: str = "utf-8"
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def rows_of_files(paths: Iterable[Path], *, format: str = "auto", encoding: str = "utf-8") -> Iterator[tuple[str, Row]]:
     """The rows of one file after the other, as `read_rows` gives them. Raises InputError."""
     for path in paths:
         with open_file(path) as file:
             yield from read_rows(file, str(path), format=format, encoding=encoding)
 
 
-def read_rows(
-    file: BinaryIO, name: str, *, format: str = "auto", encoding: str = "utf-8"
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_rows(file: BinaryIO, name: str, *, format: str = "auto", encoding: str = "utf-8") -> Iterator[tuple[str, Row]]:
     """The rows of one open CSV, TSV or JSON Lines file: (place, {column: value}), the place being "NAME, line N".
 
     What the ending of `name` does not tell is told by the first line: an object in braces is JSON Lines, a tab makes
@@ -99,7 +99,7 @@ def csv_rows(pieces: Iterable[str], name: str, tabs: bool) -> Iterator[tuple[int
         raise InputError(f"{name}, line {reader.line_num}: {error}; check the quote marks") from error
 
 
-def json_rows(pieces: Iterable[str], name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def json_rows(pieces: Iterable[str], name: str) -> Iterator[tuple[int, Json]]:
     """(line number, object) of each line of JSON Lines that is not empty. Raises InputError."""
     for number, line in enumerate(lines(pieces), 1):
         if not line.strip():

@@ -21,11 +21,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from llmkit.errors import ConfigError, InputError
+from llmkit.plain import Json
 from llmkit.store.files import Files
 
 if TYPE_CHECKING:
@@ -246,7 +247,7 @@ def _from_bytes(data: bytes, path: Path) -> "Tokenizer":
 
 def kind_of(tokenizer: "Tokenizer") -> str:
     """char, byte, word or bpe."""
-    parts: dict[str, Any] = json.loads(tokenizer.to_str())
+    parts: Json = json.loads(tokenizer.to_str())
     if parts["model"]["type"] == "BPE":
         return "bpe" if parts["pre_tokenizer"]["type"] == "Sequence" else "byte"
     return "word" if parts["normalizer"] else "char"

@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, BinaryIO
 
 from llmkit.data.files import open_file
 from llmkit.errors import InputError
@@ -56,7 +56,7 @@ def ending(name: str) -> str:
     return os.path.splitext(name)[1].lower()
 
 
-def _zip_members(file: BinaryIO, name: str) -> Iterator[tuple[Any, str, int]]:
+def _zip_members(file: BinaryIO, name: str) -> Iterator[tuple[IO[bytes] | gzip.GzipFile, str, int]]:
     """(stream, label, unpacked bytes) of each file in a zip file."""
     try:
         archive = zipfile.ZipFile(file)

@@ -1,17 +1,18 @@
 """card.md: what a model folder is, for whoever finds it: data, settings, figures, how to use it."""
 
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from llmkit.config.schema import to_data
 from llmkit.console import tables
+from llmkit.plain import Json
+from llmkit.store.artifacts import Manifest, Source
 from llmkit.store.model_folder import CARD, ModelFolder
 from llmkit.tasks.experiment import Experiment
 
 
-def trained(experiment: Experiment, prepared: dict[str, Any], result: dict[str, Any]) -> str:
+def trained(experiment: Experiment, prepared: Manifest, result: Json) -> str:
     """The card of a freshly trained model; `prepared` is the manifest of its data."""
     settings = to_data(experiment.settings)
     shown = {name: settings[name] for name in ("prepare", "model", "train")}
@@ -39,7 +40,7 @@ def trained(experiment: Experiment, prepared: dict[str, Any], result: dict[str, 
     )
 
 
-def compressed(original: ModelFolder, name: str, how: str, result: dict[str, Any]) -> str:
+def compressed(original: ModelFolder, name: str, how: str, result: Json) -> str:
     """The card of a compressed model: what was done (`how`, in words), then the card of the original."""
     lines = [
         f"# {name}",
@@ -52,7 +53,7 @@ def compressed(original: ModelFolder, name: str, how: str, result: dict[str, Any
     return "\n".join(lines) + "\n" + before.replace("\n# ", "\n## ").replace("# ", "## ", 1)
 
 
-def _metrics(result: dict[str, Any]) -> list[str]:
+def _metrics(result: Json) -> list[str]:
     rows = [
         [key, f"{value:.6g}" if isinstance(value, float) else str(value)]
         for key, value in result.items()
@@ -61,13 +62,13 @@ def _metrics(result: dict[str, Any]) -> list[str]:
     return [*tables.markdown(["figure", "value"], rows), ""]
 
 
-def _sources(inputs: list[dict[str, Any]]) -> list[str]:
+def _sources(inputs: list[Source]) -> list[str]:
     return tables.markdown(
         ["file", "bytes", "SHA-256"], [[str(item[key]) for key in ("path", "bytes", "sha256")] for item in inputs]
     )
 
 
-def _licences(inputs: list[dict[str, Any]]) -> list[str]:
+def _licences(inputs: list[Source]) -> list[str]:
     """A line for each folder of raw files whose SOURCE.yaml (data/fetch.py writes one) names its licence."""
     lines = []
     for folder in dict.fromkeys(Path(item["path"]).parent for item in inputs):

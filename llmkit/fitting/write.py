@@ -1,12 +1,9 @@
 """A trained model into its folder."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from llmkit.fitting import card
 from llmkit.fitting.fit import Fitted
 from llmkit.store import artifacts, model_folder
-from llmkit.store.artifacts import Artifact
+from llmkit.store.artifacts import Artifact, Identity
 from llmkit.store.model_folder import CARD, METRICS, Role
 from llmkit.tasks.experiment import Experiment
 
@@ -16,12 +13,12 @@ def write_model(
     experiment: Experiment,
     fitted: Fitted,
     prepared: Artifact,
-    identity: Mapping[str, Any],
+    identity: Identity,
     beside: dict[str, str] | None = None,
 ) -> Artifact:
     """Fill a folder being built with a trained model (and text files `beside` it) and put it in place.
 
-    `identity`: what the folder was made from, as `artifacts.Folder.finish` takes it.
+    `identity`: what the folder is made from.
     """
     import onnx
     import torch

@@ -6,11 +6,12 @@ of their manifests) and input files (by content).
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from llmkit.config.schema import to_data
 from llmkit.errors import InputError, LaterVersion
+from llmkit.plain import Json
 from llmkit.store import artifacts
+from llmkit.store.artifacts import Identity, Source
 from llmkit.tasks.experiment import Experiment
 from llmkit.version import __version__
 
@@ -20,15 +21,21 @@ class Wanted:
     """What a stage is about to make, but for its files."""
 
     stage: str
-    settings: dict[str, Any]
+    settings: Json
     seed: int
     parents: dict[str, str] = field(default_factory=dict)
-    inputs: list[dict[str, Any]] = field(default_factory=list)
+    inputs: list[Source] = field(default_factory=list)
 
     @property
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Identity:
         """What a manifest says of it, as `artifacts.Folder.finish` takes it."""
-        return dict(vars(self))
+        return {
+            "stage": self.stage,
+            "settings": self.settings,
+            "seed": self.seed,
+            "parents": self.parents,
+            "inputs": self.inputs,
+        }
 
 
 def reasons(place: Path, wanted: Wanted) -> tuple[artifacts.Artifact | None, list[str]]:
@@ -58,7 +65,7 @@ def reasons(place: Path, wanted: Wanted) -> tuple[artifacts.Artifact | None, lis
     return artifact, found
 
 
-def changed_inputs(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[str]:
+def changed_inputs(before: list[Source], now: list[Source]) -> list[str]:
     """A line for each file that came, went or has other bytes."""
     old, new = ({item["path"]: item["sha256"] for item in items} for items in (before, now))
     lines = [f"{path} is new" for path in new if path not in old]
@@ -90,9 +97,9 @@ def read_prepared(experiment: Experiment) -> artifacts.Artifact:
     return prepared
 
 
-def stored(artifact: artifacts.Artifact, work: Path) -> dict[str, Any]:
+def stored(artifact: artifacts.Artifact, work: Path) -> Json:
     """The result of a finished stage: what its manifest holds and, where they are still there, its timings."""
-    timings: dict[str, Any] = {}
+    timings: Json = {}
     place = _timings(work, artifact.path)
     if place.exists():
         found = artifacts.read_json(place)
@@ -100,7 +107,7 @@ def stored(artifact: artifacts.Artifact, work: Path) -> dict[str, Any]:
     return artifact.manifest["result"] | timings
 
 
-def store_timings(artifact: artifacts.Artifact, work: Path, timings: dict[str, Any]) -> None:
+def store_timings(artifact: artifacts.Artifact, work: Path, timings: Json) -> None:
     """Keep the figures that a clock gave beside the artifact: within, the same inputs would not give the same bytes."""
     place = _timings(work, artifact.path)
     artifacts.make_folder(place.parent)

@@ -22,9 +22,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
 from llmkit.errors import InputError, LaterVersion, LlmkitError
+from llmkit.plain import Json
 from llmkit.store import file_locks
 from llmkit.store.files import Files
 from llmkit.version import __version__ as LLMKIT_VERSION
@@ -43,11 +44,57 @@ _MANIFEST_KEYS = [
 ]
 
 
+class Source(TypedDict):
+    """A file that a folder was made from, as it was then."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class Content(TypedDict):
+    """What a file of a folder holds; `role`: what it is for, where the folder says so."""
+
+    bytes: int
+    sha256: str
+    role: NotRequired[str]
+
+
+class Identity(TypedDict):
+    """What a folder is made from, for `Folder.finish`: another identity makes another folder."""
+
+    stage: str
+    settings: Json
+    seed: int
+    parents: dict[str, str]
+    inputs: list[Source]
+
+
+class Manifest(TypedDict):
+    """manifest.json: what a folder was made from and with, what came out and what its files hold."""
+
+    schema_version: int
+    llmkit_version: str
+    stage: str
+    task: str | None
+    settings: Json
+    seed: int | None
+    versions: dict[str, str]
+    """Of packages."""
+    parents: dict[str, str]
+    """Name -> hash of the artifact."""
+    inputs: list[Source]
+    result: Json
+    files: dict[str, Content]
+    manifest_sha256: NotRequired[str]
+    """Of all the rest."""
+
+
 @dataclass(frozen=True)
 class Artifact(Files):
     """A finished folder. `hash`: SHA-256 (hex) of the bytes of its manifest, which its children record."""
 
-    manifest: dict[str, Any]
+    manifest: Manifest
     hash: str
 
 
@@ -65,12 +112,12 @@ class Folder:
         self,
         *,
         stage: str,
-        settings: Mapping[str, Any],
+        settings: Mapping[str, object],
         task: str | None = None,
         seed: int | None = None,
         parents: Mapping[str, str] | None = None,
-        inputs: Iterable[Mapping[str, Any]] = (),
-        result: Mapping[str, Any] | None = None,
+        inputs: Iterable[Source] = (),
+        result: Mapping[str, object] | None = None,
         versions: Mapping[str, str] | None = None,
         roles: Mapping[str, str] | None = None,
     ) -> Artifact:
@@ -182,7 +229,7 @@ def _read_once(path: Path, remedy: str, stages: tuple[str, ...] | None, verify: 
         if not whole or not _stays_inside(name):
             raise InputError(f"{path / MANIFEST} is damaged: {name!r} is no file of this folder; {remedy}")
         _check_file(path / name, entry["bytes"], entry["sha256"] if verify else None, remedy)
-    return Artifact(path, manifest, hashlib.sha256(data).hexdigest())
+    return Artifact(path, cast(Manifest, manifest), hashlib.sha256(data).hexdigest())
 
 
 def _check_file(file: Path, size: int, sha256: str | None, remedy: str) -> None:
@@ -200,20 +247,20 @@ def _check_file(file: Path, size: int, sha256: str | None, remedy: str) -> None:
         raise InputError(f"cannot read {file}: {error.strerror}") from error
 
 
-def fingerprint(path: Path) -> dict[str, Any]:
+def fingerprint(path: Path) -> Content:
     """{"bytes": size, "sha256": hex} of a file, streamed."""
     with open(path, "rb") as file:
         return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": file.tell()}
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def differences(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
     """A line such as `train.learning_rate: 0.005 → 0.001` for each key in which nested settings differ."""
     before, after = _flat(plain(old)), _flat(plain(new))
     changed = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
     return [f"{key}: {before.get(key, 'unset')} → {after.get(key, 'unset')}" for key in changed]
 
 
-def _flat(value: Any, key: str = "") -> dict[str, str]:
+def _flat(value: object, key: str = "") -> dict[str, str]:
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):
         value = {str(index): item for index, item in enumerate(value)}
     if isinstance(value, dict) and value:
@@ -224,7 +271,7 @@ def _flat(value: Any, key: str = "") -> dict[str, str]:
 # --- JSON files ---------------------------------------------------------------------------------------------
 
 
-def write_json(path: Path, data: Any) -> None:
+def write_json(path: Path, data: object) -> None:
     """Replace a JSON file atomically and durably, one writer at a time. ValueError for NaN and infinity."""
     write_bytes(path, _json_bytes(data))
 
@@ -251,17 +298,17 @@ def _parse(data: bytes, path: Path, remedy: str) -> Any:
         raise InputError(f"{path} is damaged: not JSON ({error}); {remedy}") from error
 
 
-def _checksum(manifest: dict[str, Any]) -> str:
+def _checksum(manifest: Mapping[str, object]) -> str:
     """SHA-256 (hex) of a manifest's own content but for the checksum: it has no parent that vouches for it."""
     return hashlib.sha256(_json_bytes({k: v for k, v in manifest.items() if k != CHECKSUM})).hexdigest()
 
 
-def _json_bytes(data: Any) -> bytes:
+def _json_bytes(data: object) -> bytes:
     text = json.dumps(data, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     return text.encode("utf-8", "backslashreplace")  # \udc80 of an undecodable file name, as JSON escapes it
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """What JSON holds: text keys, lists, paths as text, numpy scalars as numbers, NaN and infinity null."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import yaml
@@ -21,6 +21,7 @@ from llmkit.config import yaml_text
 from llmkit.config.root import Root
 from llmkit.config.schema import to_data
 from llmkit.errors import ConfigError, InputError
+from llmkit.plain import Json
 from llmkit.store import artifacts, sparse_weights
 from llmkit.store.artifacts import Artifact
 from llmkit.store.files import Files
@@ -79,7 +80,7 @@ class ModelFolder(Files):
         return self.path.resolve().name
 
     @property
-    def result(self) -> dict[str, Any]:
+    def result(self) -> Json:
         """What is known of it since it was made: parameters, trainable, val_loss, …"""
         return self.artifact.manifest["result"]
 
@@ -105,7 +106,7 @@ class ModelFolder(Files):
         return sparse_weights.unpack(self.tensors(WEIGHTS), str(self.path / WEIGHTS))
 
 
-def read(path: str | Path, check: Callable[[Any, Path], Root], made_by: str | None = None) -> ModelFolder:
+def read(path: str | Path, check: Callable[[Json, Path], Root], made_by: str | None = None) -> ModelFolder:
     """Open and verify a model folder; `check(data, path)` makes settings of its config.yaml, or raises ConfigError.
 
     Raises InputError when it is missing, damaged, no model, or made by a version whose settings `check` refuses.

@@ -1,8 +1,8 @@
 """The contract of a task, as types: what stages, search and compression may ask of one.
 
 A task is a package `llmkit/tasks/NAME` of plain modules with fixed names, each a protocol below. A `Task` hands out its
-modules, importing each when it is first asked for; what a task does not offer is None there. Where a protocol says Any,
-each task has its own type: a section of its settings, its requests, its examples, its loaded model.
+modules, importing each when it is first asked for; what a task does not offer is None there. Where a protocol says
+Root or Section, each task takes a class of its own; so it does for `LoadedModel`, `Requests` and `Examples`.
 `tests/tasks/test_contract.py` holds every task's functions against these signatures.
 """
 
@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from llmkit.config.root import Root
+from llmkit.config.schema import Section
 from llmkit.console.callbacks import Progress, Warn
+from llmkit.plain import Json
 
 if TYPE_CHECKING:
     import numpy as np
     from onnx import ModelProto
 
+    from llmkit.config.variants import Quantize
+    from llmkit.store.artifacts import Source
     from llmkit.store.files import Files
     from llmkit.store.model_folder import ModelFolder
     from llmkit.training.devices import Hardware
@@ -30,6 +34,12 @@ Arrays = dict[str, "np.ndarray"]
 """Weights by name, in the graph's layout."""
 Emit = Callable[[str], None]
 """(piece of a text): what a single text is handed to as it is written."""
+LoadedModel = Any
+"""What a task's `use.load` returns: the object that `llmkit.load` gives to people, with the task's own methods."""
+Requests = Any
+"""What a task's `generate.requests` reads and `generate.answer` takes: prompts, rows, how many pictures of what."""
+Examples = Any
+"""What a task's model is scored on, from `evaluate.of_split` or `of_files`: tokens, labelled rows, pictures."""
 
 
 class Column(NamedTuple):
@@ -44,7 +54,7 @@ class Column(NamedTuple):
 class Answers:
     """What a model made of requests: `result` as `--json` prints it, and files, by name, for those who make such."""
 
-    result: dict[str, Any]
+    result: Json
     files: dict[str, bytes] = field(default_factory=dict)
     to: str | None = None
     """Folder that the user wants the files in, in place of RUN_DIR/generated."""
@@ -62,15 +72,13 @@ class Settings(Protocol):
 class Prepare(Protocol):
     """`prepare.py`: raw files to arrays. What learns from the training split (scaling, a vocabulary) learns here."""
 
-    def check(self, settings: Any) -> None:
+    def check(self, settings: Section) -> None:
         """Refuse, before anything is read, settings that no data can satisfy. Raises ConfigError."""
 
-    def inputs(self, settings: Any) -> list[dict[str, Any]]:
-        """The files that `prepare` reads: path, bytes, sha256. Raises ConfigError and InputError."""
+    def inputs(self, settings: Section) -> "list[Source]":
+        """The files that `prepare` reads. Raises ConfigError and InputError."""
 
-    def prepare(
-        self, settings: Any, seed: int, out: Path, work: Path, progress: Progress, warn: Warn
-    ) -> dict[str, Any]:
+    def prepare(self, settings: Section, seed: int, out: Path, work: Path, progress: Progress, warn: Warn) -> Json:
         """Write the prepared data into `out`, an empty folder; returns its summary. Raises ConfigError, InputError.
 
         `settings` is the section prepare; `work` is a folder for what need not last.
@@ -83,45 +91,51 @@ class Folds(Protocol):
     METRICS: tuple[str, ...]
     """The metrics of a fold, none of them a timing, by their names in `Evaluate.metrics`."""
 
-    def fold(self, prepared: "Files", out: Path, number: int, count: int, settings: Any, seed: int) -> None:
+    def fold(self, prepared: "Files", out: Path, number: int, count: int, settings: Section, seed: int) -> None:
         """Write the prepared data of fold `number` (from 1) of `count`: another split, and what is learnt from it."""
 
 
 class Train(Protocol):
     """`train.py`: prepared data to what the training loop drives. Imports torch and onnx."""
 
-    def learner(self, prepared: "Files", settings: Any, hardware: "Hardware", warn: Warn) -> "Learner":
+    def learner(self, prepared: "Files", settings: Root, hardware: "Hardware", warn: Warn) -> "Learner":
         """The learner, its weights drawn by `settings.seed`; `settings` is the root section."""
 
 
 class Use(Protocol):
     """`use.py`: a model folder to a model that generates, predicts, scores. Never imports torch."""
 
-    def load(self, folder: "ModelFolder", threads: int | None = None) -> Any:
+    def load(self, folder: "ModelFolder", threads: int | None = None) -> LoadedModel:
         """What `llmkit.load` returns. `threads`: of one call. Raises InputError for a folder that does not load."""
 
 
 class Generate(Protocol):
     """`generate.py`: requests -> answers -> shown. Never imports torch."""
 
-    def requests(self, settings: Any, folder: "ModelFolder") -> Any:
+    def requests(self, settings: Section, folder: "ModelFolder") -> Requests:
         """What the section generate, the files it names and standard input ask for. Raises ConfigError, InputError."""
 
     def answer(
-        self, model: Any, requests: Any, settings: Any, seed: int, warn: Warn, emit: Emit | None = None
+        self,
+        model: LoadedModel,
+        requests: Requests,
+        settings: Section,
+        seed: int,
+        warn: Warn,
+        emit: Emit | None = None,
     ) -> Answers:
         """What a loaded model makes of many requests at once. `emit(piece)` gets a single text as it is written.
 
         Raises ConfigError and InputError for requests that the model cannot take.
         """
 
-    def items(self, result: dict[str, Any]) -> list[dict[str, Any]]:
+    def items(self, result: Json) -> list[Json]:
         """The lines of `--jsonl`."""
 
-    def show(self, result: dict[str, Any], emitted: bool, named: bool) -> None:
+    def show(self, result: Json, emitted: bool, named: bool) -> None:
         """Print a result for people. `emitted`: it went out through `emit`; `named`: say `result["model"]`."""
 
-    def summary(self, result: dict[str, Any]) -> str:
+    def summary(self, result: Json) -> str:
         """The closing message."""
 
 
@@ -133,20 +147,20 @@ class Evaluate(Protocol):
     TABLE: list[Column]
     """The columns that compare models."""
 
-    def of_split(self, folder: "ModelFolder", prepared: "Files", split: str) -> Any:
+    def of_split(self, folder: "ModelFolder", prepared: "Files", split: str) -> Examples:
         """The examples of a split (test: validation where there is none). Raises InputError where they do not fit."""
 
     def of_files(
-        self, folder: "ModelFolder", files: list[Path], settings: Any, work: Path, progress: Progress, warn: Warn
-    ) -> Any:
+        self, folder: "ModelFolder", files: list[Path], settings: Root, work: Path, progress: Progress, warn: Warn
+    ) -> Examples:
         """The examples in other files, treated as the model's own data was. `settings` is the root section.
 
         `work` is a folder that is gone afterwards. Raises InputError.
         """
 
     def metrics(
-        self, folder: "ModelFolder", examples: Any, settings: Any, progress: Progress, warn: Warn
-    ) -> dict[str, Any]:
+        self, folder: "ModelFolder", examples: Examples, settings: Root, progress: Progress, warn: Warn
+    ) -> Json:
         """Quality, size and speed of a model on examples, as `evaluate --json` prints them."""
 
     def validation_loss(self, folder: "ModelFolder", prepared: "Files", progress: Progress) -> float:
@@ -162,26 +176,31 @@ class Compress(Protocol):
     `settings` is always the root section; weights are in the graph's layout.
     """
 
-    def as_trained(self, settings: Any, result: dict[str, Any]) -> Any:
+    def as_trained(self, settings: Root, result: Json) -> Root:
         """Settings with what they leave open as it was when the model was trained (`result`: of its manifest)."""
 
-    def as_learned(self, settings: Any, learner: "Learner") -> Any:
+    def as_learned(self, settings: Root, learner: "Learner") -> Root:
         """The same of what a learner has just trained."""
 
-    def with_less_dropout(self, settings: Any, kept: float) -> Any:
+    def with_less_dropout(self, settings: Root, kept: float) -> Root:
         """Settings for a network of which a share of the weights is `kept`."""
 
-    def half(self, settings: Any) -> Any:
+    def half(self, settings: Root) -> Root:
         """Settings of a student for whoever names none."""
 
-    def load(self, learner: Any, weights: Arrays) -> None:
+    def load(self, learner: "Learner", weights: Arrays) -> None:
         """Put weights into a learner of the same sizes."""
 
     def check_fits(self, folder: "ModelFolder", prepared: "Files") -> None:
         """Raise InputError where a model does not fit the data (vocabulary, columns)."""
 
     def taught(
-        self, learner: Any, teachers: list[tuple[Any, Arrays]], temperature: float, mix: float, progress: Progress
+        self,
+        learner: "Learner",
+        teachers: list[tuple[Root, Arrays]],
+        temperature: float,
+        mix: float,
+        progress: Progress,
     ) -> "Learner":
         """A learner that learns from teachers too, (settings, weights) each; `training.distillation` has the loss."""
 
@@ -192,10 +211,10 @@ class Compress(Protocol):
 class Units(Protocol):
     """`units.py`, of a task that removes whole hidden units. Imports torch."""
 
-    def without_units(self, learner: Any, settings: Any, share: float) -> tuple[Any, Arrays]:
+    def without_units(self, learner: "Learner", settings: Root, share: float) -> tuple[Root, Arrays]:
         """(settings, weights) of a smaller network. Raises InputError where there is too little data to judge by."""
 
-    def units_for(self, student: Any, teacher: Any, settings: Any) -> Arrays | None:
+    def units_for(self, student: "Learner", teacher: "Learner", settings: Root) -> Arrays | None:
         """Weights for a student that is its teacher (`settings` are the teacher's) with fewer units, else None."""
 
 
@@ -203,8 +222,8 @@ class FourBits(Protocol):
     """`four_bits.py`, of a task that offers `bits: 4`. Imports torch."""
 
     def of_four_bits(
-        self, variant: Any, settings: Any, weights: Arrays, prepared: "Files"
-    ) -> tuple["ModelProto", Arrays, dict[str, Any]]:
+        self, variant: "Quantize", settings: Root, weights: Arrays, prepared: "Files"
+    ) -> tuple["ModelProto", Arrays, Json]:
         """(graph, weights, what was chosen): weights of 4 bits. Raises InputError where there is too little data."""
 
 

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llmkit.config import file, schema
 from llmkit.config.root import Root
@@ -47,7 +47,7 @@ class Experiment:
 
 
 def load(
-    path: str | Path, overrides: Sequence[str] = (), options: Mapping[tuple[str, ...], Any] | None = None
+    path: str | Path, overrides: Sequence[str] = (), options: Mapping[tuple[str, ...], object] | None = None
 ) -> Experiment:
     """Read a config file, apply overrides (`section.key=value`), then `options`, which are taken as they are.
 
@@ -70,12 +70,12 @@ def load(
     return Experiment(path, settings, (*overrides, *seed))
 
 
-def from_data(data: Mapping[str, Any], path: str | Path) -> Experiment:
+def from_data(data: Mapping[str, object], path: str | Path) -> Experiment:
     """An Experiment from plain data (the inverse of `schema.to_data`), checked like a file. Raises ConfigError."""
     return Experiment(Path(path), settings_of(data, path))
 
 
-def settings_of(data: Mapping[str, Any], path: str | Path) -> Root:
+def settings_of(data: Mapping[str, object], path: str | Path) -> Root:
     """The settings in plain data, checked; `path` is for messages. Raises ConfigError."""
     return schema.check(data, root_of(data, {}), {}, str(path))
 
@@ -90,12 +90,12 @@ def read_model(path: str | Path, made_by: str | None = None, task: Task | None =
     return folder
 
 
-def root_of(data: Mapping[str, Any], origins: Origins) -> type[Root]:
+def root_of(data: Mapping[str, object], origins: Origins) -> type[Root]:
     """The root section of the task that plain data names. Raises ConfigError for an unknown one."""
     return find(data.get("task", DEFAULT_TASK), origins).settings.Config
 
 
-def find(name: Any, origins: Origins | None = None) -> Task:
+def find(name: object, origins: Origins | None = None) -> Task:
     """The task of that name. Raises ConfigError for an unknown one."""
     if not isinstance(name, str) or name not in TASKS:
         where = f"{origins[('task',)]}: " if origins and ("task",) in origins else ""
@@ -104,7 +104,7 @@ def find(name: Any, origins: Origins | None = None) -> Task:
     return TASKS[name]
 
 
-def _fits(data: Mapping[str, Any]) -> bool:
+def _fits(data: Mapping[str, object]) -> bool:
     try:
         settings_of(data, "")
     except ConfigError:

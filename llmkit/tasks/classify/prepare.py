@@ -13,9 +13,8 @@ The same files, settings and seed give the same bytes. The texts must fit into m
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import prepared_folder, splits, tokenizer as tokenizers
@@ -25,13 +24,17 @@ from llmkit.data.files import find_files, hash_files, open_file
 from llmkit.data.labels import number_classes
 from llmkit.data.rows import FORMATS, rows_of_files
 from llmkit.errors import ConfigError, InputError
+from llmkit.plain import Json
 from llmkit.predicting.settings import Split
+from llmkit.store.artifacts import Source
 from llmkit.store.files import Files
 from llmkit.tasks.classify import ngrams
 from llmkit.tasks.classify.settings import Prepare
 from llmkit.tasks.classify.texts import spelt
 
 TEXTS = "texts.jsonl"
+Example = tuple[str, str, str]
+"""(place, text, label): text and label may be empty."""
 REPORT_TEXTS = 20_000  # between two calls of progress
 
 
@@ -46,13 +49,13 @@ def check(settings: Prepare) -> None:
         raise ConfigError("prepare.ngrams.characters: n-grams of characters begin with 2; set it to 0 or to 2 and more")
 
 
-def inputs(settings: Prepare) -> list[dict[str, Any]]:
+def inputs(settings: Prepare) -> list[Source]:
     """The files that `prepare` reads, with bytes and SHA-256."""
     given = [Path(settings.tokenizer.file)] if settings.tokenizer.file else []
     return hash_files([*find_files(settings.files), *given])
 
 
-def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progress, warn: Warn) -> dict[str, Any]:
+def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progress, warn: Warn) -> Json:
     """Write the prepared data into the folder `out`; returns what meta.json holds. Raises ConfigError, InputError."""
     check(settings)
     paths = find_files(settings.files)
@@ -122,8 +125,8 @@ def holds_rows(path: Path, format: str) -> bool:
     return format in ("csv", "tsv", "jsonl") or (format == "auto" and name.endswith(tuple(FORMATS)))
 
 
-def _rows(path: Path, settings: Prepare) -> Any:
-    """(place, text, label) of each row. Raises InputError where a column is not there."""
+def _rows(path: Path, settings: Prepare) -> Iterator[Example]:
+    """The example of each row. Raises InputError where a column is not there."""
     format = "auto" if settings.format == "folders" else settings.format
     for place, row in rows_of_files([path], format=format, encoding=settings.encoding):
         for key in ("text", "label"):
@@ -132,7 +135,7 @@ def _rows(path: Path, settings: Prepare) -> Any:
         yield place, text_of(row[settings.text], place), _label(row[settings.label], place)
 
 
-def text_of(value: Any, place: str) -> str:
+def text_of(value: object, place: str) -> str:
     """The text in a value; none is an empty one. Raises InputError for what is no text."""
     if value is None:
         return ""
@@ -141,7 +144,7 @@ def text_of(value: Any, place: str) -> str:
     return value
 
 
-def _label(value: Any, place: str) -> str:
+def _label(value: object, place: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None or isinstance(value, str | int):
@@ -149,8 +152,8 @@ def _label(value: Any, place: str) -> str:
     raise InputError(f"{place}: a label is text or a whole number, not {type(value).__name__}")
 
 
-def _folder_example(path: Path, settings: Prepare) -> Any:
-    """(place, text, label) of one file: its label is the name of its folder."""
+def _folder_example(path: Path, settings: Prepare) -> Iterator[Example]:
+    """The example of one file: its label is the name of its folder."""
     with open_file(path) as file:
         for document in read_documents(file, str(path), format="text", encoding=settings.encoding):
             yield str(path), "".join(document), path.resolve().parent.name

@@ -13,7 +13,6 @@ The same files, settings and seed give the same bytes on the same machine. The p
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,7 +22,9 @@ from llmkit.data.files import find_files, hash_files
 from llmkit.data.labels import MOST_LABELS, number_labels
 from llmkit.data.picture_sizes import Shape
 from llmkit.errors import ConfigError, InputError
+from llmkit.plain import Json
 from llmkit.predicting.settings import Split
+from llmkit.store.artifacts import Source
 from llmkit.store.files import Files
 from llmkit.tasks.image import features
 from llmkit.tasks.image.settings import Prepare
@@ -39,7 +40,7 @@ def check(settings: Prepare) -> None:
         raise ConfigError("prepare.resize: say to which size: prepare.size=28 or prepare.size=32")
 
 
-def inputs(settings: Prepare) -> list[dict[str, Any]]:
+def inputs(settings: Prepare) -> list[Source]:
     """The files that `prepare` reads, with bytes and SHA-256."""
     return hash_files([*sources.files_of(settings.files), *reading(settings).label_files])
 
@@ -51,7 +52,7 @@ def reading(settings: Prepare) -> sources.Reading:
     return sources.Reading(settings.format, settings.label, label_files, shape)
 
 
-def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progress, warn: Warn) -> dict[str, Any]:
+def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progress, warn: Warn) -> Json:
     """Write the prepared data into the folder `out`; returns what meta.json holds. Raises ConfigError, InputError."""
     check(settings)
     _require_torch()

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypedDict
 
 import numpy as np
 
@@ -36,7 +36,12 @@ from llmkit.data.files import find_files, hash_files, open_file
 from llmkit.data.prepared_folder import check_split, write_meta
 from llmkit.data.splits import SPLITS, grouped, number_groups
 from llmkit.errors import InputError
+from llmkit.plain import Json
+from llmkit.store.artifacts import Source
 from llmkit.tasks.language.settings import Prepare, Split
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 BLOCK_BYTES = 1 << 16  # of cleaned text encoded at once: small enough for the processor's cache
 LONGEST_BLOCK = 1 << 20  # characters; where no cut is safe for so long, the text is cut anyhow
@@ -51,7 +56,23 @@ DIFFERENT_PIECES_BYTES = 8_000_000
 PROBE_CHARACTERS = 1_000_000
 
 
-def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progress, warn: Warn) -> dict[str, Any]:
+class Figures(TypedDict):
+    """What is counted of a stream of tokens; each document has one boundary among the tokens."""
+
+    documents: int
+    characters: int
+    bytes: int
+    tokens: int
+    unknown_tokens: int
+
+
+class Encoded(Figures):
+    """The same of files that were encoded, and which they are."""
+
+    sources: list[Source]
+
+
+def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progress, warn: Warn) -> Json:
     """Write the prepared data into the folder `out`, which exists; returns what meta.json holds.
 
     `progress(description, done, total)` is called with the characters or bytes done. Raises ConfigError and
@@ -68,7 +89,7 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
         tokenizer, trained_on = _train_tokenizer(settings, spool, parts["train"], progress, warn)
         tokenizers.save(tokenizer, out / "tokenizer.json")
         encoder = tokenizers.Encoder(tokenizer)
-        splits: dict[str, dict[str, Any]] = {}
+        splits: dict[str, Figures] = {}
         counts = {}
         for name in SPLITS:
             if name in parts:
@@ -93,7 +114,7 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
     return meta
 
 
-def inputs(settings: Prepare) -> list[dict[str, Any]]:
+def inputs(settings: Prepare) -> list[Source]:
     """The files that `prepare` reads, with bytes and SHA-256: what decides whether prepared data is stale."""
     return hash_files(find_files(settings.files))
 
@@ -101,12 +122,12 @@ def inputs(settings: Prepare) -> list[dict[str, Any]]:
 def encode_files(
     paths: list[Path],
     settings: Prepare,
-    tokenizer: Any,
+    tokenizer: "Tokenizer",
     out: Path,
     work: Path,
     progress: Progress,
     warn: Warn,
-) -> dict[str, Any]:
+) -> Encoded:
     """Other files, read and cleaned alike, as one stream in the file `out` (.npy); returns its figures."""
     check(settings)
     encoder = tokenizers.Encoder(tokenizer)
@@ -304,7 +325,7 @@ def _too_few(name: str, found: int, split: Split) -> str:
     return f"the {name} split needs at least 2 tokens, found {found}; add text, {share}{other}"
 
 
-def _check_tokens(name: str, figures: dict[str, Any], split: Split) -> None:
+def _check_tokens(name: str, figures: Figures, split: Split) -> None:
     found = figures["tokens"] - figures["documents"]  # each document has one boundary
     if found < 2:
         raise InputError(_too_few(name, found, split))
@@ -315,7 +336,7 @@ def _check_tokens(name: str, figures: dict[str, Any], split: Split) -> None:
 
 def _train_tokenizer(
     settings: Prepare, spool: BinaryIO, parts: Parts, progress: Progress, warn: Warn
-) -> tuple[Any, int]:
+) -> tuple["Tokenizer", int]:
     """The tokenizer and the number of characters that it was trained on."""
     kind = settings.tokenizer.kind
     used = 0
@@ -375,7 +396,7 @@ def _blocks(spool: BinaryIO, start: int, end: int, any_cut: bool) -> Iterator[st
 
 def _write_tokens(
     encoder: tokenizers.Encoder, spool: BinaryIO, parts: Parts, path: Path, progress: Progress
-) -> tuple[dict[str, Any], np.ndarray]:
+) -> tuple[Figures, np.ndarray]:
     """Encode the parts into one .npy file; returns figures and how often each token occurs, (vocab_size,)."""
     boundary = np.array([encoder.boundary_id], encoder.dtype)
     size = int((parts.end - parts.start).sum())
@@ -425,7 +446,7 @@ def _write_header(file: BinaryIO, dtype: np.dtype, tokens: int) -> None:
     np.lib.format.write_array_header_1_0(file, {"descr": description, "fortran_order": False, "shape": (tokens,)})
 
 
-def _characters_per_token(splits: Iterable[dict[str, Any]]) -> float:
+def _characters_per_token(splits: Iterable[Figures]) -> float:
     """Without boundaries, over all splits."""
     figures = list(splits)
     tokens = sum(split["tokens"] - split["documents"] for split in figures)

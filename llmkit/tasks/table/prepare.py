@@ -15,7 +15,6 @@ The same files, settings and seed give the same bytes. The rows must fit into me
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,9 +24,11 @@ from llmkit.data.columns import Rows, as_text, is_number, parse
 from llmkit.data.decoding import check_encoding
 from llmkit.data.files import find_files, hash_files
 from llmkit.data.labels import number_classes
-from llmkit.data.rows import rows_of_files
+from llmkit.data.rows import Row, rows_of_files
 from llmkit.errors import ConfigError, InputError
+from llmkit.plain import Json
 from llmkit.predicting.settings import Split
+from llmkit.store.artifacts import Source
 from llmkit.store.files import Files
 from llmkit.tasks.table.settings import Prepare
 
@@ -49,12 +50,12 @@ def check(settings: Prepare) -> None:
             )
 
 
-def inputs(settings: Prepare) -> list[dict[str, Any]]:
+def inputs(settings: Prepare) -> list[Source]:
     """The files that `prepare` reads, with bytes and SHA-256."""
     return hash_files(find_files(settings.files))
 
 
-def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progress, warn: Warn) -> dict[str, Any]:
+def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progress, warn: Warn) -> Json:
     """Write the prepared data into the folder `out`; returns what meta.json holds. Raises ConfigError, InputError."""
     check(settings)
     paths = find_files(settings.files)
@@ -92,9 +93,9 @@ def read(prepared: Files) -> Rows:
     return Rows(prepared.array("numbers.npy"), words)
 
 
-def read_files(paths: list[Path], settings: Prepare, progress: Progress) -> tuple[list[dict[str, Any]], list[str]]:
+def read_files(paths: list[Path], settings: Prepare, progress: Progress) -> tuple[list[Row], list[str]]:
     """All rows of the files, and where each was found: "FILE, line N"."""
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     places: list[str] = []
     for place, row in rows_of_files(paths, format=settings.format, encoding=settings.encoding):
         rows.append(row)
@@ -107,8 +108,8 @@ def read_files(paths: list[Path], settings: Prepare, progress: Progress) -> tupl
 
 
 def with_labels(
-    rows: list[dict[str, Any]], places: list[str], settings: Prepare, warn: Warn
-) -> tuple[list[dict[str, Any]], list[str], list[str]]:
+    rows: list[Row], places: list[str], settings: Prepare, warn: Warn
+) -> tuple[list[Row], list[str], list[str]]:
     """The rows that have a label, with their places and labels. Raises InputError where the column is not there."""
     for row, place in zip(rows, places, strict=True):
         if settings.label not in row:
@@ -125,7 +126,7 @@ def with_labels(
     return [rows[k] for k in kept], [places[k] for k in kept], [labels[k] or "" for k in kept]
 
 
-def kinds(rows: list[dict[str, Any]], places: list[str], settings: Prepare, warn: Warn) -> tuple[list[str], list[str]]:
+def kinds(rows: list[Row], places: list[str], settings: Prepare, warn: Warn) -> tuple[list[str], list[str]]:
     """(columns of numbers, columns of categories), in the order in which they occur.
 
     Raises InputError for a named column that is not there and for one that holds numbers and words.
@@ -173,7 +174,7 @@ def kinds(rows: list[dict[str, Any]], places: list[str], settings: Prepare, warn
     return numbers, categories
 
 
-def with_columns(rows: list[dict[str, Any]], places: list[str], columns: list[str], warn: Warn) -> list[dict[str, Any]]:
+def with_columns(rows: list[Row], places: list[str], columns: list[str], warn: Warn) -> list[Row]:
     """The rows with null for each of `columns` that they lack, as rows of JSON Lines and of several files may."""
     for name in columns:
         lacking = [place for row, place in zip(rows, places, strict=True) if name not in row]
