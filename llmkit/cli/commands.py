@@ -7,7 +7,7 @@ import functools
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -129,7 +129,7 @@ def compress(config: ConfigArgument, rest: VariantsArgument = None, *, common: C
 @common_options
 @generate_options
 def generate(
-    models: ModelsArgument, *, common: Common, jsonl: JsonLines = False, model: Model = None, **settings: Any
+    models: ModelsArgument, *, common: Common, jsonl: JsonLines = False, model: Model = None, **settings: object
 ) -> None:
     """Use a model: write texts, predict labels, make pictures. Needs no torch."""
     from llmkit.stages import generate as stage

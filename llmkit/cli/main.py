@@ -7,7 +7,7 @@ several processes, the first one speaks for all.
 import os
 import signal
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,6 +15,9 @@ from llmkit.cli import show
 from llmkit.cli.commands import app
 from llmkit.console.messages import Console
 from llmkit.errors import ConfigError, Interrupted, LlmkitError, OfOneProcess
+
+if TYPE_CHECKING:
+    from llmkit.training.distributed import Processes
 
 
 def main() -> None:
@@ -52,7 +55,7 @@ def main() -> None:
     sys.exit(code)
 
 
-def _launched() -> Any:
+def _launched() -> "Processes | None":
     """The processes that torchrun started, None where it did not (and then nothing of training is imported)."""
     if "WORLD_SIZE" not in os.environ:
         return None

@@ -9,9 +9,9 @@ import functools
 import inspect
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,9 @@ from llmkit.console.messages import Console
 from llmkit.errors import ConfigError, InputError
 from llmkit.tasks import TASKS, experiment
 from llmkit.tasks.experiment import Experiment
+
+if TYPE_CHECKING:
+    from llmkit.store.model_folder import ModelFolder
 
 Command = Callable[..., None]
 
@@ -181,9 +184,9 @@ def load(path: str, overrides: list[str] | None, common: Common) -> Experiment:
     return experiment.load(path, overrides or (), _values(common, {}))
 
 
-def _values(common: Common, generate: dict[str, Any]) -> dict[tuple[str, ...], Any]:
+def _values(common: Common, generate: Mapping[str, object]) -> dict[tuple[str, ...], object]:
     """{path of a key: value} of the settings that options set."""
-    values: dict[tuple[str, ...], Any] = {("generate", key): value for key, value in generate.items()}
+    values: dict[tuple[str, ...], object] = {("generate", key): value for key, value in generate.items()}
     return values if common.seed is None else values | {("seed",): common.seed}
 
 
@@ -201,8 +204,8 @@ def one_name(model: list[str] | None) -> str:
 
 
 def read_models(
-    places: list[str], names: list[str] | None, common: Common, generate: dict[str, Any]
-) -> tuple[list[Any], Experiment, bool]:
+    places: list[str], names: list[str] | None, common: Common, generate: Mapping[str, object]
+) -> "tuple[list[ModelFolder], Experiment, bool]":
     """(model folders, the config that says how to use them, whether results are kept in its RUN_DIR).
 
     Given a config file, the folders are those of `--model`; given folders, the first one's own config is used.

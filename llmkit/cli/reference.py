@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from llmkit.config import fields
-from llmkit.config.schema import Section, members, section_class
+from llmkit.config.schema import Kind, Section, members, section_class
 from llmkit.console import tables
 from llmkit.tasks import TASKS
 
@@ -41,7 +41,7 @@ def sections(section: type[Section], path: str) -> Iterator[tuple[str, type[Sect
             yield from sections(kind, name + suffix)
 
 
-def _inner(kind: Any) -> list[tuple[type[Section], str]]:
+def _inner(kind: Kind) -> list[tuple[type[Section], str]]:
     """The sections below a key: its own class, or those of its values, by name or by `method`."""
     if found := section_class(kind):
         tag = found.__struct_config__.tag
@@ -63,7 +63,7 @@ def _rows(section: type[Section]) -> list[str]:
     return tables.markdown(["key", "type", "default", "meaning"], rows)
 
 
-def _type(kind: Any) -> str:
+def _type(kind: Kind) -> str:
     if typing.get_origin(kind) is typing.Annotated:
         inner, *notes = typing.get_args(kind)
         signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
@@ -89,7 +89,7 @@ def _type(kind: Any) -> str:
     )
 
 
-def _default(field: Any) -> str:
+def _default(field: msgspec.structs.FieldInfo) -> str:
     default = field.default
     if default is msgspec.NODEFAULT:
         default = field.default_factory() if field.default_factory is not msgspec.NODEFAULT else "(required)"
@@ -101,7 +101,7 @@ def _default(field: Any) -> str:
     )
 
 
-def _first_line(kind: Any) -> str:
+def _first_line(kind: Kind) -> str:
     section = section_class(kind)
     return " ".join((section.__doc__ if section and section.__doc__ else "").split("\n\n")[0].split())
 

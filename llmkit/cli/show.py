@@ -3,28 +3,28 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from llmkit.console import candidates, tables
 from llmkit.console.messages import Console
 from llmkit.errors import RequirementError
+from llmkit.plain import Json
 
 Columns = Sequence[tuple[str, str, bool | None]]
 """(figure, heading, whether less is better or None): the columns of a task's comparison."""
-Shows = Callable[[dict[str, Any]], None]
+Shows = Callable[[Json], None]
 BEST_TRIALS = 5  # shown of a search
 
 
-def print_result(result: dict[str, Any], as_json: bool, for_people: Shows | None = None) -> None:
+def print_result(result: Json, as_json: bool, for_people: Shows | None = None) -> None:
     """Print what a stage returned; for people by default what would run, or figure by figure."""
     if as_json:
         return print_json(result)
     (for_people or (dry_run if result.get("dry_run") else figures))(result)
 
 
-def print_required(unmet: list[str], result: dict[str, Any], as_json: bool, for_people: Shows) -> None:
+def print_required(unmet: list[str], result: Json, as_json: bool, for_people: Shows) -> None:
     """Print a result with `models`, then the requirements that it misses, which end the command (raises typer.Exit)."""
     error = RequirementError("a requirement is not met: " + "; ".join(unmet)) if unmet else None
     if as_json:
@@ -36,7 +36,7 @@ def print_required(unmet: list[str], result: dict[str, Any], as_json: bool, for_
         raise typer.Exit(error.exit_code)
 
 
-def flat(result: dict[str, Any]) -> dict[str, Any]:
+def flat(result: Json) -> Json:
     """One model's figures at the top level; several stay in `models`."""
     if len(result["models"]) != 1:
         return result
@@ -44,7 +44,7 @@ def flat(result: dict[str, Any]) -> dict[str, Any]:
     return rest | {key: value for key, value in result["models"][0].items() if key != "unmet"} | rest
 
 
-def print_json(result: dict[str, Any]) -> None:
+def print_json(result: Json) -> None:
     """Print one JSON object."""
     from llmkit.store import artifacts
 
@@ -55,7 +55,7 @@ def print_json(result: dict[str, Any]) -> None:
 # --- for people -------------------------------------------------------------------------------------------------
 
 
-def dry_run(result: dict[str, Any]) -> None:
+def dry_run(result: Json) -> None:
     """What would run, and why; what a short probe expects it to take."""
     for row in result.get("models", [result]):
         name = f" {row['name']}" if "name" in row else ""
@@ -84,14 +84,14 @@ def dry_run(result: dict[str, Any]) -> None:
         print(f"  too small: {sentence}")
 
 
-def figures(result: dict[str, Any]) -> None:
+def figures(result: Json) -> None:
     """One result: where it lies, then figure by figure."""
     state = "up to date" if result.get("up_to_date") else "done"
     print(f"{result['stage']}: {state}  {result.get('folder', '')}".rstrip())
     _pairs({key: value for key, value in result.items() if key not in ("stage", "folder", "up_to_date")})
 
 
-def trials(result: dict[str, Any]) -> None:
+def trials(result: Json) -> None:
     """The search's best trials and the config's own settings, then the figures of the model trained with the best."""
     rows = sorted(result["trials"], key=lambda row: (row["state"] != "complete", row["val_loss"] or 0))
     shown = [row for place, row in enumerate(rows) if place < BEST_TRIALS or row.get("own")]
@@ -111,7 +111,7 @@ def trials(result: dict[str, Any]) -> None:
     figures({key: value for key, value in result.items() if key != "trials"})
 
 
-def compressed(result: dict[str, Any]) -> None:
+def compressed(result: Json) -> None:
     """The variants beside the original."""
     rows = [result["original"], *result["models"]]
     if any("would_run" in row for row in rows):
@@ -143,14 +143,14 @@ def compressed(result: dict[str, Any]) -> None:
             candidates.show(row["candidates"])
 
 
-def evaluated(result: dict[str, Any]) -> None:
+def evaluated(result: Json) -> None:
     """The figures of a single model."""
     [row] = result["models"]
     shown = {key: value for key, value in row.items() if key not in ("model", "unmet")}
     figures({"stage": "evaluate", "folder": row["model"], **shown})
 
 
-def compared(result: dict[str, Any], columns: Columns) -> None:
+def compared(result: Json, columns: Columns) -> None:
     """Models side by side in the columns of their task, each figure relative to the first model's."""
     rows = result["models"]
     columns = [column for column in columns if any(row[column[0]] is not None for row in rows)]
@@ -174,7 +174,7 @@ def _relative(value: float, first: float, inverse: bool | None) -> str:
     return f" ({100 * (ratio - 1):+.2f} %)" if 0.8 < ratio < 1.25 else f" ({ratio:.2f}×)"
 
 
-def _pairs(values: dict[str, Any], indent: str = "  ") -> None:
+def _pairs(values: Json, indent: str = "  ") -> None:
     single = {key: value for key, value in values.items() if not isinstance(value, dict | list)}
     width = max((len(key) for key in single), default=0)
     for key, value in single.items():

@@ -11,15 +11,17 @@ Writes WORK/candidates.json, .md and, where matplotlib is installed, .png, wheth
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Literal, get_args
 
 from llmkit.compression import methods
 from llmkit.compression.model import Job, Model, increase_percent, measure, written
 from llmkit.config import fields, variants
-from llmkit.config.variants import Budget, Chain, Prune, Quantize
+from llmkit.config.variants import Budget, Chain, Method, Prune, Quantize
 from llmkit.console import candidates, charts
+from llmkit.console.candidates import Row
 from llmkit.console.messages import Console
 from llmkit.errors import Diverged, InputError, RequirementError
+from llmkit.plain import Json
 from llmkit.store import artifacts
 from llmkit.tasks.contract import Task
 
@@ -31,7 +33,6 @@ LAST_SHARE = 0.92  # of the time, when the last fine-tuning ends: rounding and m
 # What a plan costs is expected to become so many times less, from no fine-tuning to all of it and from a trial to all
 # of it: only to put the plans in an order where the loss alone is limited.
 FROM_NONE, FROM_TRIAL = 20, 2
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,13 @@ class Plan:
         """Whether fine-tuning makes it better: rounding alone needs none."""
         return bool(self.units or self.sparsity)
 
-    def variant(self, minutes: float | None) -> Chain[Prune | Quantize]:
+    def variant(self, minutes: float | None) -> Chain[Method]:
         """Its settings, with so many minutes of fine-tuning, or none."""
+        shares: list[tuple[Literal["structured", "unstructured"], float]]
         shares = [("structured", self.units), ("unstructured", self.sparsity)]
         pruned = [(how, share) for how, share in shares if share]
-        amount: dict[str, Any] = {"steps": 0} if minutes is None else {"max_minutes": minutes / max(len(pruned), 1)}
-        steps: list[Any] = [Prune(how=how, sparsity=share, **amount) for how, share in pruned]  # type: ignore[arg-type]
+        amount: Json = {"steps": 0} if minutes is None else {"max_minutes": minutes / max(len(pruned), 1)}
+        steps: list[Method] = [Prune(how=how, sparsity=share, **amount) for how, share in pruned]
         return Chain(steps=steps + ([self.quantize] if self.quantize else []))
 
 
@@ -201,7 +203,7 @@ def promising(rows: list[Row], limits: dict[str, float], unit: str, times_less: 
 
 def one_of_a_kind(rows: list[Row], tried: dict[str, Plan]) -> list[Row]:
     """Of the rows whose plans differ in the weights pruned alone, the first."""
-    kinds: dict[Any, Row] = {}
+    kinds: dict[tuple[float, Quantize | None], Row] = {}
     for row in rows:
         plan = tried[row["name"]]
         kinds.setdefault((plan.units, plan.quantize), row)

@@ -9,11 +9,10 @@ import json
 import math
 import time
 from dataclasses import replace
-from typing import Any
 
 from msgspec import structs
 
-from llmkit.compression.model import CHECKPOINTS, Job, Model
+from llmkit.compression.model import CHECKPOINTS, Job, Model, Record
 from llmkit.config.root import Root
 from llmkit.config.schema import to_data
 from llmkit.config.training import Training
@@ -21,6 +20,7 @@ from llmkit.config.variants import FineTuning
 from llmkit.errors import Diverged
 from llmkit.fitting import fit, setup as setups
 from llmkit.fitting.setup import Setup
+from llmkit.plain import Json
 from llmkit.tasks.contract import Arrays
 from llmkit.training.learner import Learner
 
@@ -39,7 +39,7 @@ def training(original: Training, wanted: FineTuning, share: float) -> Training:
 
     Where that names no budget, a `share` of the original's.
     """
-    budget: dict[str, Any] = {name: getattr(wanted, name) for name in wanted.one_of}
+    budget: Json = {name: getattr(wanted, name) for name in wanted.one_of}
     if all(amount is None for amount in budget.values()):
         kind, amount = original.budget
         budget[kind] = math.ceil(share * amount) if kind == "steps" else share * amount
@@ -73,7 +73,7 @@ def taught(
     return learner, settings
 
 
-def run(job: Job, learner: Learner, settings: Training, wanted: FineTuning, identity: dict[str, Any]) -> dict[str, Any]:
+def run(job: Job, learner: Learner, settings: Training, wanted: FineTuning, identity: Json) -> Record:
     """Train `learner`, which has the best weights afterwards; returns what goes into the record.
 
     `identity`: all that decides the outcome beside `settings`, `wanted` and the data. Raises what the loop raises.
@@ -107,7 +107,7 @@ def run(job: Job, learner: Learner, settings: Training, wanted: FineTuning, iden
     }
 
 
-def exported(job: Job, learner: Learner, before: Model, settings: Root, record: dict[str, Any]) -> Model:
+def exported(job: Job, learner: Learner, before: Model, settings: Root, record: Record) -> Model:
     """The learner's network as the next model; `settings` are those that build it."""
     export = learner.export()
     parameters = sum(tensor.numel() for tensor in learner.weights().values())

@@ -5,22 +5,22 @@ The record goes into the variant's manifest, so it holds nothing that a clock ga
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from msgspec import structs
 
 from llmkit.compression import fine_tuning, soup
-from llmkit.compression.model import Job, Model, read, read_other, validation_loss
+from llmkit.compression.model import Job, Model, Record, read, read_other, validation_loss
 from llmkit.config.root import Root
-from llmkit.config.schema import to_data
-from llmkit.config.variants import Chain, Distil, FineTuning, Fuse, Prune, Quantize
+from llmkit.config.schema import Section, to_data
+from llmkit.config.variants import Chain, Distil, FineTuning, Fuse, Method, Prune, Quantize, Variant
+from llmkit.plain import Json
 from llmkit.store import artifacts
 
 PRUNING, LEARNING_ANEW = 1 / 3, 1.0  # shares of the original's budget, where the settings name none
 
 
-def apply(variant: Any, model: Model, job: Job) -> Model:
+def apply(variant: Method | Chain[Method], model: Model, job: Job) -> Model:
     """What a variant that names methods makes of a model (one that names limits: `budget.search`).
 
     Raises InputError and ConfigError where it does not fit the model, and Interrupted.
@@ -40,7 +40,7 @@ def apply(variant: Any, model: Model, job: Job) -> Model:
     return (fuse_weights if variant.how == "soup" else fuse)(variant, model, job)
 
 
-def others(variant: Any) -> list[str]:
+def others(variant: Variant) -> list[str]:
     """The model folders, beside the original, that a variant reads."""
     if isinstance(variant, Chain):
         return [path for step in variant.steps for path in others(step)]
@@ -49,7 +49,7 @@ def others(variant: Any) -> list[str]:
     return [variant.teacher] if isinstance(variant, Distil) and variant.teacher else []
 
 
-def check(variant: Any, job: Job) -> None:
+def check(variant: Variant, job: Job) -> None:
     """Refuse, before anything is made, other folders that do not fit. Raises InputError."""
     if isinstance(variant, Chain):
         for step in variant.steps:
@@ -60,7 +60,7 @@ def check(variant: Any, job: Job) -> None:
         soup.check_origin(folders)
 
 
-def shown(variant: Any) -> str:
+def shown(variant: Variant) -> str:
     """A variant's settings in a few words, those left open left out."""
     if isinstance(variant, Chain):
         return " → ".join(shown(step) for step in variant.steps)
@@ -71,9 +71,9 @@ def shown(variant: Any) -> str:
     return " ".join([method[1], ", ".join(f"{key} {value}" for key, value in given)]).rstrip()
 
 
-def _given(data: dict[str, Any], before: str) -> dict[str, Any]:
+def _given(data: Json, before: str) -> Json:
     """The keys that are set, those of sections within with dots."""
-    found: dict[str, Any] = {}
+    found: Json = {}
     for key, value in data.items():
         if isinstance(value, dict):
             found |= _given(value, f"{before}{key}.")
@@ -86,7 +86,7 @@ def quantize(variant: Quantize, model: Model, job: Job) -> Model:
     """Weights of fewer bits."""
     from llmkit.quantization import quantize as rounding
 
-    record: dict[str, Any] = {"method": "quantize", "bits": variant.bits}
+    record: Record = {"method": "quantize", "bits": variant.bits}
     if variant.bits == 8:
         feeds = job.task.calibration.feeds(model.graph, model.weights) if job.task.calibration else None
         graph, weights = rounding.quantize(model.graph, model.weights, feeds)
@@ -129,7 +129,7 @@ def remove_units(variant: Prune, model: Model, job: Job) -> Model:
     return fine_tuning.exported(job, learner, model, smaller, record)
 
 
-def distil(variant: Distil, model: Model, job: Job) -> Model:
+def distil(variant: Distil[Section], model: Model, job: Job) -> Model:
     """A student of the settings' sizes learns from the model, or from the teacher that they name.
 
     Where it is its teacher with fewer units it starts with the most important ones of those.
@@ -146,7 +146,7 @@ def distil(variant: Distil, model: Model, job: Job) -> Model:
     return _learn(variant, model, [teacher], student, job, record, start)
 
 
-def fuse(variant: Fuse, model: Model, job: Job) -> Model:
+def fuse(variant: Fuse[Section], model: Model, job: Job) -> Model:
     """A student learns from the mean of the members' probabilities, starting as the best member of its sizes.
 
     Lin et al., "Ensemble distillation for robust model fusion in federated learning" (arXiv 2006.07242, algorithm 1)
@@ -183,7 +183,7 @@ def _best_of_its_sizes(members: list[Model], names: list[str], student: Root, jo
     return min(losses, key=losses.__getitem__, default=None)
 
 
-def fuse_weights(variant: Fuse, model: Model, job: Job) -> Model:
+def fuse_weights(variant: Fuse[Section], model: Model, job: Job) -> Model:
     """Averaged weights of members of one origin, as many of them as help."""
     folders = [read_other(path, job) for path in variant.members]
     soup.check_origin(folders)
@@ -193,18 +193,18 @@ def fuse_weights(variant: Fuse, model: Model, job: Job) -> Model:
     return replace(fused, done=(*model.done, {"method": "fuse", "how": variant.how, **record}))
 
 
-def parents(variant: Any) -> dict[str, str]:
+def parents(variant: Variant) -> dict[str, str]:
     """{path: hash of the manifest} of the other folders that a variant reads. Raises InputError for a missing one."""
     return {path: artifacts.read(Path(path), verify=False).hash for path in others(variant)}
 
 
 def _learn(
-    variant: Any,
+    variant: Distil[Section] | Fuse[Section],
     model: Model,
     teachers: list[Model],
     student: Root,
     job: Job,
-    record: dict[str, Any],
+    record: Record,
     start: dict[str, np.ndarray] | None = None,
 ) -> Model:
     """A student learns from teachers, from the weights `start` on, else from random ones."""

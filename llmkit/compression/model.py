@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from llmkit.config.root import Root
 from llmkit.console.messages import Console
 from llmkit.errors import InputError
+from llmkit.plain import Json
 from llmkit.store import artifacts, model_folder
 from llmkit.store.artifacts import Artifact
 from llmkit.store.model_folder import ModelFolder
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 T = TypeVar("T")
+Record = Json
+"""What a method did, for the manifest: `method`, its settings that count, `steps` of learning and what came out. The
+same for the same inputs, so without seconds."""
 CHECKPOINTS = "checkpoints"  # folder of a job's `work`
 
 
@@ -34,8 +38,8 @@ class Model:
     weights: dict[str, np.ndarray]
     settings: Root
     parameters: int
-    done: tuple[dict[str, Any], ...] = ()
-    """The record of each method so far: the same for the same inputs, so without seconds."""
+    done: tuple[Record, ...] = ()
+    """Of the methods so far."""
 
     @property
     def trainable(self) -> bool:
@@ -117,7 +121,7 @@ def write(model: Model, job: Job, place: Path) -> ModelFolder:
     return folder
 
 
-def measure(folder: ModelFolder, job: Job) -> tuple[dict[str, Any], dict[str, float]]:
+def measure(folder: ModelFolder, job: Job) -> tuple[dict[str, float], dict[str, float]]:
     """({size_bytes, val_loss}, {load_ms, ms_per_token, …}): what a written model is, and how fast on this machine."""
     loss, speeds = job.task.evaluate.measure(folder, job.prepared, job.ui.progress)
     return {"size_bytes": folder.size_bytes, "val_loss": loss}, speeds

@@ -5,11 +5,10 @@ each kept where the average with it is better than the one without. So the soup 
 """
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from llmkit.compression.model import Job, Model, validation_loss
+from llmkit.compression.model import Job, Model, Record, validation_loss
 from llmkit.errors import InputError
 from llmkit.store.model_folder import ModelFolder
 
@@ -44,7 +43,7 @@ def check_sizes(members: list[Model], names: list[str]) -> None:
             )
 
 
-def greedy(members: list[Model], names: list[str], job: Job) -> tuple[Model, dict[str, Any]]:
+def greedy(members: list[Model], names: list[str], job: Job) -> tuple[Model, Record]:
     """(the soup, a record of it): `names` are those of the members."""
     losses = []
     for member, name in zip(members, names, strict=True):

@@ -5,11 +5,10 @@ Which: the layer-adaptive magnitude of Lee et al., "Layer-adaptive sparsity for 
 "To prune, or not to prune" (arXiv 1710.01878, section 3). Knows no task: whatever has two dimensions or more is pruned.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
+from llmkit.plain import Json
 from llmkit.training.learner import Learner, Wrapping
 
 RAMP = 0.5  # of the budget, over which the sparsity rises; the rest is for the weights that stay
@@ -106,20 +105,20 @@ class Pruned(Wrapping):
             weight.copy_(kept[name])
         return metrics
 
-    def zero(self) -> dict[str, Any]:
+    def zero(self) -> dict[str, int]:
         """Give the weights their zeros for good; returns how many of the matrices' numbers are zero."""
         stays = prune(self.learner.weights(), self.sparsity)
         total = sum(mask.numel() for mask in stays.values())
         return {"zeros": total - sum(int(mask.sum()) for mask in stays.values()), "prunable": total}
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Tensor], Json]:
         """The learner's state, and the masks."""
         tensors, plain = self.learner.state()
         own = {f"stays.{name}": mask for name, mask in self.stays.items()}
         counts = {"steps": self.steps, "chosen_for": self.chosen_for}
         return tensors | own, {"learner": plain, "pruned": counts}
 
-    def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
+    def load_state(self, tensors: dict[str, Tensor], plain: Json) -> None:
         """Go on from what `state` returned."""
         own = {name: tensor for name, tensor in tensors.items() if name.startswith("stays.")}
         self.learner.load_state({name: t for name, t in tensors.items() if name not in own}, plain["learner"])

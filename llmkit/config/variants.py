@@ -158,6 +158,11 @@ def quantize_of(root: type[Section]) -> type[Quantize]:
     return next(kind for kind in members(values) if isinstance(kind, type) and issubclass(kind, Quantize))
 
 
+Method = Quantize | Prune | Distil[Section] | Fuse[Section]
+"""What makes one model of another, whatever a task's section `model` is."""
+Variant = Method | Chain[Method] | Budget
+"""What `compress` may have under a name, whatever the task."""
+
 RESERVED = ("model", "tuned")
 
 

@@ -1,9 +1,9 @@
 """One training: a setup, or a learner that something was put around, through the loop to weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from llmkit.config.training import Training
 from llmkit.console.messages import Console
 from llmkit.fitting import setup as setups
 from llmkit.fitting.setup import Setup
+from llmkit.plain import Json
 from llmkit.store.model_folder import ModelFile
 from llmkit.training.distributed import ALONE, Processes
 from llmkit.training.metrics_file import NAME as METRICS
@@ -33,8 +34,8 @@ class Fitted:
     graph: "ModelProto"
     weights: dict[str, np.ndarray]
     files: dict[str, ModelFile]
-    result: dict[str, Any]
-    timings: dict[str, Any]
+    result: Json
+    timings: Json
     metrics: Path
     """The metrics.jsonl of the training."""
     warnings: list[str]
@@ -89,9 +90,9 @@ def drive(
     learner: "Learner",
     settings: Training,
     checkpoints: Path,
-    identity: dict[str, Any],
+    identity: Mapping[str, object],
     ui: Console,
-    sizes: dict[str, Any],
+    sizes: Mapping[str, object],
     prune: Prune | None = None,
     processes: Processes = ALONE,
 ) -> "Outcome":

@@ -2,7 +2,7 @@
 
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from llmkit.config.schema import to_data
 from llmkit.config.training import Training
 from llmkit.fitting import setup as setups
 from llmkit.fitting.setup import Setup
+from llmkit.plain import Json
 
 if TYPE_CHECKING:
     from llmkit.training.learner import Learner
@@ -27,7 +28,7 @@ UNITS_PER_PARAMETER = 1
 MANY_PASSES = 16
 
 
-def probe(setup: Setup) -> dict[str, Any]:
+def probe(setup: Setup) -> Json:
     """What a training would take (early stopping may end it sooner): steps, minutes, memory, measured in a few seconds.
 
     `too_small`: a sentence for each way in which the data is too little for the model and the budget.

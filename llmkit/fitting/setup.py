@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llmkit.config.root import Root
 from llmkit.config.schema import to_data
 from llmkit.console.messages import Console
 from llmkit.errors import ConfigError, InputError
+from llmkit.plain import Json
 from llmkit.store.artifacts import Artifact
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks import TASKS, experiment
@@ -50,7 +51,7 @@ def require_torch() -> None:
         )
 
 
-def deciding(settings: Root) -> dict[str, Any]:
+def deciding(settings: Root) -> Json:
     """The keys that decide what a trained model is; how often the work is saved and shown does not."""
     train = to_data(settings.train)
     for key in ("checkpoint_steps", "checkpoint_minutes", "keep_checkpoints", "tensorboard"):
@@ -92,7 +93,7 @@ def learner(setup: Setup) -> "Learner":
     return made
 
 
-def fingerprint(setup: Setup) -> dict[str, Any]:
+def fingerprint(setup: Setup) -> Json:
     """What must be the same for a checkpoint to be gone on from."""
     found = deciding(setup.settings) | on_machine(hardware(setup))
     found |= {"seed": setup.settings.seed, "prepared": setup.prepared.hash}
@@ -103,7 +104,7 @@ def fingerprint(setup: Setup) -> dict[str, Any]:
     return found
 
 
-def on_machine(hardware: "Hardware") -> dict[str, Any]:
+def on_machine(hardware: "Hardware") -> dict[str, str]:
     """What of the machine decides the outcome of a training."""
     import torch
 

@@ -1,35 +1,38 @@
 """What tasks that predict offer to the methods of compression, as far as it is alike (`tasks.contract.Compress`)."""
 
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
 from msgspec import structs
 from torch import nn
 
+from llmkit.config.root import Root
 from llmkit.console.callbacks import Progress
+from llmkit.plain import Json
 from llmkit.predicting import labels as labellings, metrics
 from llmkit.predicting.evaluate import Labelled
-from llmkit.predicting.learner import VALIDATION_BATCH, ExampleLearner
-from llmkit.predicting.use import Classifier
+from llmkit.predicting.learner import VALIDATION_BATCH, ExampleLearner, Network
+from llmkit.predicting.use import AnyExamples, Classifier
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
 from llmkit.training.learner import Learner
 
+AnyRoot = TypeVar("AnyRoot", bound=Root)
 DROPOUTS = ("dropout", "input_dropout")
 
 
-def as_trained(settings: Any, result: dict[str, Any]) -> Any:
+def as_trained(settings: AnyRoot, result: Json) -> AnyRoot:
     """The settings: none of them is left open."""
     return settings
 
 
-def as_learned(settings: Any, learner: Learner) -> Any:
+def as_learned(settings: AnyRoot, learner: Learner) -> AnyRoot:
     """The same for what a learner has just trained."""
     return settings
 
 
-def with_less_dropout(settings: Any, kept: float) -> Any:
+def with_less_dropout(settings: AnyRoot, kept: float) -> AnyRoot:
     """The settings of a network of which a share of the weights is `kept`: dropouts times its square root.
 
     Han et al., "Learning both weights and connections for efficient neural networks" (arXiv 1506.02626, section 3.2).
@@ -38,7 +41,7 @@ def with_less_dropout(settings: Any, kept: float) -> Any:
     return structs.replace(settings, model=structs.replace(settings.model, **less))
 
 
-def half(settings: Any) -> Any:
+def half(settings: AnyRoot) -> AnyRoot:
     """The settings with half of the hidden units and of the embedding's numbers: a student for whoever names none."""
     smaller = {name: -(-getattr(settings.model, name) // 2) for name in ("hidden_size", "embedding_size")}
     return structs.replace(settings, model=structs.replace(settings.model, **smaller))
@@ -50,8 +53,8 @@ def check_fits(folder: ModelFolder, prepared: Files) -> None:
 
 @torch.no_grad()
 def taught(
-    learner: ExampleLearner, teachers: list[nn.Module], temperature: float, mix: float, progress: Progress
-) -> ExampleLearner:
+    learner: ExampleLearner[Network], teachers: list[nn.Module], temperature: float, mix: float, progress: Progress
+) -> ExampleLearner[Network]:
     """The learner, which from now on learns from what the teachers say together of its training examples too.
 
     That is computed here, once: C numbers per example are little memory.
@@ -73,7 +76,7 @@ def taught(
     return learner
 
 
-def refit(model: Classifier, examples: Labelled) -> None:
+def refit(model: Classifier[AnyExamples], examples: Labelled[AnyExamples]) -> None:
     """Fit the temperature of a written model anew, on the examples of the validation split."""
     logits = model.logits(examples.read(model, np.arange(len(examples.labels))))
     temperature = metrics.fit_temperature(logits, examples.labels)

@@ -3,14 +3,15 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic
 
 import numpy as np
 
 from llmkit.console.callbacks import Progress
 from llmkit.errors import InputError
+from llmkit.plain import Json
 from llmkit.predicting import labels as labellings, metrics as measures
-from llmkit.predicting.use import Classifier
+from llmkit.predicting.use import AnyExamples, Classifier
 from llmkit.store.model_folder import ModelFolder
 
 # Columns of the table of several models: metric, heading, whether less is better (None: neither).
@@ -26,21 +27,22 @@ TABLE = [
 UNIT = "example"  # of the speeds that compression reports
 FOLD_METRICS = ("accuracy", "macro_f1", "roc_auc", "log_loss", "calibration_error")  # of a cross-validation
 
+
 SPEED_SECONDS = 0.3  # a pass over the examples is repeated so long, for its speed
 SPEED_EXAMPLES = 5000  # in a pass, at most
 LATENCY_CALLS = 50
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Labelled(Generic[AnyExamples]):
     """Examples with their label numbers (N,). `read(model, numbers)`: some of them as the model takes them."""
 
     split: str
     labels: np.ndarray
-    read: Callable[[Classifier, np.ndarray], Any]
+    read: Callable[[Classifier[AnyExamples], np.ndarray], AnyExamples]
 
 
-def metrics(model: Classifier, examples: Labelled, progress: Progress) -> dict[str, Any]:
+def metrics(model: Classifier[AnyExamples], examples: Labelled[AnyExamples], progress: Progress) -> Json:
     """The metrics of a classifier, as `evaluate --json` prints them.
 
     What `examples.read` does is part of the time that examples_per_second and latency_ms measure.
@@ -48,19 +50,19 @@ def metrics(model: Classifier, examples: Labelled, progress: Progress) -> dict[s
     name = f"scoring {model.folder.name}"
     everything = examples.read(model, np.arange(len(examples.labels)))
     probabilities = model.probabilities(everything, lambda done, total: progress(name, done, total))
-    found = {"split": examples.split} | measures.of_probabilities(probabilities, examples.labels, model.labels)
+    found: Json = {"split": examples.split} | measures.of_probabilities(probabilities, examples.labels, model.labels)
     found |= {"size_bytes": model.folder.size_bytes, "parameters": model.folder.result["parameters"]}
     return found | {"examples_per_second": _speed(model, examples), "latency_ms": _latency(model, examples)}
 
 
-def loss(model: Classifier, examples: Labelled) -> float:
+def loss(model: Classifier[AnyExamples], examples: Labelled[AnyExamples]) -> float:
     """Log loss in nats per example, of the calibrated probabilities."""
     everything = examples.read(model, np.arange(len(examples.labels)))
     return measures.log_loss(model.probabilities(everything), examples.labels)
 
 
 def loss_and_speeds(
-    load: Callable[[ModelFolder], Classifier], folder: ModelFolder, examples: Labelled
+    load: Callable[[ModelFolder], Classifier[AnyExamples]], folder: ModelFolder, examples: Labelled[AnyExamples]
 ) -> tuple[float, dict[str, float]]:
     """(`loss`; load_ms, ms_per_example (one by itself), examples_per_second)."""
     opening = time.perf_counter()
@@ -84,7 +86,7 @@ def number_labels(folder: ModelFolder, labels: Sequence[str], places: Sequence[s
     return np.array([number[label] for label in labels], np.int64)
 
 
-def _speed(model: Classifier, examples: Labelled) -> float:
+def _speed(model: Classifier[AnyExamples], examples: Labelled[AnyExamples]) -> float:
     """Examples per second, the best of the passes."""
     which = np.arange(len(examples.labels))[:SPEED_EXAMPLES]
     best, until = 0.0, time.perf_counter() + SPEED_SECONDS
@@ -95,7 +97,7 @@ def _speed(model: Classifier, examples: Labelled) -> float:
     return best
 
 
-def _latency(model: Classifier, examples: Labelled) -> float:
+def _latency(model: Classifier[AnyExamples], examples: Labelled[AnyExamples]) -> float:
     """Median milliseconds of one example by itself."""
     taken = []
     for number in range(LATENCY_CALLS):

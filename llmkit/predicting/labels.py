@@ -2,8 +2,8 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
+from llmkit.plain import Json
 from llmkit.store.files import Files
 
 LABELS = "labels.json"
@@ -21,7 +21,7 @@ class Labelling:
 
     def to_bytes(self) -> bytes:
         """The file."""
-        about: dict[str, Any] = {"labels": self.labels}
+        about: Json = {"labels": self.labels}
         about |= {"temperature": self.temperature} if self.temperature is not None else {}
         about |= {"shares": self.shares} if self.shares is not None else {}
         return (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode()

@@ -8,13 +8,14 @@ averaged weights, which are what is validated and kept, and what the objective f
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from llmkit.console.callbacks import Progress
+from llmkit.plain import Json
 from llmkit.predicting.objectives import Objective
 from llmkit.predicting.settings import Predicting
 from llmkit.store.model_folder import ModelFile, ModelFolder
@@ -28,6 +29,7 @@ from llmkit.training.learner import Export, Finish
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+Network = TypeVar("Network", bound=nn.Module)
 VALIDATION_BATCH = 1024
 
 
@@ -43,30 +45,30 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Shipping:
+class Shipping(Generic[Network]):
     """How a network gets into a model folder and out of it: its graph and weights, the files beside them."""
 
-    export: Callable[[Any], tuple["ModelProto", dict[str, np.ndarray]]]
+    export: Callable[[Network], tuple["ModelProto", dict[str, np.ndarray]]]
     files: dict[str, ModelFile]
-    start_from: Callable[[Any, ModelFolder], None]
+    start_from: Callable[[Network, ModelFolder], None]
     """Puts the weights of a trained model into a network. Raises InputError."""
 
 
-class ExampleLearner:
+class ExampleLearner(Generic[Network]):
     """A `training.learner.Learner` for any network that turns examples into outputs."""
 
     unit = "examples"
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Network,
         examples: Examples,
         objective: Objective,
-        shipping: Shipping,
+        shipping: Shipping[Network],
         settings: Predicting,
         seed: int,
         hardware: Hardware,
-        fit: Callable[[Any], None] | None = None,
+        fit: Callable[[Network], None] | None = None,
     ):
         """`fit(network)` fills buffers of the network that no step changes; a run that goes on has them in its
         checkpoint and does without it."""
@@ -162,12 +164,12 @@ class ExampleLearner:
         self._fit = None
         self.averages.restart()
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Tensor], Json]:
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         tensors |= optimizer_state.to_tensors(self.optimizer, "optimizer")
         return tensors, {"batches": self.batches.state(), "count": self.count, "updates": self.averages.updates}
 
-    def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
+    def load_state(self, tensors: dict[str, Tensor], plain: Json) -> None:
         part = "network."
         self.network.load_state_dict({n.removeprefix(part): t for n, t in tensors.items() if n.startswith(part)})
         optimizer_state.from_tensors(self.optimizer, "optimizer", tensors)

@@ -1,9 +1,10 @@
 """Metrics of predicted probabilities against the true labels, and the temperature that calibrates them. Numpy only."""
 
 import math
-from typing import Any
 
 import numpy as np
+
+from llmkit.plain import Json
 
 BINS = 15  # of the calibration error
 SMALLEST = 1e-15  # probability that log_loss counts at least, as scikit-learn's log_loss does
@@ -11,7 +12,7 @@ SMALLEST = 1e-15  # probability that log_loss counts at least, as scikit-learn's
 TEMPERATURE_DEVIATION = 0.5
 
 
-def of_probabilities(probabilities: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, Any]:
+def of_probabilities(probabilities: np.ndarray, labels: np.ndarray, names: list[str]) -> Json:
     """Of probabilities (N, C) and label numbers (N,): what `evaluate --json` prints, `confusion` as true → predicted.
 
     macro_f1 is the mean over the labels that occur or are predicted; roc_auc is None but for two labels that both

@@ -4,21 +4,21 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from llmkit.console import tables
+from llmkit.plain import Json
 from llmkit.predicting.settings import Predict
-from llmkit.predicting.use import Classifier
+from llmkit.predicting.use import AnyExamples, Classifier
 
 WIDEST = 60  # characters of a text in a table
 MOST_COLUMNS = 6  # labels that each have a column in a table
 
 
 def predict(
-    model: Classifier, examples: Any, named: Sequence[dict[str, Any]], settings: Predict, seed: int
-) -> dict[str, Any]:
+    model: Classifier[AnyExamples], examples: AnyExamples, named: Sequence[Json], settings: Predict, seed: int
+) -> Json:
     """{"predictions": [{…, label, probability, probabilities}], examples, seconds, …} for examples that were read.
 
     `named` (N) says what each of them is called: {"row": 1} or {"text": …}.
@@ -47,12 +47,12 @@ def prompts_and_file(settings: Predict) -> tuple[list[str], Path | None]:
     return prompts, Path(settings.prompt_file) if settings.prompt_file else None
 
 
-def items(result: dict[str, Any]) -> list[dict[str, Any]]:
+def items(result: Json) -> list[Json]:
     """One dict per example: the lines of `--jsonl`."""
     return result["predictions"]
 
 
-def show(result: dict[str, Any], emitted: bool, named: bool) -> None:
+def show(result: Json, emitted: bool, named: bool) -> None:
     """Print the predictions as `generate.output` says; `named`: say whose they are."""
     if result["output"] == "jsonl":
         for item in items(result):
@@ -67,13 +67,15 @@ def show(result: dict[str, Any], emitted: bool, named: bool) -> None:
     tables.table(head, [[_short(cell) for cell in row] for row in rows])
 
 
-def summary(result: dict[str, Any]) -> str:
+def summary(result: Json) -> str:
     """The closing message."""
     what = "prediction" if result["examples"] == 1 else "predictions"
     return f"{result['examples']:,} {what}, {result['examples_per_second']:,.0f} examples/s"
 
 
-def _rows(predictions: list[dict[str, Any]], most: int | None = None, number: Any = "{:.4f}".format) -> list[list[str]]:
+def _rows(
+    predictions: list[Json], most: int | None = None, number: Callable[[float], str] = "{:.4f}".format
+) -> list[list[str]]:
     """Head and rows: what the example is called, label, probability and, for few labels, that of each."""
     first = predictions[0]
     names = [key for key in first if key not in ("label", "probability", "probabilities")]

@@ -12,14 +12,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 from llmkit import errors
 from llmkit.config.schema import to_data
 from llmkit.console.messages import Console
 from llmkit.errors import Interrupted
+from llmkit.plain import Json
 from llmkit.search.study import Running, Search
-from llmkit.search.worker import run_trial
+from llmkit.search.worker import Message, TrialEvent, run_trial
 from llmkit.store import artifacts
 from llmkit.tasks.experiment import Experiment
 from llmkit.training.distributed import processors
@@ -46,7 +46,7 @@ def run(search: Search, experiment: Experiment, prepared: artifacts.Artifact, de
 def _run_here(search: Search, prepared: artifacts.Artifact, device: str, ui: Console) -> None:
     while running := search.begin():
 
-        def report(event: dict[str, Any], running: Running = running) -> None:
+        def report(event: TrialEvent, running: Running = running) -> None:
             _show(search, running, event, ui)
 
         def look(point: int, loss: float, running: Running = running) -> bool:
@@ -56,7 +56,7 @@ def _run_here(search: Search, prepared: artifacts.Artifact, device: str, ui: Con
         search.end(running, run_trial(search.trial_experiment(running), prepared, place, device, report, look))
 
 
-def _show(search: Search, running: Running, event: dict[str, Any], ui: Console) -> None:
+def _show(search: Search, running: Running, event: TrialEvent, ui: Console) -> None:
     if event["event"] == "step":
         search.progress(running, event["spent"], event["loss"])
     elif event["event"] == "warn":
@@ -69,7 +69,7 @@ def _show(search: Search, running: Running, event: dict[str, Any], ui: Console) 
 class _Worker:
     """A worker process and the trial it runs. Its messages come to `inbox` as (worker, message), None at its end."""
 
-    def __init__(self, inbox: "queue.SimpleQueue[Any]", shared: dict[str, Any]):
+    def __init__(self, inbox: "Inbox", shared: Json):
         self.running: Running | None = None
         code = _CODE.format(path=sys.path)
         flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # Windows: Ctrl-C is for this process
@@ -93,7 +93,7 @@ class _Worker:
                 self.inbox.put((self, json.loads(line)))
         self.inbox.put((self, None))
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, message: Json) -> None:
         """To a dead worker too: its end is noticed by `_listen`."""
         assert self.process.stdin is not None
         with suppress(OSError):
@@ -109,6 +109,10 @@ class _Worker:
         return f"was killed by signal {-code}"
 
 
+Inbox = queue.SimpleQueue[tuple[_Worker, Message | None]]
+"""What workers send; None at the end of one."""
+
+
 def _run_in_workers(
     search: Search, experiment: Experiment, prepared: artifacts.Artifact, device: str, ui: Console
 ) -> None:
@@ -117,7 +121,7 @@ def _run_in_workers(
     count = experiment.settings.tune.workers
     threads = max(1, processors() // count)
     shared = {"config_path": str(experiment.path), "prepared": str(prepared.path), "device": device, "threads": threads}
-    inbox: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = queue.SimpleQueue()
+    inbox: Inbox = queue.SimpleQueue()
     workers: list[_Worker] = []
     with interruption.watch() as stop:
         try:
@@ -145,7 +149,7 @@ def _run_in_workers(
             _stop(workers)
 
 
-def _answer(search: Search, worker: _Worker, message: dict[str, Any] | None, ui: Console) -> None:
+def _answer(search: Search, worker: _Worker, message: Message | None, ui: Console) -> None:
     running = worker.running
     if message is None:
         how = worker.how_it_ended()

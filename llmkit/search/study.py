@@ -13,12 +13,15 @@ import time
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from llmkit.config.schema import to_data
 from llmkit.console.messages import Console
 from llmkit.errors import ConfigError, InputError
+from llmkit.plain import Json
 from llmkit.search import values
+from llmkit.search.values import Values
+from llmkit.search.worker import Outcome
 from llmkit.store import artifacts, file_locks
 from llmkit.tasks.experiment import Experiment
 
@@ -35,7 +38,7 @@ class Running:
     """A trial under way: Optuna's trial, its values, the points at which it was compared, how far it is."""
 
     trial: "optuna.Trial"
-    values: dict[str, Any]
+    values: Values
     seen: set[int] = field(default_factory=set)
     share: float = 0.0
     loss: float | None = None
@@ -43,6 +46,21 @@ class Running:
     @property
     def number(self) -> int:
         return self.trial.number
+
+
+class TrialRow(TypedDict):
+    """A trial that ended, a line of trials.jsonl."""
+
+    trial: int
+    """Its number."""
+    state: str
+    """complete, pruned or diverged."""
+    val_loss: float | None
+    """The last one seen; None where a trial that diverged had none yet."""
+    settings: Json
+    """{searched key: its value}."""
+    own: NotRequired[bool]
+    """Whether these are the config's own settings; only there where they are."""
 
 
 class Search:
@@ -119,7 +137,7 @@ class Search:
         # a hair below the total, at which the display would end
         self.ui.progress("tuning", min(done, self.settings.trials - 1e-6), self.settings.trials, "  ".join(parts))
 
-    def end(self, running: Running, outcome: dict[str, Any]) -> None:
+    def end(self, running: Running, outcome: Outcome) -> None:
         """Note how a trial ended: what `worker.run_trial` returns."""
         from optuna.trial import TrialState
 
@@ -153,7 +171,7 @@ class Search:
 
 
 def open_study(
-    experiment: Experiment, identity: dict[str, Any], folder: Path, *, fresh: bool = False, force: bool = False
+    experiment: Experiment, identity: Json, folder: Path, *, fresh: bool = False, force: bool = False
 ) -> "optuna.Study":
     """The study on disk, new or gone on with; trials that a crash left running are put back in the queue.
 
@@ -167,7 +185,7 @@ def open_study(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     identity = identity | {"tune": deciding(experiment)}
     about = folder / "study.json"
-    found: dict[str, Any] = artifacts.read_json(about) if about.exists() else {"identity": identity, "finished": False}
+    found: Json = artifacts.read_json(about) if about.exists() else {"identity": identity, "finished": False}
     changed = artifacts.differences(found["identity"], identity)
     if changed and not found["finished"] and not fresh:
         raise InputError(
@@ -199,7 +217,7 @@ def open_study(
     return study
 
 
-def deciding(experiment: Experiment) -> dict[str, Any]:
+def deciding(experiment: Experiment) -> Json:
     """The settings of the search that decide what is tried, not how much or by how many processes."""
     return {key: value for key, value in to_data(experiment.settings.tune).items() if key not in NOT_DECIDING}
 
@@ -226,17 +244,17 @@ def mark_finished(folder: Path) -> None:
     artifacts.write_json(folder / "study.json", about | {"finished": True})
 
 
-def rows(study: "optuna.Study") -> list[dict[str, Any]]:
+def rows(study: "optuna.Study") -> list[TrialRow]:
     """One row for each trial that ended: number, state, validation loss (the last one seen) and its settings.
 
     `state`: complete, pruned or diverged. `own` marks the config's own settings.
     """
-    found = []
+    found: list[TrialRow] = []
     for trial in _ended(study):
         state = "diverged" if trial.user_attrs.get("diverged") else trial.state.name.lower()
         seen = [loss for _, loss in sorted(trial.intermediate_values.items()) if math.isfinite(loss)]
         loss = trial.value if state == "complete" else (seen[-1] if seen else None)
-        row = {"trial": trial.number, "state": state, "val_loss": loss, "settings": trial.params}
+        row: TrialRow = {"trial": trial.number, "state": state, "val_loss": loss, "settings": trial.params}
         found.append(row | ({"own": True} if trial.user_attrs.get("own") else {}))
     return found
 
@@ -257,7 +275,7 @@ def _sampler(seed: int) -> "optuna.samplers.TPESampler":
         return optuna.samplers.TPESampler(seed=seed, n_startup_trials=FIRST_TRIALS, constant_liar=True)
 
 
-def _suggest(trial: "optuna.Trial", key: str, experiment: Experiment) -> Any:
+def _suggest(trial: "optuna.Trial", key: str, experiment: Experiment) -> object:
     """The trial's value of a searched key."""
     searched = experiment.settings.tune.search[key]
     if searched.choices is not None:
@@ -309,5 +327,5 @@ def _cut_torn_line(journal: Path) -> None:
             raise InputError(f"{journal}:{number}: damaged: {error}; start anew with --fresh") from error
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)

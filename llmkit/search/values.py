@@ -5,7 +5,6 @@ the trial's budget.
 """
 
 import math
-from typing import Any
 
 from llmkit.config.schema import closest, to_data
 from llmkit.config.training import Training
@@ -13,6 +12,9 @@ from llmkit.config.tune import DEFAULT_TRIAL_BUDGET, Range
 from llmkit.errors import ConfigError
 from llmkit.tasks import experiment as experiments
 from llmkit.tasks.experiment import Experiment
+
+Values = dict[str, object]
+"""{searched key: its value}, for example {"train.learning_rate": 0.01}."""
 
 LOOKS = 4  # points of a trial at which it is compared with the others; the last one is its end
 
@@ -42,19 +44,19 @@ def check(experiment: Experiment) -> None:
             raise ConfigError(f"{problem}: {_described(values)} leave out the config's own {own[key]}; widen them")
 
 
-def own_values(experiment: Experiment) -> dict[str, Any]:
+def own_values(experiment: Experiment) -> Values:
     """The config's own values of the searched keys, None for a key that is not there."""
     data = to_data(experiment.settings)
     found = {}
     for key in experiment.settings.tune.search:
-        value: Any = data
+        value: object = data
         for part in key.split("."):
             value = value.get(part) if isinstance(value, dict) else None
         found[key] = value
     return found
 
 
-def with_values(experiment: Experiment, values: dict[str, Any]) -> Experiment:
+def with_values(experiment: Experiment, values: Values) -> Experiment:
     """The config with some keys (`train.learning_rate`) set to other values. Raises ConfigError."""
     data = to_data(experiment.settings)
     for key, value in values.items():
@@ -68,7 +70,7 @@ def with_values(experiment: Experiment, values: dict[str, Any]) -> Experiment:
     return experiments.from_data(data, experiment.path)
 
 
-def trial_experiment(experiment: Experiment, values: dict[str, Any]) -> Experiment:
+def trial_experiment(experiment: Experiment, values: Values) -> Experiment:
     """A trial's config: some keys set, and the budget of a trial.
 
     A budget in steps is validated after each LOOKS-th of it, so that all trials are compared at the same steps.
@@ -89,7 +91,7 @@ def trial_experiment(experiment: Experiment, values: dict[str, Any]) -> Experime
     return experiments.from_data(data, experiment.path)
 
 
-def _has(values: Range, own: Any) -> bool:
+def _has(values: Range, own: object) -> bool:
     if values.choices is not None:
         return own in values.choices
     assert values.low is not None and values.high is not None

@@ -1,7 +1,7 @@
 """One trial, and the process that runs trials for the search: messages in on standard input, out on standard output.
 
 In, one JSON object per line: what all trials share (`Shared`), then {"config", "folder"} of each trial, answers
-{"prune": bool} and at last {"stop": true}. Out: {"event": ...} of step, warn, look, ended and error.
+{"prune": bool} and at last {"stop": true}. Out: each a `Message`.
 A stop lets the trial write a checkpoint first. The end of standard input means that the search's own process died:
 the worker is gone at once, whatever it is doing.
 """
@@ -18,16 +18,69 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Literal, NotRequired, TypedDict
 
+from llmkit.console.callbacks import Event
 from llmkit.console.messages import Console
 from llmkit.errors import Diverged, Interrupted, LlmkitError
+from llmkit.plain import Json
 from llmkit.search.values import LOOKS
 from llmkit.store import artifacts
 from llmkit.tasks import experiment as experiments
 from llmkit.tasks.experiment import Experiment
 
-Event = dict[str, Any]
+
+class Outcome(TypedDict):
+    """How a trial ended: a complete one with what it came to, another one with a message."""
+
+    state: Literal["complete", "pruned", "diverged"]
+    val_loss: NotRequired[float]
+    steps: NotRequired[int]
+    seconds: NotRequired[float]
+    message: NotRequired[str]
+
+
+class Step(TypedDict):
+    """How far a trial is: the share of its budget that is spent, its running training loss."""
+
+    event: Literal["step"]
+    spent: float
+    loss: float
+
+
+class Warned(TypedDict):
+    """What the training warned of."""
+
+    event: Literal["warn"]
+    message: str
+
+
+class Look(TypedDict):
+    """A validation loss at a point of the trial: the answer is whether to give it up."""
+
+    event: Literal["look"]
+    point: int
+    loss: float
+
+
+class Ended(Outcome):
+    """The trial has come to its end."""
+
+    event: Literal["ended"]
+
+
+class Failed(TypedDict):
+    """What the trial raised; `kind`: the name of an error of llmkit, None for another one."""
+
+    event: Literal["error"]
+    kind: str | None
+    message: str
+    traceback: str
+
+
+TrialEvent = Step | Warned
+Message = TrialEvent | Look | Ended | Failed
+"""What a worker sends."""
 
 
 class _Pruned(Exception):
@@ -39,10 +92,10 @@ def run_trial(
     prepared: artifacts.Artifact,
     folder: Path,
     device: str,
-    report: Callable[[Event], None],
+    report: Callable[[TrialEvent], None],
     look: Callable[[int, float], bool],
-) -> dict[str, Any]:
-    """Train a trial, checkpoints in `folder`; how it ended: {"state", "val_loss", …} or {"state", "message"}.
+) -> Outcome:
+    """Train a trial, checkpoints in `folder`; how it ended.
 
     `report` gets the loop's steps and warnings; `look(point, val_loss)`, at each LOOKS-th of the budget but the last,
     is whether to give the trial up. Raises what `fitting.fit.run` raises, but Diverged.
@@ -70,14 +123,13 @@ def run_trial(
     loss = outcome.val_loss
     if not math.isfinite(loss):
         return {"state": "diverged", "message": f"training diverged: val_loss is {loss}"}
-    figures = {"val_loss": loss, "steps": outcome.step, "seconds": outcome.seconds}
-    return {"state": "complete", **figures}
+    return {"state": "complete", "val_loss": loss, "steps": outcome.step, "seconds": outcome.seconds}
 
 
 class _Reporter(Console):
     """Passes steps and warnings on; says nothing itself."""
 
-    def __init__(self, report: Callable[[Event], None]):
+    def __init__(self, report: Callable[[TrialEvent], None]):
         super().__init__(0)
         self.report = report
 
@@ -97,10 +149,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints is no message
-    inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    inbox: queue.SimpleQueue[Json] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(inbox,), daemon=True).start()
 
-    def send(event: Event) -> None:
+    def send(event: Message) -> None:
         out.write(json.dumps(event) + "\n")
         out.flush()
 
@@ -115,7 +167,7 @@ def main() -> None:
     os._exit(0)  # at once: the listening thread would hold an ordinary exit up
 
 
-def _serve(receive: Callable[[], Event], send: Callable[[Event], None]) -> None:
+def _serve(receive: Callable[[], Json], send: Callable[[Message], None]) -> None:
     shared = receive()
     if "stop" in shared:
         return
@@ -134,7 +186,7 @@ def _serve(receive: Callable[[], Event], send: Callable[[Event], None]) -> None:
         send({"event": "ended", **outcome})
 
 
-def _listen(inbox: "queue.SimpleQueue[Event]") -> None:
+def _listen(inbox: "queue.SimpleQueue[Json]") -> None:
     """Pass messages on, from a thread of its own."""
     for line in sys.stdin:
         message = json.loads(line)

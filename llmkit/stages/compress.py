@@ -7,16 +7,16 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from llmkit.compression import budget, methods, model as compression
-from llmkit.compression.model import Job, increase_percent
+from llmkit.compression.model import Job, Record, increase_percent
 from llmkit.config.schema import to_data
 from llmkit.config.variants import Budget
 from llmkit.console.messages import Console
 from llmkit.errors import ConfigError, InputError, RequirementError
 from llmkit.fitting import card
 from llmkit.fitting.setup import require_torch
+from llmkit.plain import Json
 from llmkit.stages import freshness, models
 from llmkit.store import artifacts
 from llmkit.store.artifacts import Artifact
@@ -28,7 +28,7 @@ from llmkit.tasks.experiment import Experiment
 class _Waiting:
     """A variant that is to be made: its row of the result, its place, what it is made from."""
 
-    row: dict[str, Any]
+    row: Json
     place: Path
     wanted: freshness.Wanted
 
@@ -42,7 +42,7 @@ def compress(
     dry_run: bool = False,
     device: str = "auto",
     ui: Console | None = None,
-) -> dict[str, Any]:
+) -> Json:
     """Make the named variants (all by default) of RUN_DIR/`model`; each that is up to date is skipped.
 
     Returns {"original": metrics, "models": [metrics of each]}: size_bytes, val_loss, both relative to the original,
@@ -60,7 +60,7 @@ def compress(
         parents = {"original": original.artifact.hash} | methods.parents(variant)
         wanted = freshness.Wanted("compress", {"variant": to_data(variant)}, experiment.settings.seed, parents)
         present, why = freshness.reasons(place, wanted)
-        row: dict[str, Any] = {"name": name, "folder": str(place)}
+        row: Json = {"name": name, "folder": str(place)}
         if present and not why and not force:
             row |= {"up_to_date": True, **freshness.stored(present, experiment.work)}
         elif dry_run:
@@ -68,7 +68,7 @@ def compress(
         else:
             waiting.append(_Waiting(row, place, wanted))
         rows.append(row)
-    before: dict[str, Any] = {"name": model, "folder": str(original.path), "size_bytes": original.size_bytes}
+    before: Json = {"name": model, "folder": str(original.path), "size_bytes": original.size_bytes}
     if waiting:
         require_torch()
         with artifacts.lock(experiment.run_dir, experiment.command("compress")):
@@ -105,13 +105,13 @@ def _read_original(experiment: Experiment, model: str, prepared: Artifact, ui: C
 
 def _make_all(
     experiment: Experiment,
-    before: dict[str, Any],
+    before: Json,
     waiting: list[_Waiting],
     original: ModelFolder,
     prepared: Artifact,
     device: str,
     ui: Console,
-) -> dict[str, Any]:
+) -> Json:
     """Make the variants that wait, once all are seen to fit, and fill their rows; returns the original's metrics."""
     seed, work, variants = experiment.settings.seed, experiment.work / "compress", experiment.settings.compress
     jobs = [Job(experiment.task, original, prepared, seed, work / one.place.name, device, ui) for one in waiting]
@@ -130,7 +130,7 @@ def _make_all(
     return measured
 
 
-def _make(experiment: Experiment, before: dict[str, Any], job: Job, one: _Waiting) -> dict[str, Any]:
+def _make(experiment: Experiment, before: Json, job: Job, one: _Waiting) -> Json:
     """Compress once, measure, write the folder; returns its metrics."""
     start, variant = time.monotonic(), experiment.settings.compress[one.place.name]
     by = budget.search if isinstance(variant, Budget) else methods.apply
@@ -163,12 +163,12 @@ def _make(experiment: Experiment, before: dict[str, Any], job: Job, one: _Waitin
     return result | timings
 
 
-def _candidates(job: Job) -> dict[str, Any]:
+def _candidates(job: Job) -> Json:
     """The rows of a budget's search, for the table and for --json."""
     return {"candidates": artifacts.read_json(job.work / "candidates.json")}
 
 
-def _record(done: tuple[dict[str, Any], ...]) -> dict[str, Any]:
+def _record(done: tuple[Record, ...]) -> Record:
     """What was done, for the manifest: the record of the one method, or those of all in `chain` and their steps."""
     if len(done) == 1:
         return done[0]

@@ -5,12 +5,12 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from llmkit.config import requirements
 from llmkit.config.schema import to_data
 from llmkit.console.messages import Console
 from llmkit.errors import InputError
+from llmkit.plain import Json
 from llmkit.stages import freshness
 from llmkit.store import artifacts
 from llmkit.store.model_folder import ModelFolder
@@ -27,7 +27,7 @@ def evaluate(
     force: bool = False,
     dry_run: bool = False,
     ui: Console | None = None,
-) -> dict[str, Any]:
+) -> Json:
     """Score models on a split of the config's prepared data, or on the files `on`; returns {"models": [metrics]}.
 
     `keep` writes each report to RUN_DIR/evaluated/NAME, where an unchanged one is not made again. Each row has
@@ -65,7 +65,7 @@ def _row(
     force: bool,
     dry_run: bool,
     ui: Console,
-) -> dict[str, Any]:
+) -> Json:
     settings = {key: value for key, value in to_data(experiment.settings.evaluate).items() if key != "require"}
     parents = {"model": folder.artifact.hash} | ({"prepared": prepared.hash} if prepared else {})
     wanted = freshness.Wanted("evaluate", {"evaluate": settings}, experiment.settings.seed, parents)
@@ -88,7 +88,7 @@ def _row(
 
 def _measured(
     folder: ModelFolder, experiment: Experiment, prepared: artifacts.Artifact | None, on: list[Path], ui: Console
-) -> dict[str, Any]:
+) -> Json:
     """Examples -> metrics, the task's affair: of a split of the prepared data, else of the files `on`."""
     task, settings = TASKS[folder.task].evaluate, experiment.settings
     with tempfile.TemporaryDirectory(prefix="llmkit-") as work:

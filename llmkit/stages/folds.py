@@ -8,13 +8,13 @@ Left out: which rows a fold leaves out and how a model is scored, the task's aff
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from llmkit.config.schema import to_data
 from llmkit.fitting import fit, write
 from llmkit.fitting.setup import Setup, deciding, start_folder
+from llmkit.plain import Json
 from llmkit.stages import freshness
 from llmkit.store import artifacts
 from llmkit.store.artifacts import Artifact
@@ -24,9 +24,7 @@ from llmkit.tasks.contract import Folds
 from llmkit.tasks.experiment import Experiment
 
 
-def cross_validate(
-    experiment: Experiment, setup: Setup, folds: Folds, place: Path
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def cross_validate(experiment: Experiment, setup: Setup, folds: Folds, place: Path) -> tuple[Json, Json]:
     """(result, timings): `folds`, the metrics of each, and their means, `mean_accuracy` and so on.
 
     `setup` is that of the whole training, `place` the folder for what the folds need. Raises what `fitting.fit` raises.
@@ -64,7 +62,7 @@ def _split(experiment: Experiment, prepared: Artifact, folds: Folds, place: Path
         return folder.finish(**wanted.identity, task=experiment.task.name, result={})
 
 
-def _model(experiment: Experiment, setup: Setup, own: Path, work: Path) -> tuple[ModelFolder, dict[str, Any]]:
+def _model(experiment: Experiment, setup: Setup, own: Path, work: Path) -> tuple[ModelFolder, Json]:
     """The model of a fold, trained where it is not there yet, and its timings."""
     place, start = own / "model", start_folder(setup)
     parents = {"prepared": setup.prepared.hash} | ({"start_from": start.artifact.hash} if start else {})

@@ -7,10 +7,10 @@ is the command line's affair.
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from llmkit.config.schema import Section, to_data
 from llmkit.console.messages import Console
+from llmkit.plain import Json
 from llmkit.store import artifacts
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks import TASKS
@@ -27,7 +27,7 @@ def generate(
     keep_in: Path | None = None,
     emit: Callable[[str], None] | None = None,
     ui: Console | None = None,
-) -> dict[str, Any]:
+) -> Json:
     """Use a model by the section `generate`; returns the task's result (texts / predictions / files and speed).
 
     `keep_in`: RUN_DIR, where the result is written to generated/; None keeps nothing. `emit` gets pieces as they come.

@@ -1,18 +1,16 @@
 """`llmkit prepare`: raw files -> RUN_DIR/prepared. What is read and written inside is the task's affair."""
 
 import time
-from typing import Any
 
 from llmkit.config.schema import to_data
 from llmkit.console.messages import Console
+from llmkit.plain import Json
 from llmkit.stages import freshness
 from llmkit.store import artifacts
 from llmkit.tasks.experiment import Experiment
 
 
-def prepare(
-    experiment: Experiment, *, force: bool = False, dry_run: bool = False, ui: Console | None = None
-) -> dict[str, Any]:
+def prepare(experiment: Experiment, *, force: bool = False, dry_run: bool = False, ui: Console | None = None) -> Json:
     """Prepare the data; returns the task's summary. Reads the files of `prepare.files`, writes RUN_DIR/prepared.
 
     Raises ConfigError and InputError.

@@ -4,15 +4,16 @@ Folders and order only: one training from settings to weights is `llmkit/fitting
 """
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from llmkit.console import charts
 from llmkit.console.messages import Console, Silent
 from llmkit.errors import ConfigError, InputError
 from llmkit.fitting import fit, probe, setup as setups, write
 from llmkit.fitting.setup import Setup
+from llmkit.plain import Json
 from llmkit.stages import folds, freshness
 from llmkit.store import artifacts
 from llmkit.store.artifacts import Artifact
@@ -29,7 +30,7 @@ def train(
     device: str = "auto",
     ui: Console | None = None,
     processes: Processes = ALONE,
-) -> dict[str, Any]:
+) -> Json:
     """Train the model of a config; returns steps, tokens (or examples), seconds, val_loss, best_step, parameters, …
 
     Reads RUN_DIR/prepared, writes RUN_DIR/model; goes on from the checkpoints of an interrupted run unless `fresh`.
@@ -82,7 +83,7 @@ def train(
     return {"stage": "train", "folder": str(place), **fitted.result, **fitted.timings}
 
 
-def _expected(setup: Setup, checkpoints: Path, begins_anew: bool) -> dict[str, Any]:
+def _expected(setup: Setup, checkpoints: Path, begins_anew: bool) -> Json:
     """What a training would take, and from where it goes on. Raises InputError as the training would."""
     from llmkit.training import checkpoint
 
@@ -99,14 +100,14 @@ def _expected(setup: Setup, checkpoints: Path, begins_anew: bool) -> dict[str, A
     return {"goes_on_from_step": step, **expected}
 
 
-def _cross_validation(experiment: Experiment, setup: Setup, place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def _cross_validation(experiment: Experiment, setup: Setup, place: Path) -> tuple[Json, Json]:
     """(result, timings) of the folds; nothing where none are wanted."""
     if not setup.task.folds or not setup.settings.train.folds:
         return {}, {}
     return folds.cross_validate(experiment, setup, setup.task.folds, place)
 
 
-def _train_along(experiment: Experiment, device: str, processes: Processes) -> dict[str, Any]:
+def _train_along(experiment: Experiment, device: str, processes: Processes) -> Json:
     """What a process that does not lead does, once the first one begins: its part of the training, nothing else."""
     if processes.begin():
         prepared = artifacts.read(experiment.run_dir / "prepared", verify=False)  # the first process has verified it
@@ -114,7 +115,7 @@ def _train_along(experiment: Experiment, device: str, processes: Processes) -> d
     return {"stage": "train", "folder": str(experiment.run_dir / "model"), "process": processes.rank}
 
 
-def _made(model: Artifact, fingerprint: dict[str, Any]) -> bool:
+def _made(model: Artifact, fingerprint: Mapping[str, object]) -> bool:
     """Whether the run that ended with `fingerprint` made this model: a crash came before its checkpoints were gone."""
     manifest = model.manifest
     made = manifest["settings"] | {"seed": manifest["seed"], "prepared": manifest["parents"].get("prepared")}

@@ -9,7 +9,7 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from llmkit.config import yaml_text
 from llmkit.config.schema import to_data
@@ -17,11 +17,16 @@ from llmkit.console.messages import Console
 from llmkit.errors import ConfigError
 from llmkit.fitting import fit, probe, write
 from llmkit.fitting.setup import Setup, deciding, require_torch
+from llmkit.plain import Json
 from llmkit.search import pool, study as studies, values
+from llmkit.search.study import TrialRow
 from llmkit.stages import freshness
 from llmkit.store import artifacts
 from llmkit.store.artifacts import Artifact
 from llmkit.tasks.experiment import Experiment
+
+if TYPE_CHECKING:
+    import optuna
 
 
 def tune(
@@ -32,7 +37,7 @@ def tune(
     dry_run: bool = False,
     device: str = "auto",
     ui: Console | None = None,
-) -> dict[str, Any]:
+) -> Json:
     """Search, then train the best settings; returns the trials, the best one's settings and its model's metrics.
 
     Reads RUN_DIR/prepared; writes RUN_DIR/tuned, a model folder with best.yaml and trials.jsonl. `best_trial_val_loss`
@@ -74,7 +79,7 @@ def tune(
             raise ConfigError(
                 "no trial came to an end; lower the learning rates in tune.search or raise train's budget"
             )
-        best = min(done, key=lambda row: row["val_loss"])
+        best = min(done, key=lambda row: row["val_loss"] or 0.0)  # never None: complete
         ui.info(f"best trial: {best['trial']} with val_loss {best['val_loss']:.4f}; training it at the full budget")
         chosen = values.with_values(experiment, best["settings"])
         fitted = fit.fit(replace(setup, settings=chosen.settings), work / "tune" / f"best-{best['trial']}")
@@ -90,7 +95,7 @@ def tune(
     return {"stage": "tune", "folder": str(place), **fitted.result, **timings}
 
 
-def _summary(rows: list[dict[str, Any]], best: dict[str, Any]) -> dict[str, Any]:
+def _summary(rows: list[TrialRow], best: TrialRow) -> Json:
     """What the result says of the search."""
     own = [row["val_loss"] for row in rows if row["state"] == "complete" and row.get("own")]
     return {
@@ -102,9 +107,7 @@ def _summary(rows: list[dict[str, Any]], best: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def _beside(
-    experiment: Experiment, chosen: Experiment, rows: list[dict[str, Any]], best: dict[str, Any]
-) -> dict[str, str]:
+def _beside(experiment: Experiment, chosen: Experiment, rows: list[TrialRow], best: TrialRow) -> dict[str, str]:
     """The text files that lie beside the model: the best settings, all trials."""
     head = f"# The settings of trial {best['trial']} of llmkit tune {experiment.path}\n"
     return {
@@ -115,12 +118,12 @@ def _beside(
 
 def open_study(
     experiment: Experiment, prepared: Artifact, folder: Path, fresh: bool = False, force: bool = False
-) -> Any:
+) -> "optuna.Study":
     """The study of a config on its prepared data, as `search.study.open_study` opens it."""
     identity = deciding(experiment.settings) | {"seed": experiment.settings.seed, "prepared": prepared.hash}
     return studies.open_study(experiment, identity, folder, fresh=fresh, force=force)
 
 
-def _deciding(experiment: Experiment) -> dict[str, Any]:
+def _deciding(experiment: Experiment) -> Json:
     """The settings of the search that decide its result: not by how many processes it runs."""
     return {key: value for key, value in to_data(experiment.settings.tune).items() if key != "workers"}

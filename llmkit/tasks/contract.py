@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from llmkit.config.root import Root
 from llmkit.config.schema import Section
+from llmkit.config.variants import Quantize
 from llmkit.console.callbacks import Progress, Warn
 from llmkit.plain import Json
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import numpy as np
     from onnx import ModelProto
 
-    from llmkit.config.variants import Quantize
     from llmkit.store.artifacts import Source
     from llmkit.store.files import Files
     from llmkit.store.model_folder import ModelFolder
@@ -222,7 +222,7 @@ class FourBits(Protocol):
     """`four_bits.py`, of a task that offers `bits: 4`. Imports torch."""
 
     def of_four_bits(
-        self, variant: "Quantize", settings: Root, weights: Arrays, prepared: "Files"
+        self, variant: Quantize, settings: Root, weights: Arrays, prepared: "Files"
     ) -> tuple["ModelProto", Arrays, Json]:
         """(graph, weights, what was chosen): weights of 4 bits. Raises InputError where there is too little data."""
 

@@ -7,9 +7,10 @@ FOLDER/checkpoint-00001200/   weights.safetensors  best.safetensors  state.safet
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load, save_file
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from llmkit.console.callbacks import Warn
 from llmkit.errors import InputError, LaterVersion
+from llmkit.plain import Json
 from llmkit.store import artifacts
 from llmkit.store.files import Files
 from llmkit.training import metrics_file
@@ -32,15 +34,15 @@ class Found:
 
     files: Files
     step: int
-    plain: dict[str, Any]
+    plain: Json
 
 
 def write(
     folder: Path,
-    progress: dict[str, Any],
+    progress: Json,
     learner: "Learner",
     best: dict[str, Tensor],
-    fingerprint: dict[str, Any],
+    fingerprint: Mapping[str, object],
     keep: int,
     processes: Processes = ALONE,
 ) -> None:
@@ -65,7 +67,7 @@ def write(
         artifacts.discard(_place(folder, step))
 
 
-def newest(folder: Path, fingerprint: dict[str, Any], warn: Warn, processes: Processes = ALONE) -> Found | None:
+def newest(folder: Path, fingerprint: Mapping[str, object], warn: Warn, processes: Processes = ALONE) -> Found | None:
     """The newest checkpoint that verifies, or None; a damaged one is skipped with a warning.
 
     Where none verifies, the run starts from the beginning, with a warning of its own: a run that nobody watches
@@ -82,7 +84,7 @@ def newest(folder: Path, fingerprint: dict[str, Any], warn: Warn, processes: Pro
     return found
 
 
-def _newest(folder: Path, fingerprint: dict[str, Any], warn: Warn) -> Found | None:
+def _newest(folder: Path, fingerprint: Mapping[str, object], warn: Warn) -> Found | None:
     for step in reversed(_steps(folder)):
         path = _place(folder, step)
         try:
@@ -114,7 +116,7 @@ def newest_step(folder: Path) -> int:
     return max(_steps(folder), default=0)
 
 
-def ended(folder: Path) -> dict[str, Any]:
+def ended(folder: Path) -> Json:
     """The fingerprint of a run there that came to its end and lacked nothing but its model folder, else {}."""
     try:
         artifact = artifacts.read(_place(folder, newest_step(folder)), stage="checkpoint")

@@ -1,11 +1,10 @@
 """Which device trains, in which number type. Decided from flags, never from a timing."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -33,7 +32,7 @@ def choose(name: str) -> torch.device:
 
 
 @contextmanager
-def explained_memory(batch_size: int, model: dict[str, Any]) -> Iterator[None]:
+def explained_memory(batch_size: int, model: Mapping[str, object]) -> Iterator[None]:
     """Turns torch's out-of-memory error into a ConfigError that says what to lower."""
     try:
         yield

@@ -15,13 +15,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llmkit.errors import ConfigError, Interrupted, LlmkitError, OfOneProcess
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+    from torch.distributed import Store
 
 # The longest that processes wait for each other: while process 0 hashes its inputs or writes a checkpoint. One that
 # died is noticed at once, by its closed connections; only one that hangs is waited for so long.
@@ -48,7 +49,7 @@ class Processes:
     local_rank: int = 0
     local_count: int = 1
     begun: bool = False
-    _store: Any = field(default=None, repr=False)
+    _store: "Store | None" = field(default=None, repr=False)
 
     @property
     def leads(self) -> bool:
@@ -185,7 +186,7 @@ def joined(processes: Processes) -> Iterator[Processes]:
         raise OfOneProcess(f"process {processes.rank} of {processes.count}: {name}{problem}", code) from error
 
 
-def averaging(network: "torch.nn.Module", *example: Any) -> "torch.nn.Module":
+def averaging(network: "torch.nn.Module", *example: object) -> "torch.nn.Module":
     """`network`, such that a backward pass leaves the mean of all processes' gradients; its weights are process 0's.
 
     `example`: inputs of a pass whose first output is a tensor. DistributedDataParallel orders what it sends anew after

@@ -8,12 +8,13 @@ state is the loop's business. `Wrapping` is for what goes around a learner: prun
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from torch import Tensor
 
 from llmkit.console.callbacks import Progress
+from llmkit.plain import Json
 from llmkit.store.model_folder import ModelFile, ModelFolder
 from llmkit.training.devices import Hardware
 from llmkit.training.distributed import Processes
@@ -36,7 +37,7 @@ class Finish:
     """What a training adds at its end: files of the model folder, metrics for its result, warnings for the user."""
 
     files: dict[str, ModelFile] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
+    metrics: Json = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -91,10 +92,10 @@ class Learner(Protocol):
     def load_weights(self, weights: dict[str, Tensor]) -> None:
         """Put weights back that `weights` returned."""
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Tensor], Json]:
         """Everything else needed to go on: tensors (optimizer, carried state) and plain data (reading position)."""
 
-    def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
+    def load_state(self, tensors: dict[str, Tensor], plain: Json) -> None:
         """Go on from what `state` returned."""
 
     def samples(self) -> dict[str, bytes]:
@@ -147,10 +148,10 @@ class Wrapping:
     def load_weights(self, weights: dict[str, Tensor]) -> None:
         self.learner.load_weights(weights)
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Tensor], Json]:
         return self.learner.state()
 
-    def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
+    def load_state(self, tensors: dict[str, Tensor], plain: Json) -> None:
         self.learner.load_state(tensors, plain)
 
     def samples(self) -> dict[str, bytes]:

@@ -11,15 +11,14 @@ know alike, the time and a request to stop, they agree on after each step. Proce
 import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from llmkit.config.training import Training
-from llmkit.console.callbacks import Warn
+from llmkit.console.callbacks import Report, Warn
 from llmkit.errors import Diverged, Interrupted
 from llmkit.store import artifacts
 from llmkit.training import checkpoint, interruption, metrics_file
@@ -75,8 +74,8 @@ def run(
     learner: Learner,
     settings: Training,
     folder: Path,
-    fingerprint: dict[str, Any],
-    report: Callable[[dict[str, Any]], None],
+    fingerprint: Mapping[str, object],
+    report: Report,
     warn: Warn,
     prune: Callable[[float, float], None] | None = None,
     processes: Processes = ALONE,
@@ -84,7 +83,7 @@ def run(
     """Train until the budget is spent or patience ends; goes on from the newest sound checkpoint in `folder`.
 
     `fingerprint` is what must be the same for a checkpoint to be continued (settings, data, versions). `report` gets
-    a dict for the display; `prune(share of the budget spent, val_loss)` may raise to give a run up. Raises InputError
+    events for the display; `prune(share of the budget spent, val_loss)` may raise to give a run up. Raises InputError
     when checkpoints belong to other settings, Diverged when the loss is no number and Interrupted, after a
     checkpoint, on Ctrl-C or SIGTERM (to any of the `processes`).
     """
@@ -119,8 +118,8 @@ class _Run:
         learner: Learner,
         settings: Training,
         folder: Path,
-        fingerprint: dict[str, Any],
-        report: Callable[[dict[str, Any]], None],
+        fingerprint: Mapping[str, object],
+        report: Report,
         processes: Processes,
         stop: Stop,
     ):
@@ -221,7 +220,7 @@ class _Run:
             progress.best_spent = self.spent()
             weights = self.learner.weights().items()
             self.best = {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights}
-        record: dict[str, Any] = {"step": progress.step, self.learner.unit: self.learner.count}
+        record: dict[str, float | None] = {"step": progress.step, self.learner.unit: self.learner.count}
         record |= {"seconds": round(self.now, 3), "train_loss": progress.smooth_loss, **figures}
         if self.processes.leads:
             metrics_file.append(self.metrics, record)

@@ -1,16 +1,17 @@
 """metrics.jsonl: one line per validation, `step` first."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from llmkit.plain import Json
 from llmkit.store import artifacts
 from llmkit.store.files import Files
 
 NAME = "metrics.jsonl"
 
 
-def append(path: Path, record: dict[str, Any]) -> None:
+def append(path: Path, record: Mapping[str, object]) -> None:
     """Add a line."""
     with artifacts.writing(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")
@@ -29,7 +30,7 @@ def copy_without_clock(source: Path, target: Path) -> None:
     target.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 
-def _records(path: Path) -> list[dict[str, Any]]:
+def _records(path: Path) -> list[Json]:
     records = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:

@@ -7,7 +7,6 @@ and it computes in bfloat16 on processors that have no such arithmetic.
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,7 +50,7 @@ class Muon(torch.optim.Optimizer):
         return total
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # it is called without
+    def step(self, closure: object = None) -> None:  # type: ignore[override]  # it is called without
         """One update from the gradients (`closure` is not used)."""
         for group in self.param_groups:
             for weight in group["params"]:

@@ -7,16 +7,15 @@ whatever else a validation measures. Left out: showing them, the work of `tensor
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from llmkit.console.callbacks import Event, Report
 from llmkit.errors import ConfigError
 from llmkit.store import artifacts
-
-Report = Callable[[dict[str, Any]], None]
 
 FLUSH_SECONDS = 10  # between writes to disk: what a kill may lose of the curves
 SHORTEST_SECONDS = 0.1  # over which a speed is measured: events give seconds to the millisecond
@@ -45,7 +44,7 @@ def recording(wanted: bool, folder: Path, unit: str, report: Report) -> Iterator
         return
     curves = _Curves(folder, unit)
 
-    def both(event: dict[str, Any]) -> None:
+    def both(event: Event) -> None:
         report(event)
         with artifacts.writing(folder):
             curves.add(event)
@@ -62,10 +61,10 @@ class _Curves:
 
     def __init__(self, folder: Path, unit: str):
         self.folder, self.unit = folder, unit
-        self.writer: Any = None
+        self.writer: Any = None  # torch's SummaryWriter, once there is an event
         self.measured: tuple[float, int] | None = None  # seconds, units
 
-    def add(self, event: dict[str, Any]) -> None:
+    def add(self, event: Event) -> None:
         """Write an event's figures. The first one tells whether the run goes on or begins."""
         step = event["step"]
         resumed = event["event"] == "resumed"
@@ -82,7 +81,7 @@ class _Curves:
         for tag, value in figures.items():
             self.writer.add_scalar(tag, value, step)
 
-    def speed(self, event: dict[str, Any]) -> dict[str, float]:
+    def speed(self, event: Event) -> dict[str, float]:
         """Units per second since the last event, where there is one and it is long enough ago."""
         seconds, count = event["seconds"], event[self.unit]
         if self.measured is None:

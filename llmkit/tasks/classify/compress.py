@@ -3,8 +3,6 @@
 The linear part of a student is fitted like any other's, and its logits are no lesson: it knows its training texts.
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 
@@ -17,6 +15,7 @@ from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.classify import graph, use
 from llmkit.tasks.classify.evaluate import of_split
 from llmkit.tasks.classify.network import TextNetwork
+from llmkit.tasks.classify.settings import Config
 from llmkit.tasks.classify.train import build
 
 __all__ = ["as_learned", "as_trained", "check_fits", "half", "load", "refit", "taught", "with_less_dropout"]
@@ -24,7 +23,7 @@ __all__ = ["as_learned", "as_trained", "check_fits", "half", "load", "refit", "t
 Arrays = dict[str, np.ndarray]
 
 
-def load(learner: ExampleLearner, weights: Arrays) -> None:
+def load(learner: ExampleLearner[TextNetwork], weights: Arrays) -> None:
     """Put weights in the graph's layout into a learner's network of the same sizes, the linear part too."""
     network = _network(learner)
     graph.from_arrays(network, weights)
@@ -35,12 +34,12 @@ def load(learner: ExampleLearner, weights: Arrays) -> None:
 
 
 def taught(
-    learner: ExampleLearner,
-    teachers: list[tuple[Any, Arrays]],
+    learner: ExampleLearner[TextNetwork],
+    teachers: list[tuple[Config, Arrays]],
     temperature: float,
     mix: float,
     progress: Progress,
-) -> ExampleLearner:
+) -> ExampleLearner[TextNetwork]:
     """The learner with the LSTMs of models of the same vocabulary and labels as teachers."""
     mine, networks = _network(learner), []
     for settings, weights in teachers:
@@ -54,6 +53,6 @@ def refit(folder: ModelFolder, prepared: Files) -> None:
     predictors.refit(use.load(folder), of_split(folder, prepared, "val"))
 
 
-def _network(learner: ExampleLearner) -> TextNetwork:
+def _network(learner: ExampleLearner[TextNetwork]) -> TextNetwork:
     assert isinstance(learner.network, TextNetwork)
     return learner.network

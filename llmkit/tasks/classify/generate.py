@@ -17,6 +17,7 @@ from llmkit.predicting.use import Classifier
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.classify.prepare import holds_rows, text_of
 from llmkit.tasks.classify.settings import Generate
+from llmkit.tasks.classify.texts import Examples
 from llmkit.tasks.contract import Answers, Emit
 
 __all__ = ["answer", "items", "requests", "show", "summary"]
@@ -28,7 +29,12 @@ def requests(settings: Generate, folder: ModelFolder) -> list[str]:
 
 
 def answer(
-    model: Classifier, requests: list[str], settings: Generate, seed: int, warn: Warn, emit: Emit | None = None
+    model: Classifier[Examples],
+    requests: list[str],
+    settings: Generate,
+    seed: int,
+    warn: Warn,
+    emit: Emit | None = None,
 ) -> Answers:
     """The labels of the texts: {"predictions": [{text, label, probability, probabilities}], …}."""
     empty = sum(not text.strip() for text in requests)

@@ -42,7 +42,7 @@ def build(model: Model, vocab_size: int, features: int, classes: int) -> TextNet
     )
 
 
-def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -> ExampleLearner:
+def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -> ExampleLearner[TextNetwork]:
     """The learner of a prepared folder: the linear part fitted, the other weights initialised from the seed."""
     torch.manual_seed(settings.seed)
     names, labels = prepared_folder.read_meta(prepared)["labels"], prepared.array("labels.npy")

@@ -14,7 +14,7 @@ BATCH_TEXTS = 128
 BATCH_NUMBERS = 1 << 20  # padded tokens or n-grams of a batch, at most: a text of a million characters goes alone
 
 
-def load(folder: ModelFolder, threads: int | None = None) -> Classifier:
+def load(folder: ModelFolder, threads: int | None = None) -> Classifier[Examples]:
     """The model of a folder. Its `predict` takes texts, or one of them."""
     reader = Reader(folder, folder.settings.prepare)
     with_ngrams = bool(folder.settings.model.ngram_share) and len(reader.ngrams.buckets) > 0

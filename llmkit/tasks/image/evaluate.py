@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import pictures as sources
 from llmkit.errors import InputError
+from llmkit.plain import Json
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.image import metrics as measures, prepare, use
@@ -72,9 +72,7 @@ def of_files(
     return Compared("files", pixels[:half], pixels[half:])
 
 
-def metrics(
-    folder: ModelFolder, examples: Compared, settings: Config, progress: Progress, warn: Warn
-) -> dict[str, Any]:
+def metrics(folder: ModelFolder, examples: Compared, settings: Config, progress: Progress, warn: Warn) -> Json:
     """How near made pictures are to the real ones, size and speed. Raises InputError for too few pictures."""
     model, network = use.load(folder), Features(folder)
     count = len(examples.held_out) + len(examples.others)
@@ -99,7 +97,7 @@ def metrics(
     }
 
 
-def rounds(held_out: np.ndarray, others: np.ndarray, make: Callable[[int, int], np.ndarray]) -> dict[str, Any]:
+def rounds(held_out: np.ndarray, others: np.ndarray, make: Callable[[int, int], np.ndarray]) -> Json:
     """The figures from features: of held-out and of other real pictures, and of `make(count, number of the round)`."""
     count = min(len(held_out), len(others), MOST)
     made_rows, real_rows = [], []

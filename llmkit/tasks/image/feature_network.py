@@ -8,7 +8,6 @@ that pictures it has learnt from and others get features alike.
 
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -17,6 +16,7 @@ from onnx import TensorProto, helper
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from llmkit.console.callbacks import Progress
 from llmkit.training.augment import shifted
 from llmkit.training.batches import Batches
 
@@ -40,7 +40,7 @@ class FeatureNetwork(nn.Module):
         return self.last(h.flatten(1))
 
 
-def learn(pixels: np.ndarray, labels: np.ndarray | None, seed: int, progress: Any) -> FeatureNetwork:
+def learn(pixels: np.ndarray, labels: np.ndarray | None, seed: int, progress: Progress) -> FeatureNetwork:
     """Learn from training pictures (N, H, H, C) uint8 and, where there are any, label numbers (N,)."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -3,11 +3,11 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from llmkit.console.callbacks import Warn
 from llmkit.data.grid import columns_for, grid, png
 from llmkit.errors import ConfigError
+from llmkit.plain import Json
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.contract import Answers, Emit
 from llmkit.tasks.image.settings import Generate
@@ -62,7 +62,7 @@ def answer(
     return Answers(result, files, settings.to)
 
 
-def items(result: dict[str, Any]) -> list[dict[str, Any]]:
+def items(result: Json) -> list[Json]:
     """One dict per file: the lines of `--jsonl`."""
     singles = result["files"][1:]
     labels = result["labels"] or [None] * len(singles)
@@ -72,7 +72,7 @@ def items(result: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def show(result: dict[str, Any], emitted: bool, named: bool) -> None:
+def show(result: Json, emitted: bool, named: bool) -> None:
     """Print where the files are; `named`: say whose they are."""
     if named:
         print(f"--- {result['model']}")
@@ -82,6 +82,6 @@ def show(result: dict[str, Any], emitted: bool, named: bool) -> None:
         print(f"{singles[0]} … {Path(singles[-1]).name}" if len(singles) > 1 else singles[0])
 
 
-def summary(result: dict[str, Any]) -> str:
+def summary(result: Json) -> str:
     """The closing message."""
     return f"{result['pictures']:,} pictures, {result['pictures_per_second']:,.0f} pictures/s"

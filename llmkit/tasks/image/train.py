@@ -12,7 +12,6 @@ generator of an early step, 2.02 in Fréchet distance, where the last one had 1.
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import prepared_folder
 from llmkit.data.grid import columns_for, grid, png
 from llmkit.errors import InputError
+from llmkit.plain import Json
 from llmkit.predicting import labels as labellings
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFile, ModelFolder, Role
@@ -202,14 +202,14 @@ class ImageLearner:
         self.generator.load_state_dict(weights)
         self.averages.restart()
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Tensor], Json]:
         tensors: dict[str, Tensor] = {}
         for part, network in (("generator", self.generator), ("discriminator", self.discriminator)):
             tensors |= {f"{part}.{name}": tensor for name, tensor in network.state_dict().items()}
             tensors |= optimizer_state.to_tensors(self.optimizers[part], f"{part}_optimizer")
         return tensors, {"batches": self.batches.state(), "count": self.count, "updates": self.averages.updates}
 
-    def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
+    def load_state(self, tensors: dict[str, Tensor], plain: Json) -> None:
         for part, network in (("generator", self.generator), ("discriminator", self.discriminator)):
             start = f"{part}."
             network.load_state_dict({n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)})
@@ -242,5 +242,5 @@ class ImageLearner:
         files = {labellings.LABELS: ModelFile(about.to_bytes())}
         if shown := list(self.samples().values()):
             files[SAMPLES] = ModelFile(shown[0], Role.RECORD)
-        found: dict[str, Any] = {name: value for name, value in self.validate().items() if name != "val_loss"}
+        found = {name: value for name, value in self.validate().items() if name != "val_loss"}
         return Finish(files, found | {"features_sha256": self.features.hash})

@@ -7,7 +7,6 @@ manifest), built once for a prepared folder and read by `train`, `tune` and `eva
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from llmkit.console.callbacks import Progress
 from llmkit.data import tokenizer as tokenizers
@@ -26,7 +25,7 @@ class Baseline:
     model: ngram.NGram
     val_loss: float
 
-    def metrics(self, loss: float | None = None) -> dict[str, Any]:
+    def metrics(self, loss: float | None = None) -> dict[str, float]:
         """What `train` and `evaluate` report of it; `loss` where it is not that of the validation split."""
         return {"ngram_loss": self.val_loss if loss is None else loss, "ngram_order": self.model.order}
 
@@ -64,7 +63,7 @@ def kept(work: Path, folder: Files) -> Baseline | None:
     return _open(found) if found else None
 
 
-def warning(loss: float, metrics: dict[str, Any]) -> list[str]:
+def warning(loss: float, metrics: dict[str, float]) -> list[str]:
     """A line where a model's loss is not better than the n-gram model's."""
     if loss < metrics["ngram_loss"]:
         return []

@@ -1,13 +1,12 @@
 """What a language model offers to the methods that learn: its weights in a learner, less dropout, a teacher."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from msgspec import structs
 from torch import Tensor
 
 from llmkit.console.callbacks import Progress
+from llmkit.plain import Json
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.language import graph
@@ -30,12 +29,12 @@ def check_fits(folder: ModelFolder, prepared: Files) -> None:
     same_vocabulary(folder, prepared)
 
 
-def as_trained(settings: Config, result: dict[str, Any]) -> Config:
+def as_trained(settings: Config, result: Json) -> Config:
     """The settings of a trained model with the dropouts that were chosen for it: a short fine-tuning keeps them."""
     return _with_dropouts(settings, {name: result[name] for name in Dropouts._fields if name in result})
 
 
-def as_learned(settings: Config, learner: Any) -> Config:
+def as_learned(settings: Config, learner: Learner) -> Config:
     """The same for what a learner, or one around it, has just trained."""
     network = innermost(learner).network
     return _with_dropouts(settings, {name: getattr(network, name) for name in Dropouts._fields})
@@ -164,14 +163,14 @@ class Taught(Wrapping):
         soft = distillation.probabilities([logits.flatten(0, 1) for logits, _ in outputs], self.temperature)
         return soft, [state for _, state in outputs]
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Tensor], Json]:
         """The learner's state, and the teachers'."""
         tensors, plain = self.learner.state()
         for index, (h, c) in enumerate(self.states):
             tensors |= {f"teacher.{index}.h": h, f"teacher.{index}.c": c}
         return tensors, plain
 
-    def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
+    def load_state(self, tensors: dict[str, Tensor], plain: Json) -> None:
         """Go on from what `state` gave."""
         device = self.hardware.device
         self.states = [

@@ -5,7 +5,6 @@ import time
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from msgspec import structs
@@ -14,6 +13,7 @@ from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import tokenizer as tokenizers
 from llmkit.data.prepared_folder import read_meta
 from llmkit.errors import ConfigError, InputError
+from llmkit.plain import Json
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.language import baseline, prepare, use
@@ -62,13 +62,13 @@ def of_files(
     return Stream("files", np.load(out), found["bytes"])
 
 
-def metrics(folder: ModelFolder, examples: Stream, settings: Config, progress: Progress, warn: Warn) -> dict[str, Any]:
+def metrics(folder: ModelFolder, examples: Stream, settings: Config, progress: Progress, warn: Warn) -> Json:
     """Quality on the stream, beside the run's n-gram model, size and speed."""
     opening = time.perf_counter()
     model = use.load(folder)
     next(model.stream("", greedy=True, max_tokens=1, stop_at_document_end=False), "")
     first_token_ms = 1000 * (time.perf_counter() - opening)
-    found: dict[str, Any] = {"split": examples.split}
+    found: Json = {"split": examples.split}
     found |= model.score_tokens(
         examples.tokens, examples.text_bytes, lambda done, total: progress(f"scoring {folder.name}", done, total)
     )
@@ -152,7 +152,7 @@ def _dynamic(folder: ModelFolder, model: use.LanguageModel, examples: Stream, pr
 
 def _ngram(
     folder: ModelFolder, examples: Stream, work: Path, progress: Progress, warn: Warn, loss: float
-) -> dict[str, Any]:
+) -> dict[str, float]:
     """The loss of the run's n-gram model (kept in `work`) on the same tokens, with a warning where `loss` is not lower.
 
     None on the training split, which it was counted on, and on other files where the run has kept no such model.

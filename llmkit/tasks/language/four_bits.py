@@ -16,6 +16,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from llmkit.errors import ConfigError, InputError
+from llmkit.plain import Json
 from llmkit.quantization import groups
 from llmkit.quantization.groups import Inputs, Rounded
 from llmkit.quantization.quantize import CONTRIB
@@ -42,7 +43,7 @@ INT8_STEPS = 4  # accuracy_level: activations are rounded to 8 bits too, in grou
 
 def of_four_bits(
     variant: Quantize, settings: Config, weights: Arrays, prepared: Files
-) -> tuple[onnx.ModelProto, Arrays, dict[str, Any]]:
+) -> tuple[onnx.ModelProto, Arrays, Json]:
     """(graph, weights, what was chosen) with weights of 4 bits, rounded by text of the training split.
 
     Raises InputError where that is too small.

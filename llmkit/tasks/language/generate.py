@@ -4,10 +4,10 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from llmkit.console.callbacks import Warn
 from llmkit.errors import ConfigError, InputError
+from llmkit.plain import Json
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.contract import Answers, Emit
 from llmkit.tasks.language.settings import Generate
@@ -57,12 +57,12 @@ def answer(
     )
 
 
-def items(result: dict[str, Any]) -> list[dict[str, Any]]:
+def items(result: Json) -> list[Json]:
     """One dict per text: the lines of `--jsonl`."""
     return result["texts"]
 
 
-def show(result: dict[str, Any], emitted: bool, named: bool) -> None:
+def show(result: Json, emitted: bool, named: bool) -> None:
     """Print the texts, each after its prompt; `emitted`: a single one was printed as it came; `named`: say whose."""
     texts = result["texts"]
     if emitted and len(texts) == 1:
@@ -74,7 +74,7 @@ def show(result: dict[str, Any], emitted: bool, named: bool) -> None:
         print(item["prompt"] + item["text"])
 
 
-def summary(result: dict[str, Any]) -> str:
+def summary(result: Json) -> str:
     """The closing message."""
     return f"{result['tokens']} tokens, {result['tokens_per_second']:,.0f} tokens/s"
 

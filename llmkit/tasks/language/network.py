@@ -5,8 +5,6 @@ locked dropout (one mask for all time steps, after Gal & Ghahramani, arXiv 1512.
 recurrent weights. Time is the first axis throughout: tokens (T, B), activations (T, B, F), states (L, B, H).
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,6 +20,8 @@ class LanguageModel(nn.Module):
     With `tie_weights` the output layer shares the embedding's matrix (Press & Wolf, arXiv 1608.05859); where the
     sizes differ a linear projection from `hidden_size` to `embedding_size` comes before it.
     """
+
+    no_bias: Tensor
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class LanguageModel(nn.Module):
             if layer:
                 x = locked_dropout(x, self.dropout, self.training)
             hh = dropped_weights(self.weight_hh[layer], self.recurrent_dropout, self.training)  # one mask per window
-            used: list[Any] = [self.weight_ih[layer], hh, self.bias[layer], self.no_bias]
+            used: list[Tensor] = [self.weight_ih[layer], hh, self.bias[layer], self.no_bias]
             weights = [weight.to(number_type) for weight in used]
             hidden = (h[layer : layer + 1].contiguous(), c[layer : layer + 1].contiguous())
             x, *end = torch._VF.lstm(x, hidden, weights, True, 1, 0.0, self.training, False, False)  # (T, B, H)

@@ -1,6 +1,6 @@
 """Settings of `task: language`: what each section of the config may say, with defaults and units."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
@@ -10,6 +10,7 @@ from llmkit.config.root import Root
 from llmkit.config.schema import Section
 from llmkit.config.training import Training
 from llmkit.config.variants import Chain, Distil, Fuse, Prune
+from llmkit.plain import Json
 
 STARTS_FROM = ("language",)  # tasks whose models `train.start_from` may name
 Share = Annotated[float, Meta(ge=0, lt=1)]
@@ -51,7 +52,7 @@ class Prepare(Section):
     """Column (CSV, TSV) or field (JSON Lines) that holds the text; each row is a document."""
     encoding: str = "utf-8"
     """Character encoding of the files."""
-    clean: str | list[str | dict[str, Any]] = "standard"
+    clean: str | list[str | Json] = "standard"
     """A preset or an ordered list of presets and steps, each a name or {name: parameter}. Presets: standard (unicode,
     line_ends), markdown (these and strip_markdown), letters (lower-case letters and spaces only), none. Steps with
     their default parameter: unicode: NFC, line_ends, strip_markdown, lowercase, squeeze_space, keep: "a-z ",

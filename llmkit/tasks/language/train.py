@@ -6,7 +6,6 @@ which `graph.py` writes as a model folder.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import tokenizer as tokenizers
 from llmkit.data.prepared_folder import read_meta
 from llmkit.errors import ConfigError, InputError
+from llmkit.plain import Json
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFile, ModelFolder
 from llmkit.tasks.language import baseline, dropout, graph, mixing, optimizers
@@ -149,14 +149,14 @@ class LanguageLearner:
     def samples(self) -> dict[str, bytes]:
         return {}
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Tensor], Json]:
         h, c = (torch.cat(self.processes.gather(part), dim=1) for part in self.carried)  # (L, B, H) of all streams
         tensors = {"carried.h": h, "carried.c": c}
         for number, optimizer in enumerate(self.optimizers):
             tensors |= optimizer_state.to_tensors(optimizer, f"optimizer.{number}")
         return tensors, {"streams": self.streams.state(), "count": self.count}
 
-    def load_state(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
+    def load_state(self, tensors: dict[str, Tensor], plain: Json) -> None:
         h, c = (tensors[name][:, self.mine].to(self.hardware.device) for name in ("carried.h", "carried.c"))
         self.carried = h, c
         for number, optimizer in enumerate(self.optimizers):

@@ -5,7 +5,7 @@ In: a model folder. State goes in and out of the graph, so each token costs one 
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,7 +112,7 @@ class LanguageModel:
         texts = self.write([prompt] if isinstance(prompt, str) else list(prompt), settings(options), seed, warn)
         return [text.text for text in texts] if several else texts[0].text
 
-    def stream(self, prompt: str = "", *, seed: int = 1, warn: Warn | None = None, **options: Any) -> Iterator[str]:
+    def stream(self, prompt: str = "", *, seed: int = 1, warn: Warn | None = None, **options: object) -> Iterator[str]:
         """Like `generate` for one text, as an iterator of pieces of text as they come."""
         chosen = settings(options)
         texts, logits, state = self._begin([prompt], chosen, seed, warn)
@@ -301,7 +301,7 @@ class LanguageModel:
         }
 
 
-def settings(options: dict[str, Any]) -> Generate:
+def settings(options: Mapping[str, object]) -> Generate:
     """The section `generate` from keyword options. Raises ConfigError for an unknown or wrong one."""
     return schema.check(options, Generate, {}, "generate")
 

@@ -1,7 +1,5 @@
 """What a table's classifier offers to the methods of compression."""
 
-from typing import Any
-
 import numpy as np
 
 from llmkit.console.callbacks import Progress
@@ -13,6 +11,7 @@ from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.table import graph, use
 from llmkit.tasks.table.evaluate import of_split
 from llmkit.tasks.table.network import TableNetwork
+from llmkit.tasks.table.settings import Config
 from llmkit.tasks.table.train import build
 
 __all__ = ["as_learned", "as_trained", "check_fits", "half", "load", "refit", "taught", "with_less_dropout"]
@@ -20,19 +19,19 @@ __all__ = ["as_learned", "as_trained", "check_fits", "half", "load", "refit", "t
 Arrays = dict[str, np.ndarray]
 
 
-def load(learner: ExampleLearner, weights: Arrays) -> None:
+def load(learner: ExampleLearner[TableNetwork], weights: Arrays) -> None:
     """Put weights in the graph's layout into a learner's network of the same sizes."""
     graph.from_arrays(_network(learner), weights)
     learner.load_weights(learner.network.state_dict())
 
 
 def taught(
-    learner: ExampleLearner,
-    teachers: list[tuple[Any, Arrays]],
+    learner: ExampleLearner[TableNetwork],
+    teachers: list[tuple[Config, Arrays]],
     temperature: float,
     mix: float,
     progress: Progress,
-) -> ExampleLearner:
+) -> ExampleLearner[TableNetwork]:
     """The learner with models of the same columns and labels as teachers."""
     mine, networks = _network(learner), []
     for settings, weights in teachers:
@@ -46,6 +45,6 @@ def refit(folder: ModelFolder, prepared: Files) -> None:
     predictors.refit(use.load(folder), of_split(folder, prepared, "val"))
 
 
-def _network(learner: ExampleLearner) -> TableNetwork:
+def _network(learner: ExampleLearner[TableNetwork]) -> TableNetwork:
     assert isinstance(learner.network, TableNetwork)
     return learner.network

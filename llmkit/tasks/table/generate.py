@@ -3,11 +3,12 @@
 import io
 import json
 import sys
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from llmkit.console.callbacks import Warn
 from llmkit.data import encoding
-from llmkit.data.rows import read_rows, rows_of_files
+from llmkit.data.columns import Rows
+from llmkit.data.rows import Row, read_rows, rows_of_files
 from llmkit.errors import ConfigError, InputError
 from llmkit.predicting import output
 from llmkit.predicting.output import items, show, summary
@@ -23,7 +24,7 @@ __all__ = ["answer", "items", "requests", "show", "summary"]
 class RawRows(NamedTuple):
     """Rows as they were written, {column: value}, and where each stands, for messages."""
 
-    rows: list[dict[str, Any]]
+    rows: list[Row]
     places: list[str]
 
 
@@ -33,7 +34,7 @@ def requests(settings: Generate, folder: ModelFolder) -> RawRows:
 
 
 def answer(
-    model: Classifier, requests: RawRows, settings: Generate, seed: int, warn: Warn, emit: Emit | None = None
+    model: Classifier[Rows], requests: RawRows, settings: Generate, seed: int, warn: Warn, emit: Emit | None = None
 ) -> Answers:
     """The labels of the rows: {"predictions": [{row, label, probability, probabilities}], …}.
 
@@ -54,7 +55,7 @@ def rows_of(settings: Generate, text_encoding: str) -> RawRows:
         raise ConfigError(
             "there are no rows to predict; give --prompt '{\"COLUMN\": VALUE, …}', --prompt-file rows.csv or --prompt -"
         )
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     places: list[str] = []
     for number, prompt in enumerate(prompts, 1):
         if prompt == "-":
@@ -74,7 +75,7 @@ def rows_of(settings: Generate, text_encoding: str) -> RawRows:
     return RawRows(rows, places)
 
 
-def _object(prompt: str, number: int) -> dict[str, Any]:
+def _object(prompt: str, number: int) -> Row:
     try:
         row = json.loads(prompt)
     except (ValueError, RecursionError) as error:

@@ -37,7 +37,7 @@ def build(model: Model, width: int, columns: int, table_size: int, classes: int)
     )
 
 
-def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -> ExampleLearner:
+def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -> ExampleLearner[TableNetwork]:
     """The learner of a prepared folder, its weights initialised from the seed."""
     torch.manual_seed(settings.seed)
     names = prepared_folder.read_meta(prepared)["labels"]

@@ -1,23 +1,23 @@
 """A table classifier in use: raw rows in, labels and calibrated probabilities out. Never imports torch."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
 from llmkit.data import encoding
 from llmkit.data.columns import Rows, parse
+from llmkit.data.rows import Row
 from llmkit.predicting.use import Classifier, Feeds
 from llmkit.store.model_folder import ModelFolder
 
 BATCH_ROWS = 1024
 
 
-def load(folder: ModelFolder, threads: int | None = None) -> Classifier:
+def load(folder: ModelFolder, threads: int | None = None) -> Classifier[Rows]:
     """The model of a folder. Its `predict` takes rows, {column: value}, or one of them."""
     learnt = encoding.load(folder)
 
-    def read(rows: Sequence[dict[str, Any]]) -> Rows:
+    def read(rows: Sequence[Row]) -> Rows:
         return read_rows(learnt, rows, [f"row {number}" for number in range(1, len(rows) + 1)])
 
     def feeds(rows: Rows) -> Iterator[tuple[np.ndarray, Feeds]]:
@@ -30,7 +30,7 @@ def load(folder: ModelFolder, threads: int | None = None) -> Classifier:
     return Classifier(folder, read, feeds, threads)
 
 
-def read_rows(learnt: encoding.Encoding, rows: Sequence[dict[str, Any]], places: Sequence[str]) -> Rows:
+def read_rows(learnt: encoding.Encoding, rows: Sequence[Row], places: Sequence[str]) -> Rows:
     """Raw rows as the model takes them; `places` are for messages. Raises InputError for what does not fit."""
     numbers, categories = ([column.name for column in part] for part in (learnt.numbers, learnt.categories))
     return parse(rows, places, numbers, categories, learnt.missing_values)
