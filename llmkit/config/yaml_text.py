@@ -31,7 +31,7 @@ class _Tag(yaml.MarkedYAMLError):
 class _Loader(yaml.SafeLoader):
     """SafeLoader whose plain scalars follow the YAML 1.2 core schema, without tags."""
 
-    yaml_implicit_resolvers: ClassVar[dict] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, object]] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()

@@ -117,7 +117,9 @@ def round_weights(weight: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray
     return values, best_scale.astype(np.float32)
 
 
-def _lstm(node: onnx.NodeProto, weights: dict, quantized: dict, done: set[str]) -> onnx.NodeProto:
+def _lstm(
+    node: onnx.NodeProto, weights: dict[str, np.ndarray], quantized: dict[str, np.ndarray], done: set[str]
+) -> onnx.NodeProto:
     """LSTM -> DynamicQuantizeLSTM, which wants W and R as (directions, inputs, 4H) and scales (directions, 4H)."""
     extra = []
     for name in node.input[1:3]:
@@ -152,7 +154,7 @@ def _embedding(node: onnx.NodeProto, by_row: bool) -> list[onnx.NodeProto]:
     ]
 
 
-def _matmul(node: onnx.NodeProto, scale: str, quantized: dict) -> list[onnx.NodeProto]:
+def _matmul(node: onnx.NodeProto, scale: str, quantized: dict[str, np.ndarray]) -> list[onnx.NodeProto]:
     """MatMul -> integers in, integer product, scaled back; ONNX Runtime fuses the four nodes into one kernel."""
     x, matrix = node.input
     name, out = node.name, node.output[0]

@@ -4,6 +4,7 @@ An artifact is fresh when it was made by this version of llmkit, from the same s
 of their manifests) and input files (by content).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def stored(artifact: artifacts.Artifact, work: Path) -> Json:
     return artifact.manifest["result"] | timings
 
 
-def store_timings(artifact: artifacts.Artifact, work: Path, timings: Json) -> None:
+def store_timings(artifact: artifacts.Artifact, work: Path, timings: Mapping[str, object]) -> None:
     """Keep the figures that a clock gave beside the artifact: within, the same inputs would not give the same bytes."""
     place = _timings(work, artifact.path)
     artifacts.make_folder(place.parent)

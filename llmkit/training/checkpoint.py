@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import torch
 from safetensors.torch import load, save_file
@@ -28,13 +28,20 @@ if TYPE_CHECKING:
     from llmkit.training.learner import Learner
 
 
+class State(TypedDict):
+    """state.json: the loop's `Progress` and what the learner's `state` returned beside tensors."""
+
+    progress: Json
+    learner: Json
+
+
 @dataclass(frozen=True)
 class Found:
     """A checkpoint that verifies: its files, its step and its plain data."""
 
     files: Files
     step: int
-    plain: Json
+    plain: State
 
 
 def write(

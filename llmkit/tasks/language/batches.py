@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llmkit.plain import Json
+
 # Tokens read before a scored stream begins, so that it has its state; a character LSTM forgets within far fewer.
 WARM_UP = 256
 
@@ -49,10 +51,10 @@ class TrainingStreams:
         """Passes over the tokens so far."""
         return self.position * len(self.starts) / len(self.tokens)
 
-    def state(self) -> dict:
+    def state(self) -> Json:
         return {"position": self.position, "generator": self.generator.bit_generator.state}
 
-    def load_state(self, state: dict) -> None:
+    def load_state(self, state: Json) -> None:
         self.position = state["position"]
         self.generator.bit_generator.state = state["generator"]
 

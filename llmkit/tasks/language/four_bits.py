@@ -126,7 +126,7 @@ def read_inputs(network: "LanguageModel", tokens: np.ndarray, count: int) -> dic
     streams = min(STREAMS, count // WINDOW) or 1
     length = count // streams
     places = np.arange(streams) * (len(tokens) // streams) + np.arange(length)[:, None]  # (length, streams)
-    sums: dict[str, list] = {}
+    sums: dict[str, list[np.ndarray]] = {}
 
     def add(name: str, x: torch.Tensor) -> None:
         x = x.flatten(0, 1)  # (T, B, K) -> (T * B, K)

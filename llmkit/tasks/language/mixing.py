@@ -26,6 +26,8 @@ CHUNK = 1 << 21  # numbers looked at together
 PRIOR = 0.5  # both exponents, before anything is known
 POOLED = 100.0  # tokens' worth of trust in the exponents of all contexts together, for one length of context
 TURNS = 20  # of Newton's method, at most
+Sample = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""(logits of the LSTM (n, V), logits of the n-gram model (n, V), known lengths (n,), targets (n,))."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +72,13 @@ class Reader:
         return nodes
 
 
-def fit(order: int, samples: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> np.ndarray:
-    """The exponents (order, 2) of least loss on samples, each of them (logits of the LSTM (n, V), logits of the n-gram
-    model (n, V), known lengths (n,), targets (n,)): first for all together, then for each length, drawn to those.
-    """
+def fit(order: int, samples: list[Sample]) -> np.ndarray:
+    """The exponents (order, 2) of least loss on samples: first for all together, then for each length, drawn to those."""
     pooled = _newton(samples, None, np.full(2, PRIOR), 1.0)
     return np.stack([_newton(samples, length, pooled, POOLED) for length in range(order)]).astype(np.float32)
 
 
-def _newton(samples: list, length: int | None, prior: np.ndarray, trust: float) -> np.ndarray:
+def _newton(samples: list[Sample], length: int | None, prior: np.ndarray, trust: float) -> np.ndarray:
     """The exponents (2,) for contexts of one known length (None: all), drawn to `prior`.
 
     The loss's gradient is the mean of both logits minus those of the target, its curvature their covariance.
