@@ -39,7 +39,7 @@ class Model:
     settings: Root
     parameters: int
     done: tuple[Record, ...] = ()
-    """Of the methods so far."""
+    """Those of the methods so far."""
 
     @property
     def trainable(self) -> bool:

@@ -1,4 +1,4 @@
-"""How work reports back to whoever called it: the types of the callbacks, which imports nothing that works.
+"""How work reports back to whoever called it: the types of the callbacks, which imports nothing but types.
 
 `Console` has them all (`ui.progress`, `ui.warn`, `ui.training`); a test or a program passes functions of its own.
 """

@@ -5,12 +5,11 @@ learnt here: scaling and the numbers of categories are the work of `encoding.py`
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from llmkit.data.rows import Row
 from llmkit.errors import InputError
 
 
@@ -30,7 +29,7 @@ class Rows:
 
 
 def parse(
-    rows: Sequence[Row],
+    rows: Sequence[Mapping[str, object]],
     places: Sequence[str],
     numbers: Sequence[str],
     categories: Sequence[str],

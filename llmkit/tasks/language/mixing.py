@@ -73,7 +73,7 @@ class Reader:
 
 
 def fit(order: int, samples: list[Sample]) -> np.ndarray:
-    """The exponents (order, 2) of least loss on samples: first for all together, then for each length, drawn to those."""
+    """The exponents (order, 2) of least loss: first for all samples together, then for each length, drawn to those."""
     pooled = _newton(samples, None, np.full(2, PRIOR), 1.0)
     return np.stack([_newton(samples, length, pooled, POOLED) for length in range(order)]).astype(np.float32)
 

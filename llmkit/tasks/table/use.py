@@ -1,12 +1,11 @@
 """A table classifier in use: raw rows in, labels and calibrated probabilities out. Never imports torch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from llmkit.data import encoding
 from llmkit.data.columns import Rows, parse
-from llmkit.data.rows import Row
 from llmkit.predicting.use import Classifier, Feeds
 from llmkit.store.model_folder import ModelFolder
 
@@ -17,7 +16,7 @@ def load(folder: ModelFolder, threads: int | None = None) -> Classifier[Rows]:
     """The model of a folder. Its `predict` takes rows, {column: value}, or one of them."""
     learnt = encoding.load(folder)
 
-    def read(rows: Sequence[Row]) -> Rows:
+    def read(rows: Sequence[Mapping[str, object]]) -> Rows:
         return read_rows(learnt, rows, [f"row {number}" for number in range(1, len(rows) + 1)])
 
     def feeds(rows: Rows) -> Iterator[tuple[np.ndarray, Feeds]]:
@@ -30,7 +29,7 @@ def load(folder: ModelFolder, threads: int | None = None) -> Classifier[Rows]:
     return Classifier(folder, read, feeds, threads)
 
 
-def read_rows(learnt: encoding.Encoding, rows: Sequence[Row], places: Sequence[str]) -> Rows:
+def read_rows(learnt: encoding.Encoding, rows: Sequence[Mapping[str, object]], places: Sequence[str]) -> Rows:
     """Raw rows as the model takes them; `places` are for messages. Raises InputError for what does not fit."""
     numbers, categories = ([column.name for column in part] for part in (learnt.numbers, learnt.categories))
     return parse(rows, places, numbers, categories, learnt.missing_values)
