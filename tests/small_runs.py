@@ -45,6 +45,7 @@ def job_of(run: Any, work: Path) -> Any:
     from llmkit.compression.model import Job
     from llmkit.console.messages import Console
     from llmkit.store import artifacts
+    from llmkit.tasks import TASKS, experiment as experiments
 
     prepared = artifacts.read(run.run_dir / "prepared")
     folder = experiments.read_model(run.model)

@@ -9,6 +9,7 @@ import pytest
 from faults import GROWS, full_disk, in_child, kill
 from faulty_runs import NGRAM, STOPS_EARLY, Ears, Run, steps_saved
 
+from llmkit.console import charts
 from llmkit.errors import InputError
 from llmkit.stages.train import train
 from llmkit.training import checkpoint
