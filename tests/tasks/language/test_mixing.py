@@ -118,7 +118,7 @@ def test_the_run_s_ngram_model_is_counted_once_and_again_for_other_data(tiny_cop
     assert f"is not better than that of a {trained.json['ngram_order']}-gram model" in trained.err
 
 
-def test_a_model_folder_whose_run_is_gone_has_no_ngram_figure(tiny_run, llmkit, tmp_path):
+def test_a_model_folder_whose_run_is_gone_has_no_ngram_metrics(tiny_run, llmkit, tmp_path):
     found = llmkit("evaluate", tiny_run.model, f"run_dir={tmp_path / 'gone'}", "--on", tiny_run.text, "--json").json
     assert "loss" in found
     assert "ngram_loss" not in found
