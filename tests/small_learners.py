@@ -1,4 +1,4 @@
-"""A learner of a language model over a few tokens, made by hand: a prepared folder, a network, a learner of both."""
+"""Learners made by hand: one of a language model over a few tokens; what those of examples say of their validation."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from llmkit.predicting.evaluate import Labelled
+from llmkit.predicting.learner import ExampleLearner
+from llmkit.predicting.use import Classifier
 from llmkit.store.files import Files
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.settings import Train
@@ -29,3 +32,14 @@ def language_learner(prepared: Files, settings: Train, seed: int = 1, **dropouts
     """A learner of 9 tokens, in 2 layers of 8 units."""
     torch.manual_seed(seed)
     return LanguageLearner(LanguageModel(9, 4, 8, 2, **dropouts), prepared, settings, seed, CPU, passes=1.0)
+
+
+def network_logits(learner: ExampleLearner) -> np.ndarray:
+    """What the torch network of a learner of examples gives (N, C) for the validation split."""
+    inputs = learner.examples.inputs(learner.examples.val)
+    return learner.network.eval()(*inputs).detach().numpy()
+
+
+def read_all(model: Classifier, examples: Labelled) -> Any:
+    """All of the examples as the model takes them."""
+    return examples.read(model, np.arange(len(examples.labels)))
