@@ -43,6 +43,7 @@ from llmkit.stages.evaluate import evaluate
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
 from llmkit.store import artifacts
+from llmkit.store.files import Files
 from llmkit.tasks import experiment as experiments
 from llmkit.training import checkpoint, devices, loop
 
@@ -104,16 +105,16 @@ def build(sizes: Sizes, vocab_size: int) -> torch.nn.Module:
 
 
 class GPTLearner:
-    """Windows of the training stream in random order (a `training.loop.Learner`)."""
+    """Windows of the training stream in random order: as much of a `training.learner.Learner` as the loop needs."""
 
     unit = "tokens"
 
-    def __init__(self, sizes: Sizes, prepared: Path, seed: int):
+    def __init__(self, sizes: Sizes, prepared: Files, seed: int):
         torch.manual_seed(seed)
         self.sizes = sizes
-        self.train, self.val = (np.load(prepared / f"{name}.npy").astype(np.int64) for name in ("train", "val"))
+        self.train, self.val = (prepared.array(f"{name}.npy").astype(np.int64) for name in ("train", "val"))
         self.network = build(sizes, read_meta(prepared)["vocab_size"])
-        self.number_type = devices.number_type("auto", CPU)
+        self.hardware = devices.Hardware(CPU, devices.number_type("auto", CPU))
         matrices = [weight for weight in self.network.parameters() if weight.ndim > 1]
         gains = [weight for weight in self.network.parameters() if weight.ndim == 1]
         self.optimizer = torch.optim.AdamW(
@@ -130,10 +131,10 @@ class GPTLearner:
     def epochs(self) -> float:
         return self.count / len(self.train)
 
-    def step(self, learning_rate: float) -> Tensor:
+    def step(self, rate: float, spent: float) -> Tensor:
         """One update on the next windows; returns their mean loss in nats per token."""
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = rate
         self.network.train()
         tokens = torch.from_numpy(next(self.batches))  # (B, T + 1)
         loss = F.cross_entropy(self._logits(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten())
@@ -145,8 +146,8 @@ class GPTLearner:
         return loss.detach()
 
     def _logits(self, tokens: Tensor) -> Tensor:
-        """(B, T) -> (B, T, V) float32: their matrix product, too, is done in `number_type`, as in llmkit."""
-        with torch.autocast("cpu", self.number_type, enabled=self.number_type != torch.float32):
+        """(B, T) -> (B, T, V) float32: their matrix product, too, is done in the number type, as in llmkit."""
+        with self.hardware.autocast():
             return self.network(tokens).logits.float()
 
     @torch.no_grad()
@@ -154,7 +155,7 @@ class GPTLearner:
         """Over windows that do not overlap: as cheap as llmkit's, and enough to say which weights are best."""
         self.network.eval()
         part = self.val[: max(2, round(share * len(self.val)))]
-        with torch.autocast("cpu", self.number_type, enabled=self.number_type != torch.float32):
+        with self.hardware.autocast():
             return {"val_loss": score(self.network, part, self.sizes.context, self.sizes.context)}
 
     def weights(self) -> dict[str, Tensor]:
@@ -162,6 +163,9 @@ class GPTLearner:
 
     def load_weights(self, weights: dict[str, Tensor]) -> None:
         self.network.load_state_dict(weights, strict=False)  # the other name of the tied matrix is missing
+
+    def samples(self) -> dict[str, bytes]:
+        return {}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {}, {}  # a benchmark that was interrupted begins again
@@ -229,7 +233,7 @@ def gpt(
     config: experiments.Experiment, sizes: Sizes, ui: Console, splits: tuple[str, ...] = ("val", "test")
 ) -> dict[str, Any]:
     """A training of the GPT and its figures."""
-    prepared = config.run_dir / "prepared"
+    prepared = artifacts.read(config.run_dir / "prepared")
     learner = GPTLearner(sizes, prepared, config.settings.seed)
     settings = Training(
         max_minutes=config.settings.train.max_minutes,
@@ -250,11 +254,11 @@ def gpt(
         "seconds": outcome.seconds,
         "tokens_per_second": outcome.count / outcome.seconds,
         "tokens": outcome.count,
-        "number_type": str(learner.number_type).removeprefix("torch."),
+        "number_type": str(learner.hardware.number_type).removeprefix("torch."),
         "sizes": asdict(sizes),
     }
     for split in splits:
-        tokens = np.load(prepared / f"{split}.npy").astype(np.int64)
+        tokens = prepared.array(f"{split}.npy").astype(np.int64)
         nats = (len(tokens) - 1) * score(learner.network, tokens, sizes.context, sizes.context // 2)
         figures[f"{split}_bits_per_byte"] = nats / math.log(2) / read_meta(prepared)["splits"][split]["bytes"]
     return figures

@@ -66,14 +66,15 @@ def ours(name: str, number: int) -> Rows:
 def _prepare_fold(whole: experiments.Experiment, config: experiments.Experiment, number: int) -> None:
     """Make the prepared folder of `config` that of a fold, unless it is there already."""
     place, settings, seed = config.run_dir / "prepared", config.settings.prepare, config.settings.seed
-    parents = {"prepared": artifacts.read(whole.run_dir / "prepared").hash}
+    prepared = artifacts.read(whole.run_dir / "prepared")
+    parents = {"prepared": prepared.hash}
     if place.exists() and artifacts.read(place).manifest["parents"] == parents:
         return
     with artifacts.building(place) as folder:
-        examples.fold(whole.run_dir / "prepared", folder.path, number, FOLDS, settings, seed)
+        config.task.folds.fold(prepared, folder.path, number, FOLDS, settings, seed)
         folder.finish(
             stage="prepare",
-            task=config.task,
+            task=config.task.name,
             settings={"prepare": schema.to_data(settings)},
             seed=seed,
             parents=parents,
@@ -89,9 +90,9 @@ def theirs(name: str, number: int) -> Rows:
     from sklearn.pipeline import make_pipeline
 
     config = experiments.load(CONFIGS / f"{name}.yaml")
-    prepared = RUNS / name / "prepared"
+    prepared = artifacts.read(RUNS / name / "prepared")
     texts = np.array(examples.read(prepared), dtype=object)
-    labels, names = np.load(prepared / "labels.npy"), prepared_folder.read_meta(prepared)["labels"]
+    labels, names = prepared.array("labels.npy"), prepared_folder.read_meta(prepared)["labels"]
     unseen = splits.folds(labels, FOLDS, config.settings.seed) == number - 1
     words = {"ngram_range": (1, 2), "sublinear_tf": True}
     characters = {"analyzer": "char_wb", "ngram_range": (2, 5), "sublinear_tf": True}

@@ -35,13 +35,13 @@ CHARACTERS = "".join(map(chr, range(32, 120)))  # 88 and two special entries: a 
 
 def make_folders(network: LanguageModel, where: Path) -> dict[str, model_folder.ModelFolder]:
     """fp32 and int8 model folders of a network with random weights."""
-    tokenizer = where / "tokenizer.json"
-    tokenizers.save(tokenizers.train("char", 0, [CHARACTERS]), tokenizer)
+    tokenizers.save(tokenizers.train("char", 0, [CHARACTERS]), where / tokenizers.FILE)
+    files = {tokenizers.FILE: model_folder.ModelFile((where / tokenizers.FILE).read_bytes())}
     exported, weights = graph.export(network)
     for name, (model, arrays) in {"fp32": (exported, weights), "int8": quantize(exported, weights)}.items():
         with artifacts.building(where / name) as folder:
-            model_folder.write(folder.path, model, arrays, Config(), {"tokenizer.json": tokenizer})
-            folder.finish(stage="train", task="language", settings={}, seed=0, result={"parameters": 0})
+            roles = model_folder.write(folder.path, model, arrays, Config(), files)
+            folder.finish(stage="train", task="language", settings={}, seed=0, result={"parameters": 0}, roles=roles)
     return {name: experiments.read_model(where / name) for name in ("fp32", "int8")}
 
 

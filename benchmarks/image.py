@@ -31,10 +31,10 @@ from llmkit.data.grid import grid, png
 from llmkit.stages.compress import compress
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
-from llmkit.store import model_folder
+from llmkit.store import artifacts, model_folder
 from llmkit.tasks import experiment as experiments
 from llmkit.tasks.image import evaluate, prepare as task, use
-from llmkit.tasks.image.features import FILE, Features
+from llmkit.tasks.image.features import Features
 
 CONFIG = Path(__file__).parents[1] / "configs" / "digits.yaml"
 FILTERS, LONGER = 64, 5
@@ -68,6 +68,10 @@ class Bench:
         prepare(loaded, ui=self.ui)
         return loaded
 
+    def prepared(self, minutes: float) -> artifacts.Artifact:
+        """The prepared data of a run directory."""
+        return artifacts.read(self.config(minutes).run_dir / "prepared")
+
     def model(self, minutes: float) -> model_folder.ModelFolder:
         """llmkit's model, trained where it is not yet."""
         config = self.config(minutes)
@@ -77,9 +81,8 @@ class Bench:
     def measured(self, folder: model_folder.ModelFolder, minutes: float, name: str) -> dict[str, Any]:
         """The row of a model folder."""
         config = self.config(minutes)
-        found = evaluate.evaluate(
-            folder, config.run_dir / "prepared", config.settings, [], self.folder, self.ui.progress, self.ui.warn
-        )
+        examples = evaluate.of_split(folder, self.prepared(minutes), config.settings.evaluate.split)
+        found = evaluate.metrics(folder, examples, config.settings, self.ui.progress, self.ui.warn)
         self.ui.close()
         self.draw(name, use.load(folder).generate(100, SEED))
         steps = experiments.read_model(config.run_dir / "model").result["steps"]
@@ -97,7 +100,7 @@ class Bench:
 
         from llmkit.tasks.image.feature_network import scaled
 
-        pixels, _ = task.pictures_of(self.config(self.minutes).run_dir / "prepared", "train")
+        pixels, _ = task.pictures_of(self.prepared(self.minutes), "train")
         start = time.monotonic()
         generator, steps = dcgan.train(torch.from_numpy(scaled(pixels)), 60 * self.minutes, FILTERS, SEED)
         minutes = (time.monotonic() - start) / 60
@@ -110,8 +113,8 @@ class Bench:
 
     def features(self) -> tuple[np.ndarray, np.ndarray, Features]:
         """(features of the test pictures, of the training pictures, the network that gives them)."""
-        prepared = self.config(self.minutes).run_dir / "prepared"
-        network = Features(prepared / FILE)
+        prepared = self.prepared(self.minutes)
+        network = Features(prepared)
         held_out, others = (network.of(task.pictures_of(prepared, name)[0]) for name in ("test", "train"))
         return held_out, others, network
 

@@ -47,7 +47,7 @@ def encode_speed(files: str) -> dict[str, float]:
         )
         start = time.perf_counter()
         prepare._write_tokens = timed  # reads, encodes and writes one split
-        prepare.prepare(settings, 1, out, out / "work", lambda description, done, total: None)
+        prepare.prepare(settings, 1, out, out / "work", lambda *progress: None, lambda message: None)
         prepare._write_tokens = write_tokens
         whole = time.perf_counter() - start
         library = tokenizers.load(out / "tokenizer.json")

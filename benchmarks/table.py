@@ -26,6 +26,7 @@ from llmkit.data import prepared_folder, splits
 from llmkit.predicting import metrics
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
+from llmkit.store import artifacts
 from llmkit.tasks import experiment as experiments
 from llmkit.tasks.table import prepare as rows
 
@@ -50,9 +51,9 @@ def theirs(config: experiments.Experiment) -> dict[str, dict[str, float]]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    prepared = config.run_dir / "prepared"
+    prepared = artifacts.read(config.run_dir / "prepared")
     found = rows.read(prepared)
-    labels, names = np.load(prepared / "labels.npy"), prepared_folder.read_meta(prepared)["labels"]
+    labels, names = prepared.array("labels.npy"), prepared_folder.read_meta(prepared)["labels"]
     words = np.where(found.categories == None, "missing", found.categories)  # noqa: E711 (elementwise)
     table = np.concatenate([found.numbers.astype(object), words], axis=1)
     numbers, categories = np.split(np.arange(table.shape[1]), [found.numbers.shape[1]])

@@ -30,8 +30,10 @@ from torch.nn import functional as F
 
 import llmkit.training  # noqa: F401  (says how OpenMP's threads wait, before torch starts them)
 from llmkit.console.messages import Console
+from llmkit.fitting import setup as setups
+from llmkit.fitting.setup import Setup
 from llmkit.stages.prepare import prepare
-from llmkit.stages.train import make_learner, train
+from llmkit.stages.train import train
 from llmkit.store import artifacts
 from llmkit.tasks import experiment as experiments
 from llmkit.tasks.language import dynamic, mixing, optimizers
@@ -92,7 +94,7 @@ def trained(seconds: int, text: Path) -> dict[str, Any]:
     validations = len((folder.path / "metrics.jsonl").read_text().splitlines())
     flops = network.flops_per_token * (3 * result["tokens"] + validations * len(tokens))
     [muon] = [o for o in optimizers.of(network, config.settings.train, torch.float32) if isinstance(o, Muon)]
-    mixture = mixing.load(folder.path)
+    mixture = mixing.load(folder)
     assert mixture is not None
     figures: dict[str, Any] = {
         "seconds": result["seconds"],
@@ -121,8 +123,8 @@ def speed(hidden: int, text: Path, train_settings: dict[str, Any]) -> dict[str, 
     config = config_of(f"hidden-{hidden}", text, {"steps": 1, **train_settings}, {"hidden_size": hidden})
     prepare(config, ui=Console())
     prepared = artifacts.read(config.run_dir / "prepared")
-    number_type = devices.number_type("auto", CPU)
-    learner = make_learner(config, prepared, CPU, number_type, Console())
+    learner = setups.learner(Setup(config.settings, prepared, "cpu", Console()))
+    number_type = learner.hardware.number_type
     peak = peak_gflops(number_type)
     with devices.flushed_denormals():
         for _ in range(5):
@@ -160,7 +162,7 @@ def cold_loss(network: LanguageModel, tokens: np.ndarray) -> float:
 def cross_fitted(mixture: mixing.Mixture, network: LanguageModel, tokens: np.ndarray) -> float:
     """Nats per character of the mixture, each half of the text scored with exponents fitted on the other half."""
     network.eval()
-    windows = [(window, logits.numpy()) for window, logits in scored_windows(network, tokens, CPU, torch.float32)]
+    windows = [(window, logits.numpy()) for window, logits in scored_windows(network, tokens, devices.Hardware(CPU))]
     streams = windows[0][0].inputs.shape[1]  # contiguous parts of the text, in order
     halves = [_streams(windows, slice(0, streams // 2)), _streams(windows, slice(streams // 2, streams))]
     total = count = 0.0

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,14 @@ def test_the_commands_of_the_readme_are_there():
             for argument in arguments[1:]:
                 if argument.startswith("configs/"):
                     assert (ROOT / argument).exists(), argument
+
+
+def test_the_map_of_the_readme_shows_every_room_in_the_order_of_the_layers():
+    text = (ROOT / "README.md").read_text()
+    rooms = re.findall(r"^  (\w+)/ ", text, re.MULTILINE)
+    assert sorted(rooms) == sorted(path.parent.name for path in (ROOT / "llmkit").glob("*/__init__.py"))
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
+    floor = {room.strip(): number for number, layer in enumerate(layers) for room in layer.split("|")}
+    assert [floor[room] for room in rooms] == sorted(floor[room] for room in rooms)
+    for name in re.findall(r"[a-z]+/[a-z_]+\.py$", text, re.MULTILINE):
+        assert (ROOT / "llmkit" / name).exists(), name

@@ -153,15 +153,16 @@ def evaluated(result: Json) -> None:
 def compared(result: Json, columns: Columns) -> None:
     """Models side by side in the columns of their task, each figure relative to the first model's."""
     rows = result["models"]
-    columns = [column for column in columns if any(row[column[0]] is not None for row in rows)]
+    columns = [column for column in columns if any(row.get(column[0]) is not None for row in rows)]
     lines = []
     unique = len({row["name"] for row in rows}) == len(rows)
     for row in rows:
         line = [row["name"] if unique else row["model"]]
         for key, _, less_is_better in columns:
-            shown = tables.size(row[key]) if key == "size_bytes" else tables.number(row[key])
-            if row is not rows[0] and rows[0][key]:
-                shown += _relative(row[key], rows[0][key], less_is_better and key == "size_bytes")
+            value, first = row.get(key), rows[0].get(key)
+            shown = tables.size(value) if key == "size_bytes" else tables.number(value)
+            if row is not rows[0] and value is not None and first:
+                shown += _relative(value, first, less_is_better and key == "size_bytes")
             line.append(shown)
         lines.append(line)
     tables.table(["model", *(heading for _, heading, _ in columns)], lines)

@@ -1,4 +1,4 @@
-"""Training with torch: the loop, its settings, checkpoints, devices.
+"""Training with torch: the loop, what it drives, checkpoints, devices, several processes. Knows no task.
 
 Threads that wait for each other spin only briefly before they sleep; that has to be said before torch loads OpenMP.
 With libgomp's default, another busy program on a two-core machine made a step of the Shakespeare model take 2.9 s in

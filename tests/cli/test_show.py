@@ -31,6 +31,17 @@ def test_models_side_by_side_in_the_columns_that_have_figures(result, capsys):
     )
 
 
+def test_a_figure_that_one_model_lacks(result, capsys):
+    result["models"][1].pop("accuracy")
+    result["models"][2]["accuracy"] = None
+    show.compared(result, COLUMNS[1:2])
+    assert [line.split() for line in capsys.readouterr().out.splitlines()[2:]] == [
+        ["model", "0.5000"],
+        ["int8", "-"],
+        ["tiny", "-"],
+    ]
+
+
 def test_models_of_one_name_are_called_by_their_folders(result, capsys):
     for row in result["models"]:
         row["name"] = "model"

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from llmkit.compression import budget, methods
+from llmkit.compression import budget
 from llmkit.config.variants import Quantize
 from llmkit.errors import RequirementError
+from llmkit.tasks import TASKS
 from llmkit.tasks.language import settings as language
 from llmkit.tasks.language.settings import Budget
 
@@ -90,7 +91,7 @@ def test_of_plans_that_differ_in_pruned_weights_alone_the_first_is_tried(rows):
 
 
 def test_weights_of_4_bits_are_not_pruned_one_by_one():
-    found = budget.plans("language")
+    found = budget.plans(TASKS["language"])
     assert {plan.sparsity for plan in found if plan.quantize.bits == 4} == {0.0}
     assert {plan.sparsity for plan in found if plan.quantize.bits == 8} == set(budget.SPARSITIES)
 
@@ -120,7 +121,7 @@ def few_plans(monkeypatch):
 
 
 def test_a_search_measures_chooses_and_reports(job, few_plans, monkeypatch):
-    made = methods.apply(Budget(max_size_mb=0.009, max_minutes=0.05), job.original, job)
+    made = budget.search(Budget(max_size_mb=0.009, max_minutes=0.05), job.original, job)
     [record] = made.done
     rows = json.loads((job.work / "candidates.json").read_text())
     [chosen] = [row for row in rows if row.get("chosen")]
@@ -135,7 +136,7 @@ def test_a_search_measures_chooses_and_reports(job, few_plans, monkeypatch):
 
 
 def test_where_rounding_alone_fits_nothing_is_fine_tuned(job, few_plans):
-    methods.apply(Budget(max_size_mb=1.0, max_minutes=0.05), job.original, job)
+    budget.search(Budget(max_size_mb=1.0, max_minutes=0.05), job.original, job)
     rows = json.loads((job.work / "candidates.json").read_text())
     assert not any(row.get("fine_tuning_minutes") for row in rows)
     assert len(rows) > 3
@@ -145,5 +146,5 @@ def test_nothing_fits(job, few_plans):
     with pytest.raises(
         RequirementError, match=r"nothing fits; nearest is .*above max_size_mb 0.001; all \d candidates"
     ):
-        methods.apply(Budget(max_size_mb=0.001, max_minutes=0.01), job.original, job)
+        budget.search(Budget(max_size_mb=0.001, max_minutes=0.01), job.original, job)
     assert (job.work / "candidates.json").exists()

@@ -5,8 +5,8 @@ from msgspec import structs
 
 from llmkit.compression import fine_tuning, methods
 from llmkit.compression.model import read, validation_loss
-from llmkit.tasks import experiment as experiments
-from llmkit.tasks.language import compress
+from llmkit.tasks import TASKS, experiment as experiments
+from llmkit.tasks.language import units
 from llmkit.tasks.language.settings import Distil, Fuse, Model
 
 
@@ -30,8 +30,8 @@ def test_a_student_with_fewer_units_starts_with_the_most_important_ones(job):
     made = methods.apply(variant, job.original, job)
     assert made.done[0]["started_as"] == "the teacher with fewer units"
     whole = fine_tuning.learner(job, job.original.settings, job.original.weights)
-    places = [np.sort(np.argsort(-scores)[:12]) for scores in compress.importance(whole)]
-    for name, array in compress.keep_units(job.original.weights, places).items():
+    places = [np.sort(np.argsort(-scores)[:12]) for scores in units.importance(whole)]
+    for name, array in units.keep_units(job.original.weights, places).items():
         np.testing.assert_allclose(made.weights[name], array, atol=1e-6)
     for other in (Model(hidden_size=12, embedding_size=5), Model(hidden_size=20, embedding_size=8)):
         assert "started_as" not in methods.apply(Distil(model=other, steps=1), job.original, job).done[0]
@@ -49,10 +49,10 @@ def test_the_student_of_an_ensemble_starts_as_the_best_member_of_its_sizes(job, 
     members = [str(other_sizes), str(tiny_run.model), *map(str, started)]
     variant = Fuse(members=members, how="distil", steps=1, learning_rate=1e-9)
     made = methods.apply(variant, job.original, job)
-    losses = {path: validation_loss(read(experiments.read_model(path)), job) for path in members[1:]}
+    losses = {path: validation_loss(read(experiments.read_model(path), TASKS["language"]), job) for path in members[1:]}
     best = min(losses, key=losses.__getitem__)
     assert made.done[0]["started_as"] == best
-    for name, array in read(experiments.read_model(best)).weights.items():
+    for name, array in read(experiments.read_model(best), TASKS["language"]).weights.items():
         np.testing.assert_allclose(made.weights[name], array, atol=1e-6)
     alone = structs.replace(variant, model=Model(hidden_size=10))
     assert "started_as" not in methods.apply(alone, job.original, job).done[0]

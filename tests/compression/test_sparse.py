@@ -1,5 +1,7 @@
 """Which weights become zero, and when: against the definition, exact in number, through a fine-tuning and on resume."""
 
+import types
+
 import numpy as np
 import pytest
 import torch
@@ -45,16 +47,46 @@ def zeros(weights: dict[str, np.ndarray]) -> int:
     return sum(int((array == 0).sum()) for name, array in weights.items() if array.ndim > 1 and name[-2:] != ".B")
 
 
-def test_the_share_of_each_kind_of_budget_that_is_spent(job):
+@pytest.mark.parametrize("budget", [{"steps": 4}, {"max_minutes": 2}, {"epochs": 1}])
+def test_the_share_of_each_kind_of_budget_that_is_spent(job, monkeypatch, tmp_path, budget):
+    """A step takes half a minute of a clock that stands still else."""
+    clock, shares, epochs, step = [0.0], [], [], sparse.Pruned.step
+
+    def noted(self, rate, spent):
+        shares.append(spent)
+        epochs.append(self.epochs)
+        clock[0] += 30.0
+        return step(self, rate, spent)
+
+    monkeypatch.setattr(sparse.Pruned, "step", noted)
+    monkeypatch.setattr(loop, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
     learner = fine_tuning.learner(job, job.original.settings, job.original.weights)
-    by_steps, by_minutes, by_epochs = (
-        sparse.Pruned(learner, 0.5, Training(**budget)) for budget in ({"steps": 4}, {"max_minutes": 2}, {"epochs": 1})
-    )
-    by_steps.step(0.01, 0.0)
-    assert by_steps._spent() == 0.5  # of the second step, which is about to be taken
-    by_minutes.seconds = 30.0
-    assert by_minutes._spent() == 0.25
-    assert by_epochs._spent() == learner.epochs > 0
+    pruned = sparse.Pruned(learner, 0.5)
+    settings = Training(**budget, validation_steps=1)
+    loop.run(pruned, settings, tmp_path, {}, lambda event: None, lambda message: None)
+    left = 120 - 12 * loop.RESERVE  # seconds: a tenth of a budget in minutes is kept for the validation at its end
+    expected = {
+        "steps": [0.0, 0.25, 0.5, 0.75],
+        "max_minutes": [0.0, 30 / left, 60 / left, 90 / left],
+        "epochs": epochs,
+    }
+    assert shares == pytest.approx(expected[next(iter(budget))])
+    assert epochs[:2] == [0.0, pytest.approx(learner.step_count / len(learner.streams.tokens), rel=0.3)]
+    assert pruned.chosen_for == 0.5
+
+
+def test_what_is_zero_is_chosen_anew_now_and_then_by_the_share_that_is_spent(job):
+    """From the second step on, as before the first one nothing is spent; each twentieth, and where the ramp ends."""
+    learner = fine_tuning.learner(job, job.original.settings, job.original.weights)
+    pruned = sparse.Pruned(learner, 0.5)
+    chosen = []
+    for step in range(60):
+        pruned.step(0.01, step / 100)
+        chosen.append(pruned.chosen_for)
+    at = {step: sparse.scheduled(0.5, step / 100) for step in (1, 21, 41)} | {50: 0.5}
+    assert chosen == [at[max((s for s in at if s <= step), default=1)] if step else 0.0 for step in range(60)]
+    found = sparse.matrices(learner.weights()).values()
+    assert sum(int((weight == 0).sum()) for weight in found) == round(0.5 * sum(weight.numel() for weight in found))
 
 
 @pytest.mark.parametrize("steps", [0, 12])
@@ -71,7 +103,7 @@ def test_a_pruned_model_has_its_zeros_and_the_loss_that_was_selected(job, steps)
 
 def test_validation_while_the_sparsity_rises_is_that_of_the_whole_sparsity(job):
     learner = fine_tuning.learner(job, job.original.settings, job.original.weights)
-    pruned = sparse.Pruned(learner, 0.75, Training(steps=1000))
+    pruned = sparse.Pruned(learner, 0.75)
     pruned.step(0.01, 0.0)
     before = {name: weight.clone() for name, weight in learner.weights().items()}
     found = pruned.validate()["val_loss"]
@@ -89,7 +121,7 @@ def test_an_interrupted_fine_tuning_goes_on_and_ends_where_another_ends(job, mon
             place.unlink()
     step, count = sparse.Pruned.step, 0
 
-    def interrupted(self, rate):
+    def interrupted(self, rate, spent):
         nonlocal count
         count += 1
         if count == 25:  # in the middle of the ramp, with masks of an earlier step
@@ -97,7 +129,7 @@ def test_an_interrupted_fine_tuning_goes_on_and_ends_where_another_ends(job, mon
             import signal
 
             os.kill(os.getpid(), signal.SIGINT)
-        return step(self, rate)
+        return step(self, rate, spent)
 
     monkeypatch.setattr(sparse.Pruned, "step", interrupted)
     with pytest.raises(Interrupted):
@@ -134,7 +166,7 @@ def test_the_loop_does_not_take_an_early_fuller_network_for_the_best(job, monkey
     learner = fine_tuning.learner(job, settings, job.original.weights)
     wanted = Prune(sparsity=0.9, steps=20)
     training = fine_tuning.training(settings.train, wanted, 1.0)
-    pruned = sparse.Pruned(learner, 0.9, training)
+    pruned = sparse.Pruned(learner, 0.9)
     fine_tuning.run(job, pruned, training, wanted, {})
-    pruned.finish()
+    pruned.zero()
     assert learner.validate()["val_loss"] == min(seen)

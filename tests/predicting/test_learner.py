@@ -1,4 +1,4 @@
-"""The learner of classifiers: batches, averaged weights, exact resume, divergence."""
+"""The learner of examples: averaged weights, exact resume, divergence, several processes."""
 
 import sys
 
@@ -10,9 +10,11 @@ from safetensors.torch import load_file, save_file
 
 from llmkit.compression import sparse
 from llmkit.errors import ConfigError, Diverged
-from llmkit.predicting.learner import Batches, ClassifierLearner
+from llmkit.predicting.learner import ExampleLearner, Examples, Shipping
+from llmkit.predicting.objectives import Labels
 from llmkit.tasks.table.settings import Train
 from llmkit.training import distributed, loop
+from llmkit.training.devices import Hardware
 
 GENERATOR = np.random.default_rng(0)
 POINTS = GENERATOR.normal(size=(60, 2)).astype(np.float32)
@@ -22,21 +24,16 @@ LABELS = (POINTS.sum(axis=1) > 0).astype(np.int64)
 def make(settings, labels=LABELS, dropout=0.2, fit=None):
     torch.manual_seed(1)
     points = torch.from_numpy(POINTS)
-    return ClassifierLearner(
+    train, cpu = np.arange(45), torch.device("cpu")
+    return ExampleLearner(
         torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Dropout(dropout), torch.nn.Linear(8, 2)),
-        lambda examples: [points[torch.from_numpy(examples)]],
-        labels,
-        ["no", "yes"],
-        np.arange(45),
-        np.arange(45, 60),
+        Examples(lambda examples: [points[torch.from_numpy(examples)]], train, np.arange(45, 60)),
+        Labels(labels, ["no", "yes"], train, settings, cpu),
+        Shipping(lambda network: (None, {}), {}, lambda network, folder: None),
         settings,
         1,
-        torch.device("cpu"),
-        torch.float32,
-        lambda network: (None, {}),
-        {},
-        lambda network, folder: None,
-        fit=fit,
+        Hardware(cpu, torch.float32),
+        fit,
     )
 
 
@@ -44,21 +41,6 @@ def run(folder, settings, **how):
     learner = make(settings)
     outcome = loop.run(learner, settings, folder, {}, lambda event: None, lambda message: None, **how)
     return learner, outcome
-
-
-def test_a_pass_brings_every_example_once_and_the_next_one_another_order():
-    batches = Batches(np.arange(10, 20), 4, seed=3)
-    passes = [[batches.next().tolist() for _ in range(3)] for _ in range(2)]
-    assert [len(batch) for batch in passes[0]] == [4, 4, 2]
-    assert [sorted(number for batch in part for number in batch) for part in passes] == [list(range(10, 20))] * 2
-    assert passes[0] != passes[1]
-
-
-def test_examples_of_about_one_length_come_together():
-    lengths = GENERATOR.integers(1, 100, 256)
-    batches = Batches(np.arange(256), 8, 0, lengths)
-    spans = [np.ptp(lengths[batches.next()]) for _ in range(32)]
-    assert np.mean(spans) < 10  # of random batches it is about 80
 
 
 def test_it_learns_a_line_and_the_average_is_what_is_kept(tmp_path):
@@ -100,44 +82,21 @@ def test_a_run_that_was_stopped_ends_bit_for_bit_where_another_ends(tmp_path):
     assert all(torch.equal(whole.weights[name], resumed.weights[name]) for name in whole.weights)
 
 
-def test_balanced_weights_make_rare_labels_count_as_much():
-    labels = LABELS.copy()
-    labels[:45] = [0] * 36 + [1] * 9
-    learner = make(Train(class_weights="balanced"), labels)
-    assert learner.class_weights.tolist() == pytest.approx([45 / (2 * 36), 45 / (2 * 9)])
-
-
 def test_training_that_diverges_stops_at_once_and_says_what_to_change(tmp_path):
     with pytest.raises(Diverged, match=r"the loss of step \d+ is (nan|inf); lower train.learning_rate"):
         run(tmp_path, Train(steps=50, batch_size=9, learning_rate=1e30, warmup_steps=0))
 
 
-def test_the_loss_with_a_teacher_is_that_of_the_data_and_of_its_answers():
-    """By hand, for one network and for two members that share the examples' answers."""
-    learner = make(Train(batch_size=9))
-    answers = torch.rand(60, 2).softmax(dim=1)
-    learner.teach(answers, 2.0, 0.9)
-    batch = np.array([4, 7, 20])
-    for logits in (torch.randn(3, 2), torch.randn(3, 2, 2)):
-        expected = []
-        for example, rows in zip(batch, logits.view(3, -1, 2), strict=True):
-            for row in rows:
-                data = -torch.log_softmax(row, 0)[LABELS[example]]
-                soft, student = answers[example], torch.log_softmax(row / 2.0, 0)
-                expected.append(0.7 * data + 0.3 * 4.0 * (soft * (soft.log() - student)).sum())
-        torch.testing.assert_close(learner._loss(logits, batch, batch, 0.3), torch.stack(expected).mean())
-
-
 def test_pruned_weights_are_zero_in_the_averages_and_in_what_the_steps_change():
     learner = make(Train(batch_size=9))
-    pruned = sparse.Pruned(learner, 0.5, Train(steps=4))
-    for _ in range(4):
-        pruned.step(0.01, 0.0)
-    for weights in (learner.averaged, learner.network.state_dict()):
+    pruned = sparse.Pruned(learner, 0.5)
+    for step in range(4):
+        pruned.step(0.01, step / 4)
+    for weights in (learner.averages.tensors, learner.network.state_dict()):
         found = sparse.matrices(weights)
         assert sum(int((weight == 0).sum()) for weight in found.values()) == 16  # of 2·8 + 8·2
-    pruned.step(0.01, 0.0)
-    assert all((learner.averaged[name][~mask] == 0).all() for name, mask in pruned.stays.items())
+    pruned.step(0.01, 1.0)
+    assert all((learner.averages.tensors[name][~mask] == 0).all() for name, mask in pruned.stays.items())
 
 
 def test_what_is_fitted_at_once_is_fitted_once_and_not_again_by_a_run_that_goes_on(tmp_path):
@@ -176,7 +135,7 @@ def test_validation_does_not_mind_that_the_weights_are_too_sure(monkeypatch):
     for _ in range(2):
         losses.append(learner.validate()["val_loss"])
         for name in ("3.weight", "3.bias"):
-            learner.averaged[name].mul_(3)  # the same predictions, three times as sure
+            learner.averages.tensors[name].mul_(3)  # the same predictions, three times as sure
     assert losses[1] == pytest.approx(losses[0], abs=1e-4)
 
 

@@ -85,7 +85,8 @@ def test_a_small_matrix_stays_float_beside_a_large_one():
     assert weights["embedding"].size < SMALL <= weights["lstm0.R"].size
     _, small = quantize(exported, weights)
     assert small["embedding"].dtype == np.float32 and small["lstm0.R"].dtype == np.int8
-    exported, weights = table_graph.export(TableNetwork(4, 0, 0, 2, 64, 1, 16, 4))
+    network = TableNetwork(4, 0, 0, 2, hidden_size=64, layers=1, members=16, embedding_size=4)
+    exported, weights = table_graph.export(network)
     assert max(weights[name].size for name in ("linear", "matrices.0", "matrices.1")) < SMALL
     _, small = quantize(exported, weights)
     assert small["matrices.0"].dtype == np.int8  # else nothing would be rounded

@@ -174,7 +174,7 @@ def test_a_full_disk_is_named_and_the_search_goes_on_once_there_is_room(tiny_run
     with monkeypatch.context() as patch:
         patch.setattr(JournalFileBackend, "append_logs", full)
         with pytest.raises(InputError, match=f"{folder} was not written: No space left on device; free some space"):
-            pool.run(search, search.config, None, "cpu", Console(0))
+            pool.run(search, search.experiment, None, "cpu", Console(0))
     search = open_search(tiny_run, folder)
     assert complete(search, 1.0) == {"train.learning_rate": 0.01, "model.hidden_size": 16}
 

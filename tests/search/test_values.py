@@ -54,7 +54,7 @@ def test_a_range_of_whole_numbers_does_not_hold_a_fraction(tiny_copy):
 )
 def test_a_trial_gets_its_share_or_its_steps(tiny_copy, overrides, budget, validation_steps):
     config = experiments.load(tiny_copy.config, overrides)
-    train = values.trial_config(config, {"train.learning_rate": 0.02}).settings.train
+    train = values.trial_experiment(config, {"train.learning_rate": 0.02}).settings.train
     assert (train.budget, train.validation_steps, train.learning_rate) == (budget, validation_steps, 0.02)
 
 

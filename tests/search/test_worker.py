@@ -16,7 +16,7 @@ def prepared(tiny_run):
 
 
 def trial(run, *overrides):
-    return values.trial_config(experiments.load(run.config, ["tune.trial_steps=8", *overrides]), {})
+    return values.trial_experiment(experiments.load(run.config, ["tune.trial_steps=8", *overrides]), {})
 
 
 def test_a_trial_is_compared_at_each_quarter_but_the_last(tiny_run, prepared, tmp_path):

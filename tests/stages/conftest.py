@@ -13,11 +13,11 @@ def signalled(monkeypatch):
     def signalled(number: int, at: int) -> None:
         steps = []
 
-        def step(learner, learning_rate, original=LanguageLearner.step):
-            steps.append(learning_rate)
+        def step(learner, rate, spent, original=LanguageLearner.step):
+            steps.append(rate)
             if len(steps) == at:
                 os.kill(os.getpid(), number)
-            return original(learner, learning_rate)
+            return original(learner, rate, spent)
 
         monkeypatch.setattr(LanguageLearner, "step", step)
 

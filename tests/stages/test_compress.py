@@ -98,12 +98,12 @@ def test_interrupted_within_a_fine_tuning(llmkit, variants, monkeypatch):
     """Exit code 130, no folder, and the same command goes on."""
     step, count = sparse.Pruned.step, 0
 
-    def interrupted(self, rate):
+    def interrupted(self, rate, spent):
         nonlocal count
         count += 1
         if count == 1:
             os.kill(os.getpid(), signal.SIGINT)
-        return step(self, rate)
+        return step(self, rate, spent)
 
     monkeypatch.setattr(sparse.Pruned, "step", interrupted)
     ran = llmkit("compress", variants.config, "sparse")

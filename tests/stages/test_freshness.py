@@ -3,7 +3,6 @@
 import pytest
 from run_folders import file_hashes, snapshot
 
-import llmkit as package
 from llmkit.store import artifacts
 
 
@@ -67,7 +66,7 @@ def test_what_is_up_to_date_prints_its_stored_result(llmkit, tiny_fresh):
     ],
 )
 def test_changed_settings_are_said_and_redone(llmkit, tiny_copy, monkeypatch, stage, override, why):
-    monkeypatch.setattr("llmkit.stages.train.PROBE_SECONDS", 0)
+    monkeypatch.setattr("llmkit.fitting.probe.PROBE_SECONDS", 0)
     place = tiny_copy.run_dir / {"prepare": "prepared", "train": "model"}[stage]
     before = artifacts.read(place).hash
     ran = llmkit(stage, tiny_copy.config, override, "--dry-run", "--json")
@@ -80,7 +79,7 @@ def test_changed_settings_are_said_and_redone(llmkit, tiny_copy, monkeypatch, st
 
 
 def test_another_version_of_llmkit_makes_it_again(llmkit, tiny_copy, monkeypatch):
-    monkeypatch.setattr(package, "__version__", "0.0.0")
+    monkeypatch.setattr("llmkit.stages.freshness.__version__", "0.0.0")
     ran = llmkit("prepare", tiny_copy.config, "--dry-run", "--json").json
     assert ran["would_run"] == [f"llmkit {artifacts.LLMKIT_VERSION} → 0.0.0"]
 
@@ -97,7 +96,7 @@ def test_force_makes_the_same_again(llmkit, tiny_copy, stage):
 
 @pytest.mark.parametrize("stage", ["prepare", "train", "tune", "compress", "generate", "evaluate"])
 def test_a_dry_run_writes_nothing(llmkit, tiny_copy, monkeypatch, stage):
-    monkeypatch.setattr("llmkit.stages.train.PROBE_SECONDS", 0)
+    monkeypatch.setattr("llmkit.fitting.probe.PROBE_SECONDS", 0)
     for options in ([], ["--force"]):
         before = snapshot(tiny_copy.run_dir.parent)
         ran = llmkit(stage, tiny_copy.config, "--dry-run", "--json", *options)

@@ -11,6 +11,7 @@ import yaml
 
 from llmkit import tasks
 from llmkit.store import artifacts
+from llmkit.tasks.contract import Task
 from llmkit.tasks.language import settings as language
 
 
@@ -35,7 +36,7 @@ def remake(folder: Path, task: str) -> None:
 
 @pytest.fixture
 def other_task(monkeypatch):
-    monkeypatch.setitem(tasks.TASKS, "other", "other_task")
+    monkeypatch.setitem(tasks.TASKS, "other", Task("other", "other_task"))
     module = types.ModuleType("other_task.settings")
     module.Config = OtherConfig  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "other_task", types.ModuleType("other_task"))

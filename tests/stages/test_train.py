@@ -8,9 +8,11 @@ import types
 import pytest
 import torch
 
-from llmkit.console.messages import Console
+from llmkit.fitting import probe, setup as setups
+from llmkit.fitting.setup import Setup
 from llmkit.stages import freshness, train
 from llmkit.tasks import experiment as experiments
+from llmkit.training.devices import Hardware
 
 STEP, VALIDATION = 0.05, 6.0  # seconds
 
@@ -19,6 +21,7 @@ class Clocked:
     """A learner that takes known seconds: 100 units in a step, 200,000 in a validation, 50,000 to train on."""
 
     unit, step_count, validation_count = "tokens", 100, 200_000
+    hardware = Hardware(torch.device("cpu"))
 
     def __init__(self, clock: list[float]):
         self.clock, self.count, self.shares = clock, 0, list[float]()
@@ -28,7 +31,7 @@ class Clocked:
     def epochs(self) -> float:
         return self.count / 50_000
 
-    def step(self, rate: float) -> torch.Tensor:
+    def step(self, rate: float, spent: float) -> torch.Tensor:
         units = self.noise.randint(80, 120)  # windows differ in length
         noisy = 30 if self.count == 0 or self.noise.random() < 0.2 else 1  # the first step, and a busy neighbour
         self.clock[0] += STEP * units / 100 * noisy
@@ -47,19 +50,23 @@ class Clocked:
         return {"m": torch.zeros(20)}, {}
 
 
+def setup_of(run, *overrides) -> Setup:
+    experiment = experiments.load(run.config, overrides)
+    return Setup(experiment.settings, freshness.read_prepared(experiment), "cpu")
+
+
 @pytest.fixture
 def foretell(tiny_run, monkeypatch):
     """Probes a training with some settings; returns what it says and the learner."""
 
-    def probe(*overrides):
+    def foretold(*overrides):
         clock = [0.0]
         learner = Clocked(clock)
-        monkeypatch.setattr(train, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
-        monkeypatch.setattr(train, "make_learner", lambda *arguments: learner)
-        config = experiments.load(tiny_run.config, ["train.validation_steps=300", *overrides])
-        return train.probe(config, freshness.read_prepared(config), "cpu", Console(0)), learner, clock[0]
+        monkeypatch.setattr(probe, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
+        monkeypatch.setattr(setups, "learner", lambda setup: learner)
+        return probe.probe(setup_of(tiny_run, "train.validation_steps=300", *overrides)), learner, clock[0]
 
-    return probe
+    return foretold
 
 
 def test_each_budget_in_steps_and_minutes(foretell):
@@ -74,28 +81,35 @@ def test_each_budget_in_steps_and_minutes(foretell):
         assert found["epochs"] == pytest.approx(found["steps"] / 500, rel=0.01)
         assert found["minutes"] == pytest.approx((steps * with_validation + VALIDATION) / 60, rel=0.05)
         assert learner.shares == [pytest.approx(0.1)]  # 20,000 units
-        assert took < train.PROBE_SECONDS + 10
+        assert took < probe.PROBE_SECONDS + 10
         assert (found["parameters"], found["training_tokens"]) == (100, 50_000)
 
 
-def test_the_last_step_of_a_pass_counts_as_one_and_every_fold_as_a_training(foretell, monkeypatch):
+def test_the_last_step_of_a_pass_counts_as_one(foretell, monkeypatch):
     monkeypatch.setattr(Clocked, "step_count", 300)
     assert foretell("train.epochs=3")[0]["steps"] == 3 * 167  # 50,000 units
-    assert train._of_all_trainings({"minutes": 2.0}, 5) == {"minutes": 12.0, "folds": 5}
-    assert train._of_all_trainings({"minutes": 2.0}, None) == {"minutes": 2.0}
+
+
+def test_every_fold_counts_as_a_training(tiny_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(probe, "probe", lambda setup: {"minutes": 2.0})
+    setup = setup_of(tiny_run)
+    once = {"goes_on_from_step": 0, "minutes": 2.0}
+    assert train._expected(setup, tmp_path, begins_anew=False) == once
+    monkeypatch.setattr(type(setup.settings.train), "folds", 5)
+    assert train._expected(setup, tmp_path, begins_anew=False) == once | {"minutes": 12.0, "folds": 5}
 
 
 def test_too_little_data_is_said_plainly(foretell, tiny_run):
     assert foretell("train.epochs=16")[0]["too_small"] == []
     [often] = foretell("train.epochs=17")[0]["too_small"]
     assert "reads the 50,000 training tokens 17 times: expect overfitting" in often
-    assert train.too_small(99, 99, 1.0, "tokens") == []
-    [large] = train.too_small(99, 100, 1.0, "tokens")
+    assert probe.too_small(99, 99, 1.0, "tokens") == []
+    [large] = probe.too_small(99, 100, 1.0, "tokens")
     assert "99 tokens for 100 parameters" in large
 
 
 def test_the_command_says_it_too(llmkit, tiny_copy, monkeypatch):
-    monkeypatch.setattr(train, "PROBE_SECONDS", 0)
+    monkeypatch.setattr(probe, "PROBE_SECONDS", 0)
     ran = llmkit("train", tiny_copy.config, "train.steps=9999", "--dry-run", "--json")
     assert len(ran.json["too_small"]) == 1 and ran.json["epochs"] > 16  # 2,100 parameters, 3,201 tokens
     assert "too small: this budget reads" in llmkit("train", tiny_copy.config, "train.steps=9999", "--dry-run").out
@@ -131,7 +145,7 @@ def test_a_corpus_shorter_than_a_window_is_trained_with_a_warning(llmkit, tiny_f
 
 
 def test_a_dry_run_of_train_tells_steps_memory_and_time(llmkit, tiny_copy, monkeypatch):
-    monkeypatch.setattr("llmkit.stages.train.PROBE_SECONDS", 0)
+    monkeypatch.setattr("llmkit.fitting.probe.PROBE_SECONDS", 0)
     found = llmkit("train", tiny_copy.config, "train.steps=1000", "--dry-run", "--json").json
     assert found["steps"] == 1000
     assert found["memory_bytes"] > 10_000_000

@@ -7,6 +7,7 @@ import pytest
 from conftest import tiny_text, write_tiny_config
 from faulty_runs import Run
 
+from llmkit.console import charts
 from llmkit.stages.prepare import prepare
 from llmkit.training import loop
 

@@ -9,6 +9,7 @@ from faults import GROWS, full_disk, kill
 from faulty_runs import NGRAM, STOPS_EARLY, Ears, Run, linux_only, steps_saved
 from forks import in_child
 
+from llmkit.console import charts
 from llmkit.errors import InputError
 from llmkit.stages.train import train
 from llmkit.training import checkpoint

@@ -18,13 +18,15 @@ import torch
 from conftest import tiny_text, write_tiny_config
 from processes import in_processes
 from safetensors.torch import load_file, save_file
+from small_learners import language_learner, prepared_tokens
 
 from llmkit.cli import main as cli
 from llmkit.errors import InputError, Interrupted
+from llmkit.fitting import probe
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
+from llmkit.store.files import Files
 from llmkit.tasks import experiment as experiments
-from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.settings import Train
 from llmkit.tasks.language.train import LanguageLearner
 from llmkit.training import distributed, loop
@@ -37,35 +39,36 @@ STREAMS_OF_3 = 3300  # tokens that are validated in three parallel parts, shared
 SETTINGS = Train(steps=12, batch_size=6, sequence_length=6, validation_steps=4, checkpoint_steps=4, gradient_clip=0.3)
 
 
-def make_learner(dropout: float) -> LanguageLearner:
-    torch.manual_seed(1)
-    network = LanguageModel(9, 4, 8, 2, dropout=dropout, input_dropout=dropout, recurrent_dropout=dropout)
-    data = TOKENS, TOKENS[:STREAMS_OF_3]
-    return LanguageLearner(
-        network, *data, SETTINGS, 0, 1, torch.device("cpu"), torch.float32, tokenizer=Path(), passes=1.0
-    )
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return prepared_tokens(tmp_path_factory.mktemp("prepared"), TOKENS, TOKENS[:STREAMS_OF_3])
+
+
+def make_learner(prepared: Files, dropout: float) -> LanguageLearner:
+    dropouts = dict.fromkeys(("dropout", "input_dropout", "recurrent_dropout"), dropout)
+    return language_learner(prepared, SETTINGS, **dropouts)
 
 
 # --- the same training ------------------------------------------------------------------------------------------
 
 
-def fifty_steps(processes: Processes, file: Path) -> None:
-    """Train without dropout; writes losses of the whole batch, figures of two validations and the weights."""
-    learner = make_learner(dropout=0.0)
+def fifty_steps(prepared: Files, processes: Processes, file: Path) -> None:
+    """Train without dropout; writes losses of the whole batch, those of two validations and the weights."""
+    learner = make_learner(prepared, dropout=0.0)
     if processes.count > 1:
         learner.distribute(processes)
     losses = [processes.sum(learner.step(0.03, 0.0).item() / processes.count)[0] for _ in range(50)]
-    figures = [*losses, learner.validate()["val_loss"], learner.validate(0.05)["val_loss"]]  # the last in one part
+    losses += [learner.validate()["val_loss"], learner.validate(0.05)["val_loss"]]  # the last in one part
     assert (learner.count, learner.carried[0].shape) == (learner.streams.position * 6, (2, 6 // processes.count, 8))
-    save_file(learner.weights() | {"figures": torch.tensor(figures, dtype=torch.float64)}, file)
+    save_file(learner.weights() | {"losses": torch.tensor(losses, dtype=torch.float64)}, file)
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_fifty_steps_are_those_of_one_process_with_the_whole_batch(tmp_path, count):
-    fifty_steps(distributed.ALONE, tmp_path / "alone")
-    assert in_processes(count, lambda those: fifty_steps(those, tmp_path / f"{those.rank}")) == [0] * count
+def test_fifty_steps_are_those_of_one_process_with_the_whole_batch(prepared, tmp_path, count):
+    fifty_steps(prepared, distributed.ALONE, tmp_path / "alone")
+    assert in_processes(count, lambda those: fifty_steps(prepared, those, tmp_path / f"{those.rank}")) == [0] * count
     alone, first, *others = (load_file(tmp_path / name) for name in ("alone", *map(str, range(count))))
-    assert alone["figures"][0] - alone["figures"][49] > 0.01  # something was learned
+    assert alone["losses"][0] - alone["losses"][49] > 0.01  # something was learned
     for name in alone:
         assert torch.allclose(first[name], alone[name], atol=1e-4, rtol=0), name
         assert all(torch.equal(other[name], first[name]) for other in others), name
@@ -87,15 +90,15 @@ def test_gradients_are_averaged_where_they_lie(count):
     assert in_processes(count, average) == [0] * count
 
 
-def run_loop(processes: Processes, folder: Path, interrupted_after: int = 0) -> None:
+def run_loop(prepared: Files, processes: Processes, folder: Path, interrupted_after: int = 0) -> None:
     """Train with dropout; a SIGTERM to the last process alone stops all after the same step."""
-    learner = make_learner(dropout=0.2)
+    learner = make_learner(prepared, dropout=0.2)
     learner.distribute(processes)
     processes.seed_apart(1)
     step = learner.step
 
-    def step_then_signal(rate: float) -> torch.Tensor:
-        loss = step(rate)
+    def step_then_signal(rate: float, spent: float) -> torch.Tensor:
+        loss = step(rate, spent)
         if learner.optimizers[0].state_dict()["state"][0]["step"] == interrupted_after:
             os.kill(os.getpid(), signal.SIGTERM)
         return loss
@@ -111,10 +114,12 @@ def run_loop(processes: Processes, folder: Path, interrupted_after: int = 0) -> 
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_an_interrupted_run_ends_bit_for_bit_as_without_it(tmp_path, count):
+def test_an_interrupted_run_ends_bit_for_bit_as_without_it(prepared, tmp_path, count):
     for folder, after in (("whole", 0), ("cut", 5), ("cut", 0)):
-        assert in_processes(count, lambda those, f=folder, a=after: run_loop(those, tmp_path / f, a)) == [0] * count
-        steps = sorted(int(path.name[-8:]) for path in (tmp_path / folder).glob("checkpoint-*"))
+        where = tmp_path / folder
+        codes = in_processes(count, lambda those, w=where, a=after: run_loop(prepared, those, w, a))
+        assert codes == [0] * count
+        steps = sorted(int(path.name[-8:]) for path in where.glob("checkpoint-*"))
         assert steps == ([4, 5] if after else [8, 12])
     for name in ("weights", "best", "state"):
         whole, cut = (load_file(tmp_path / f / "checkpoint-00000012" / f"{name}.safetensors") for f in ("whole", "cut"))
@@ -155,7 +160,7 @@ def commands(folder: Path, *words: str) -> list[tuple]:
 
 
 def test_process_0_alone_speaks_and_writes(config, tmp_path, monkeypatch):
-    monkeypatch.setattr("llmkit.stages.train.PROBE_SECONDS", 0.1)
+    monkeypatch.setattr(probe, "PROBE_SECONDS", 0.1)
     words = "train", str(config), "train.steps=4", "--json"
     for up_to_date in (None, True):
         first, other = commands(tmp_path, *words)
@@ -185,10 +190,10 @@ def test_mistakes_are_said_once(config, tmp_path, words, says):
 def test_a_killed_process_0_is_spoken_for_by_another(config, tmp_path, monkeypatch):
     step = LanguageLearner.step
 
-    def step_or_die(learner: LanguageLearner, rate: float) -> torch.Tensor:
+    def step_or_die(learner: LanguageLearner, rate: float, spent: float) -> torch.Tensor:
         if learner.processes.leads and learner.count > 2000:  # after the first checkpoint
             os.kill(os.getpid(), signal.SIGKILL)
-        return step(learner, rate)
+        return step(learner, rate, spent)
 
     monkeypatch.setattr(LanguageLearner, "step", step_or_die)
     first, (code, out, err) = commands(tmp_path, "train", str(config), "--json")

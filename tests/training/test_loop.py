@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from small_learners import language_learner, prepared_tokens
 
 from llmkit.errors import Diverged, InputError, Interrupted
-from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.settings import Train
-from llmkit.tasks.language.train import LanguageLearner
 from llmkit.training import checkpoint, loop
 
 TOKENS = np.random.default_rng(0).integers(1, 9, 600).astype(np.uint8)
@@ -30,19 +29,27 @@ SETTINGS = Train(
 )
 
 
-def make_learner(settings=SETTINGS, seed=1):
-    torch.manual_seed(seed)
-    network = LanguageModel(9, 4, 8, 2, dropout=0.2, input_dropout=0.1, recurrent_dropout=0.1)
-    return LanguageLearner(
-        network, TOKENS, TOKENS[:100], settings, 0, seed, torch.device("cpu"), torch.float32, None, passes=1.0
-    )
+@pytest.fixture(scope="module")
+def make_learner(tmp_path_factory):
+    prepared = prepared_tokens(tmp_path_factory.mktemp("prepared"), TOKENS, TOKENS[:100])
+
+    def make(settings=SETTINGS):
+        return language_learner(prepared, settings, dropout=0.2, input_dropout=0.1, recurrent_dropout=0.1)
+
+    return make
 
 
-def train(folder, settings=SETTINGS, **others):
-    messages, events = [], []
-    arguments = {"report": events.append, "warn": messages.append} | others
-    outcome = loop.run(make_learner(settings), settings, folder, {"a": 1}, **arguments)
-    return outcome, messages, events
+@pytest.fixture
+def train(make_learner):
+    """Trains in a folder; returns how that ended, the warnings and what was reported."""
+
+    def run(folder, settings=SETTINGS, **others):
+        messages, events = [], []
+        arguments = {"report": events.append, "warn": messages.append} | others
+        outcome = loop.run(make_learner(settings), settings, folder, {"a": 1}, **arguments)
+        return outcome, messages, events
+
+    return run
 
 
 def final_state(folder):
@@ -70,7 +77,7 @@ def test_learning_rate_rises_then_falls_along_a_half_cosine():
     assert loop.learning_rate(settings, 100, 1.0) == pytest.approx(0.1)
 
 
-def test_runs_its_steps_and_keeps_the_best_weights(tmp_path):
+def test_runs_its_steps_and_keeps_the_best_weights(make_learner, train, tmp_path):
     outcome, _, events = train(tmp_path)
     assert outcome.step == 12
     losses = [event["val_loss"] for event in events if event["event"] == "validated"]
@@ -85,7 +92,7 @@ def test_runs_its_steps_and_keeps_the_best_weights(tmp_path):
     assert len(list(tmp_path.glob("checkpoint-*"))) == 3
 
 
-def test_budget_in_epochs_and_in_minutes(tmp_path):
+def test_budget_in_epochs_and_in_minutes(train, tmp_path):
     epochs = msgspec.structs.replace(SETTINGS, steps=None, epochs=0.5)
     outcome, _, _ = train(tmp_path / "epochs", epochs)
     assert 300 <= outcome.count < 300 + 3 * 8
@@ -99,7 +106,7 @@ def test_budget_in_epochs_and_in_minutes(tmp_path):
     ("steps", "patience", "stops"),
     [(400, 2, 8), (400, None, 104), (40, None, 24)],  # by default a quarter of the budget, and ten validations
 )
-def test_patience_ends_a_run_that_gets_no_better(tmp_path, steps, patience, stops):
+def test_patience_ends_a_run_that_gets_no_better(make_learner, tmp_path, steps, patience, stops):
     settings = msgspec.structs.replace(SETTINGS, steps=steps, validation_steps=2, patience=patience, learning_rate=1e-9)
     learner = make_learner(settings)
     losses = itertools.chain([3.0, 2.0], itertools.repeat(2.5))
@@ -109,25 +116,25 @@ def test_patience_ends_a_run_that_gets_no_better(tmp_path, steps, patience, stop
     assert (outcome.step, outcome.best_step, outcome.val_loss) == (stops, 4, 2.0)
 
 
-def test_divergence_is_stopped_at_once_and_the_last_checkpoint_stays(tmp_path):
+def test_divergence_is_stopped_at_once_and_the_last_checkpoint_stays(make_learner, tmp_path):
     learner = make_learner()
     step = learner.step
-    learner.step = lambda rate: step(rate) if learner.count < 60 else torch.tensor(float("nan"))
+    learner.step = lambda rate, spent: step(rate, spent) if learner.count < 60 else torch.tensor(float("nan"))
     with pytest.raises(Diverged, match=r"step \d+ is nan; lower train.learning_rate"):
         loop.run(learner, SETTINGS, tmp_path, {}, lambda event: None, lambda message: None)
     assert list(tmp_path.glob("checkpoint-*"))
 
 
 @pytest.mark.parametrize("after", [1, 3, 4, 7, 11])
-def test_ctrl_c_saves_and_the_run_ends_bit_for_bit_as_without_it(tmp_path, after):
+def test_ctrl_c_saves_and_the_run_ends_bit_for_bit_as_without_it(make_learner, train, tmp_path, after):
     whole, _, _ = train(tmp_path / "whole")
     learner = make_learner()
     step, seen = learner.step, itertools.count(1)
 
-    def step_then_signal(rate):
+    def step_then_signal(rate, spent):
         if next(seen) == after:
             os.kill(os.getpid(), signal.SIGINT)
-        return step(rate)
+        return step(rate, spent)
 
     learner.step = step_then_signal
     with pytest.raises(Interrupted, match=f"step {after}"):
@@ -157,17 +164,17 @@ class Clock:
 
 
 @pytest.mark.parametrize("after", [3, 8, 17])
-def test_a_budget_in_minutes_counts_those_already_spent(tmp_path, monkeypatch, after):
+def test_a_budget_in_minutes_counts_those_already_spent(make_learner, tmp_path, monkeypatch, after):
     """Ten minutes of steps of 30 s and validations of 45 s: every fourth step, and at the end."""
     settings = msgspec.structs.replace(SETTINGS, steps=None, max_minutes=10)
 
     def run(folder, interrupt_at=0):
         clock, learner, seen = Clock(monkeypatch), make_learner(settings), itertools.count(1)
 
-        def step(rate, step=learner.step):
+        def step(rate, spent, step=learner.step):
             if next(seen) == interrupt_at:
                 os.kill(os.getpid(), signal.SIGINT)
-            return step(rate)
+            return step(rate, spent)
 
         learner.step, learner.validate = clock.takes(30, step), clock.takes(45, learner.validate)
         return loop.run(learner, settings, folder, {}, lambda event: None, lambda message: None)
@@ -184,7 +191,7 @@ def test_a_budget_in_minutes_counts_those_already_spent(tmp_path, monkeypatch, a
     assert_same(final_state(tmp_path / "whole"), final_state(tmp_path / "cut"))
 
 
-def test_checkpoints_by_the_clock_take_a_tenth_of_the_time_at_most(tmp_path, monkeypatch):
+def test_checkpoints_by_the_clock_take_a_tenth_of_the_time_at_most(make_learner, tmp_path, monkeypatch):
     """Every minute, as asked for; but where each takes a minute, every ten minutes. The budget counts their time."""
     settings = msgspec.structs.replace(SETTINGS, steps=None, max_minutes=60, checkpoint_steps=None)
     settings = msgspec.structs.replace(settings, checkpoint_minutes=1, validation_steps=1000)
@@ -199,14 +206,14 @@ def test_checkpoints_by_the_clock_take_a_tenth_of_the_time_at_most(tmp_path, mon
         assert 3600 - 3 * 30 <= spent < 3600 + saving  # time is kept for the validation at the end
 
 
-def test_a_validation_that_is_no_number_is_divergence(tmp_path):
+def test_a_validation_that_is_no_number_is_divergence(make_learner, tmp_path):
     learner = make_learner()
     learner.validate = lambda: {"val_loss": float("inf")}
     with pytest.raises(Diverged, match="step 4 is inf"):
         loop.run(learner, SETTINGS, tmp_path, {}, lambda event: None, lambda message: None)
 
 
-def test_a_damaged_checkpoint_is_skipped_loudly_for_the_one_before(tmp_path):
+def test_a_damaged_checkpoint_is_skipped_loudly_for_the_one_before(train, tmp_path):
     train(tmp_path)
     expected = final_state(tmp_path)
     newest = sorted(tmp_path.glob("checkpoint-*"))[-1]
@@ -219,7 +226,7 @@ def test_a_damaged_checkpoint_is_skipped_loudly_for_the_one_before(tmp_path):
     assert_same(final_state(tmp_path), expected)
 
 
-def test_other_settings_are_refused_with_the_difference(tmp_path):
+def test_other_settings_are_refused_with_the_difference(train, tmp_path):
     train(tmp_path)
     with pytest.raises(InputError, match=r"(?s)a: 1 → 2.*--fresh"):
         checkpoint.newest(tmp_path, {"a": 2}, lambda message: None)

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from llmkit.errors import ConfigError, Interrupted
-from llmkit.stages.train import model_settings
+from llmkit.fitting.setup import deciding
 from llmkit.tasks import experiment as experiments
 from llmkit.training import loop, tensorboard
 
@@ -110,7 +110,7 @@ def test_train_writes_them_through_an_interruption(llmkit, tiny_fresh, monkeypat
 
 def test_it_is_no_part_of_what_a_model_is(tiny_fresh):
     on, off = (experiments.load(tiny_fresh.config, [f"train.tensorboard={value}"]) for value in ("true", "false"))
-    assert model_settings(on) == model_settings(off)
+    assert deciding(on.settings) == deciding(off.settings)
 
 
 def test_nothing_is_written_unless_asked_for(tmp_path):

@@ -24,6 +24,8 @@ TABLE = [
     ("size_bytes", "size", True),
     ("loss", "loss", True),
     ("bits_per_byte", "bits/byte", True),
+    ("lstm_loss", "LSTM alone", True),
+    ("ngram_loss", "n-gram alone", True),
     ("accuracy", "accuracy", False),
     ("tokens_per_second", "tokens/s", False),
     ("scored_tokens_per_second", "scored/s", False),
@@ -72,6 +74,9 @@ def metrics(folder: ModelFolder, examples: Stream, settings: Config, progress: P
     found |= model.score_tokens(
         examples.tokens, examples.text_bytes, lambda done, total: progress(f"scoring {folder.name}", done, total)
     )
+    if model.mixture:
+        alone = model.score_tokens(examples.tokens, examples.text_bytes, alone=True)
+        found |= {"lstm_loss": alone["loss"], "lstm_bits_per_byte": alone["bits_per_byte"]}
     if examples.prepared is not None:
         found |= _gap(model, examples.prepared, found["loss"])
     if settings.evaluate.dynamic:

@@ -262,12 +262,17 @@ class LanguageModel:
         return self.score_tokens(tokens, sum(len(text.encode()) for text in texts))
 
     def score_tokens(
-        self, tokens: np.ndarray, text_bytes: int, progress: Callable[[int, int], None] = lambda done, total: None
+        self,
+        tokens: np.ndarray,
+        text_bytes: int,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        alone: bool = False,
     ) -> dict[str, float]:
-        """Figures on a token stream (N,): every token but the first is predicted once, state carried along.
+        """Metrics on a token stream (N,): every token but the first is predicted once, state carried along.
 
-        `text_bytes`: UTF-8 bytes of its text. Returns loss (nats per token), perplexity, bits_per_byte, accuracy,
-        top5_accuracy, tokens, unknown_tokens and scored_tokens_per_second.
+        `text_bytes`: UTF-8 bytes of its text. `alone`: of the LSTM without the n-gram model that is mixed with it.
+        Returns loss (nats per token), perplexity, bits_per_byte, accuracy, top5_accuracy, tokens, unknown_tokens and
+        scored_tokens_per_second.
         """
         self._scoring = self._scoring or open_session(self.folder, self._threads)
         start = time.perf_counter()
@@ -278,7 +283,7 @@ class LanguageModel:
             state = state or self._zero_state(window.inputs.shape[1])
             logits, state = self._window(self._scoring, window.inputs, state)  # (T, B, V)
             logits, targets = logits[window.counted], window.targets[window.counted]  # (n, V), (n,)
-            if self.mixture:
+            if self.mixture and not alone:
                 reader = reader or mixing.Reader(self.mixture.model, window.inputs.shape[1])
                 logits = self.mixture.logits(logits, reader.read(window.inputs)[:, window.counted])
             target_logits = np.take_along_axis(logits, targets[:, None], axis=1)

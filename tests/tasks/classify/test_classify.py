@@ -1,4 +1,4 @@
-"""`task: classify` through the command line: figures, predictions in every form, sources, starts, bad input."""
+"""`task: classify` through the command line: metrics, predictions in every form, sources, starts, bad input."""
 
 import csv
 import io
@@ -9,13 +9,14 @@ import pytest
 from small_runs import without_torch
 
 import llmkit as package
+from llmkit.store.files import Files
 from llmkit.tasks import experiment as experiments
 from llmkit.tasks.classify import prepare as task
 
 # --- what it gives ------------------------------------------------------------------------------------------
 
 
-def test_the_figures_of_the_contract_and_what_int8_keeps_of_them(text_run, llmkit):
+def test_the_metrics_of_the_contract_and_what_int8_keeps_of_them(text_run, llmkit):
     rows = llmkit("evaluate", text_run.config, "--model", "model", "--model", "int8", "--json").json["models"]
     keys = "accuracy macro_f1 roc_auc log_loss calibration_error confusion examples size_bytes examples_per_second"
     for row in rows:
@@ -75,7 +76,7 @@ def test_a_folder_for_each_label(text_fresh, llmkit):
             (folder / f"{number}.txt").write_text(f"A {word} film,\nnumber {number}.\n")
     ran = llmkit("prepare", text_fresh.config, f"prepare.files={text_fresh.table.parent}/texts/*/*.txt", "--json")
     assert ran.json["labels"] == ["bad", "good"] and ran.json["examples"] == 40
-    assert task.read(text_fresh.run_dir / "prepared")[0] == "A dull film,\nnumber 0.\n"
+    assert task.read(Files(text_fresh.run_dir / "prepared"))[0] == "A dull film,\nnumber 0.\n"
 
 
 def test_folds_are_in_the_result(text_fresh, llmkit):

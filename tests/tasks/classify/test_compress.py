@@ -5,12 +5,12 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from small_learners import CPU, network_logits, read_all
 from small_runs import job_of
 
 from llmkit.compression import methods
 from llmkit.compression.model import written
-from llmkit.predicting import metrics
-from llmkit.predicting.use import read_labels
+from llmkit.predicting import labels as labellings, metrics
 from llmkit.tasks import experiment as experiments
 from llmkit.tasks.classify import compress, evaluate, use
 from llmkit.tasks.classify.settings import Chain, Distil, Fuse, Model, Prune, Quantize
@@ -23,7 +23,7 @@ def job(text_run, tmp_path):
 
 
 def built(settings, prepared, weights):
-    made = learner(prepared, settings, torch.device("cpu"), torch.float32, print)
+    made = learner(prepared, settings, CPU, pytest.fail)
     compress.load(made, weights)
     return made
 
@@ -39,15 +39,14 @@ def built(settings, prepared, weights):
 )
 def test_the_graph_of_a_variant_gives_what_its_network_gives(job, variant):
     made = methods.apply(variant, job.original, job)
-    texts, labels = evaluate.validation(job.prepared.path)
-    given = built(made.settings, job.prepared.path, made.weights)
-    expected = given.network.eval()(*given.inputs(given.val)).detach().numpy()
+    examples = evaluate.of_split(job.folder, job.prepared, "val")
+    expected = network_logits(built(made.settings, job.prepared, made.weights))
 
     def check(folder):
         model = use.load(folder)
-        logits = model.logits(model.read(texts))
+        logits = model.logits(read_all(model, examples))
         np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
-        assert read_labels(folder)[1] == metrics.fit_temperature(logits, labels)
+        assert labellings.read(folder).temperature == metrics.fit_temperature(logits, examples.labels)
 
     written(made, job, check)
     if isinstance(variant, Distil) and variant.model is None:
@@ -61,13 +60,14 @@ def test_the_linear_part_of_a_student_is_that_of_its_teacher(job):
 
 
 def test_the_lstm_teaches_without_the_linear_part(job):
-    made = built(job.original.settings, job.prepared.path, job.original.weights)
+    made = built(job.original.settings, job.prepared, job.original.weights)
     examples = made.batches.examples
     network = made.network.eval()
-    tokens, counts, *_ = made.inputs(examples)
+    tokens, counts, *_ = made.examples.inputs(examples)
     expected = network.output(network.pooled(tokens, counts)).softmax(dim=1).detach()
-    compress.taught(made, [(job.original.settings, job.original.weights)], 1.0, 0.5)
-    torch.testing.assert_close(made.taught[0][examples], expected)
+    compress.taught(made, [(job.original.settings, job.original.weights)], 1.0, 0.5, lambda *progress: None)
+    answers, _ = made.objective.taught
+    torch.testing.assert_close(answers[examples], expected)
 
 
 def test_a_pruned_and_rounded_model_is_smaller_and_predicts(job):

@@ -28,7 +28,8 @@ def run(exported, weights, tokens, counts, ngrams, values):
 @pytest.mark.parametrize("features", [20, 0])
 def test_the_graph_computes_what_the_network_does(bidirectional, features):
     torch.manual_seed(0)
-    network = TextNetwork(12, features, 3, 8, 6, bidirectional, ngram_share=0.4).eval()
+    sizes = {"embedding_size": 8, "hidden_size": 6}
+    network = TextNetwork(12, features, 3, **sizes, bidirectional=bidirectional, ngram_share=0.4).eval()
     torch.nn.init.normal_(network.ngram_table[1:])
     tokens, counts, ngrams, values = arrays(np.random.default_rng(0))
     given = [torch.from_numpy(array) for array in (tokens, counts, ngrams, values)]
@@ -37,7 +38,7 @@ def test_the_graph_computes_what_the_network_does(bidirectional, features):
     np.testing.assert_allclose(run(exported, weights, tokens, counts, ngrams, values), expected, atol=1e-5)
     small = run(*quantize(exported, weights), tokens, counts, ngrams, values)
     np.testing.assert_allclose(small, expected, atol=0.1)
-    other = TextNetwork(12, features, 3, 8, 6, bidirectional, ngram_share=0.4).eval()
+    other = TextNetwork(12, features, 3, **sizes, bidirectional=bidirectional, ngram_share=0.4).eval()
     graph.from_arrays(other, weights)
     other.ngram_table.copy_(network.ngram_table)
     torch.testing.assert_close(other(*given), network(*given))
@@ -45,7 +46,7 @@ def test_the_graph_computes_what_the_network_does(bidirectional, features):
 
 def test_filling_changes_nothing():
     torch.manual_seed(0)
-    network = TextNetwork(12, 0, 2, 8, 6, True).eval()
+    network = TextNetwork(12, 0, 2, embedding_size=8, hidden_size=6, bidirectional=True).eval()
     tokens, counts, ngrams, values = (torch.from_numpy(array) for array in arrays(np.random.default_rng(1)))
     longer = torch.cat([tokens, torch.randint(0, 12, (4, 4))])
     torch.testing.assert_close(network(longer, counts, ngrams, values), network(tokens, counts, ngrams, values))

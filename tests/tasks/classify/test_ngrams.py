@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from llmkit.store.files import Files
 from llmkit.tasks.classify import ngrams
 
 TEXT = st.text(st.sampled_from("ab'é 1.!"), max_size=30)
@@ -86,7 +87,7 @@ def test_a_feature_counts_by_how_rare_it_is_among_its_kind():
 def test_they_come_back_the_same(tmp_path):
     learnt = ngrams.learn(["some words", "some more"], 2, 3, 1, 100)
     ngrams.save(learnt, tmp_path / "ngrams.npy")
-    again = ngrams.load(tmp_path / "ngrams.npy")
+    again = ngrams.load(Files(tmp_path).array("ngrams.npy"))
     assert (again.buckets == learnt.buckets).all() and (again.words, again.characters) == (2, 3)
     assert again.counts.tolist() == learnt.counts.tolist() and again.texts == 2
 

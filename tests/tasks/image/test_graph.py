@@ -8,7 +8,7 @@ from llmkit.errors import InputError
 from llmkit.quantization import quantize
 from llmkit.runtime.session import Session
 from llmkit.store import model_folder
-from llmkit.tasks.image import compress, graph
+from llmkit.tasks.image import calibration, graph
 from llmkit.tasks.image.network import Generator
 
 
@@ -43,7 +43,7 @@ def test_int8_makes_nearly_the_same_pictures():
     for weight in generator.parameters():
         torch.nn.init.normal_(weight, 0, 0.2)
     exported, weights = graph.export(generator)
-    quantized, fewer = quantize.quantize(exported, weights, compress.calibration(exported, weights))
+    quantized, fewer = quantize.quantize(exported, weights, calibration.feeds(exported, weights))
     for name in ("project", "first", "second"):
         assert fewer[name].dtype == np.int8
     for count in (1, 7):
@@ -57,4 +57,4 @@ def test_activations_that_are_no_numbers_cannot_be_quantized():
     exported, weights = graph.export(Generator(28, 1, 0, 4, 4))
     weights["first_bias"][:] = np.inf
     with pytest.raises(InputError, match="no finite numbers"):
-        quantize.quantize(exported, weights, compress.calibration(exported, weights))
+        quantize.quantize(exported, weights, calibration.feeds(exported, weights))

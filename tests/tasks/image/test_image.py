@@ -1,4 +1,4 @@
-"""`task: image` through the command line: figures, pictures by label, seed and between seeds, training, bad input."""
+"""`task: image` through the command line: metrics, pictures by label, seed and between seeds, training, bad input."""
 
 import json
 import shutil
@@ -13,10 +13,11 @@ import llmkit as package
 from llmkit.data.grid import grid
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
+from llmkit.store.files import Files
 from llmkit.tasks import experiment as experiments
 from llmkit.tasks.image import evaluate, features, prepare as task, use
 
-FIGURES = {"frechet_distance", "kid", "precision", "recall"}
+METRICS = {"frechet_distance", "kid", "precision", "recall"}
 
 
 def opened(path):
@@ -27,22 +28,22 @@ def opened(path):
 
 
 def test_pictures_are_split_by_label_and_features_are_standardized(image_run):
-    prepared = image_run.run_dir / "prepared"
-    meta = json.loads((prepared / "meta.json").read_text())
+    prepared = Files(image_run.run_dir / "prepared")
+    meta = prepared.read_json("meta.json")
     assert meta["labels"] == ["left", "right"] and meta["size"] == 28 and meta["colours"] == 1
     assert meta["splits"]["val"] == {"examples": 24, "left": 12, "right": 12}
     pixels, _ = task.pictures_of(prepared, "train")
-    found = features.Features(prepared / "features.onnx").of(pixels)
+    found = features.Features(prepared).of(pixels)
     assert found.shape == (168, 64)
     np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-3)
     np.testing.assert_allclose(found.std(axis=0, ddof=1), 1, atol=1e-3)
 
 
-def test_the_figures_of_the_contract_beside_those_of_real_pictures_and_what_int8_keeps(image_run, llmkit):
+def test_the_metrics_of_the_contract_beside_those_of_real_pictures_and_what_int8_keeps(image_run, llmkit):
     rows = llmkit("evaluate", image_run.config, "--model", "model", "--model", "int8", "--json").json["models"]
     for row in rows:
-        assert {"images_per_second", "size_bytes", "features_sha256", "latency_ms", *FIGURES} <= row.keys()
-        assert row["real_floor"].keys() == FIGURES and row["images"] == 48 and row["split"] == "test"
+        assert {"images_per_second", "size_bytes", "features_sha256", "latency_ms", *METRICS} <= row.keys()
+        assert row["real_floor"].keys() == METRICS and row["images"] == 48 and row["split"] == "test"
         assert row["real_floor"]["frechet_distance"] < row["frechet_distance"]
         assert row["real_floor"] == rows[0]["real_floor"] and row["features_sha256"] == rows[0]["features_sha256"]
     assert rows[1]["frechet_distance"] == pytest.approx(rows[0]["frechet_distance"], rel=0.05)
@@ -52,8 +53,8 @@ def test_the_figures_of_the_contract_beside_those_of_real_pictures_and_what_int8
 
 
 def test_real_pictures_that_a_generator_repeats_reach_the_floor(image_run, monkeypatch):
-    """Training pictures in place of made ones: the figures must be those of real against real."""
-    folder, prepared = experiments.read_model(image_run.model), image_run.run_dir / "prepared"
+    """Training pictures in place of made ones: the metrics must be those of real against real."""
+    folder, prepared = experiments.read_model(image_run.model), Files(image_run.run_dir / "prepared")
     real, _ = task.pictures_of(prepared, "train")
     turn = iter(range(100))
 
@@ -63,9 +64,9 @@ def test_real_pictures_that_a_generator_repeats_reach_the_floor(image_run, monke
         return real[chosen.permutation(len(real))[:count]]
 
     monkeypatch.setattr(use.Generator, "drawn", drawn)
-    settings = folder.config.settings
-    found = evaluate.evaluate(folder, prepared, settings, [], prepared, lambda *report: None, print)
-    assert {name: found[name] for name in FIGURES} == pytest.approx(found["real_floor"])
+    examples = evaluate.of_split(folder, prepared, "test")
+    found = evaluate.metrics(folder, examples, folder.settings, lambda *report: None, pytest.fail)
+    assert {name: found[name] for name in METRICS} == pytest.approx(found["real_floor"])
 
 
 def test_evaluate_on_other_pictures_and_as_a_table(image_run, tmp_path, llmkit):
@@ -178,7 +179,7 @@ def test_the_generator_of_least_frechet_distance_is_kept_and_grids_are_drawn_on_
     samples = image_run.run_dir / "work" / "train" / "samples"
     assert [path.name for path in sorted(samples.iterdir())] == [f"step-{step:08d}.png" for step in (10, 20, 30)]
     assert (image_run.model / "samples.png").read_bytes() == (samples / f"step-{best['step']:08d}.png").read_bytes()
-    measured, _ = evaluate.measure(folder, image_run.run_dir / "prepared", print)
+    measured, _ = evaluate.measure(folder, Files(image_run.run_dir / "prepared"), print)
     assert measured == pytest.approx(best["val_loss"], rel=1e-3)
 
 
@@ -199,11 +200,11 @@ def test_an_interrupted_training_ends_with_the_same_bytes(image_run, tmp_path, m
 
     step, steps = learn.ImageLearner.step, []
 
-    def interrupted(self, rate):
+    def interrupted(self, rate, spent):
         steps.append(rate)
         if len(steps) == 17:
             raise KeyboardInterrupt
-        return step(self, rate)
+        return step(self, rate, spent)
 
     from llmkit.training import loop
 

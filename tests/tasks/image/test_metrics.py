@@ -1,4 +1,4 @@
-"""The figures against eigenvalues of the product, sums by hand and what must hold of any sets."""
+"""The metrics against eigenvalues of the product, sums by hand and what must hold of any sets."""
 
 import numpy as np
 import pytest

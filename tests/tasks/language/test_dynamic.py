@@ -1,8 +1,11 @@
+"""Scoring that learns as it reads: by hand, against the static loss, through the command line."""
+
 import itertools
 
 import numpy as np
 import pytest
 import torch
+from small_learners import CPU
 
 from llmkit.tasks import experiment as experiments
 from llmkit.tasks.language import dynamic, train as learn
@@ -24,7 +27,7 @@ def test_without_learning_it_is_the_static_loss(monkeypatch):
     monkeypatch.setattr(dynamic, "LEARNING_RATE", 0.0)
     tokens = text(333)
     with torch.no_grad():
-        static = learn.score(network(), tokens, torch.device("cpu"), torch.float32)
+        static = learn.score(network(), tokens, CPU)
     assert dynamic.loss(network(), tokens) == pytest.approx(static, abs=1e-5)
 
 
@@ -63,7 +66,7 @@ def test_the_first_step_is_the_one_computed_by_hand(monkeypatch):
 def test_a_text_that_repeats_itself_is_learned():
     tokens = np.tile([1, 2], 3000)
     with torch.no_grad():
-        static = learn.score(network(), tokens, torch.device("cpu"), torch.float32)
+        static = learn.score(network(), tokens, CPU)
     assert dynamic.loss(network(), tokens) < static - 0.5
 
 

@@ -71,6 +71,8 @@ def test_a_mixed_model_is_trained_compressed_written_with_and_scored(tiny_copy, 
     assert made["val_loss"] == pytest.approx(trained["val_loss"], rel=0.02)
     assert made["size_bytes"] > (tiny_copy.int8 / "ngram.safetensors").stat().st_size
     assert 0 < again["accuracy"] <= again["top5_accuracy"] <= 1
+    assert again["lstm_loss"] == pytest.approx(alone["loss"], abs=1e-3)
+    assert "lstm_loss" not in alone
 
     started = llmkit(
         "train",

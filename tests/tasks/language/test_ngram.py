@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from llmkit.store.files import Files
 from llmkit.tasks.language import ngram
 
 STREAMS = st.integers(1, 5).flatmap(
@@ -160,7 +161,7 @@ def test_a_large_text_is_sampled_evenly_and_a_small_model_is_within_its_bytes():
 
 def test_a_saved_model_is_the_same(tmp_path):
     arrays = ngram.pack(ngram.Shares(*_third_order([0, 1, 2, 0, 1, 3, 0, 1, 2], 5)))
-    ngram.save(arrays, tmp_path / "ngram.safetensors")
-    loaded = ngram.load(tmp_path / "ngram.safetensors")
+    (tmp_path / "ngram.safetensors").write_bytes(ngram.to_bytes(arrays))
+    loaded = ngram.NGram(Files(tmp_path).tensors("ngram.safetensors"))
     scored = np.array([0, 1, 2, 4, 3])
     assert loaded.score(scored).tolist() == ngram.NGram(arrays).score(scored).tolist()

@@ -1,4 +1,4 @@
-"""Files to streams of tokens: the figures computed by hand, long documents, and everything that can be too little."""
+"""Files to streams of tokens: their counts by hand, long documents, and everything that can be too little."""
 
 import hashlib
 import subprocess
@@ -42,8 +42,7 @@ def test_long_documents_are_encoded_like_a_whole(tmp_path, monkeypatch, kind, bl
         ids = np.load(tmp_path / "out" / f"{name}.npy", mmap_mode="r")
         assert ids.tolist() == [meta["boundary_id"], *tokenizer.encode(part).ids]
         assert ids.dtype == (np.uint8 if kind == "word" else np.uint16)  # 55 words, 300 tokens
-    figures = meta["splits"].values()
-    tokens = sum(split["tokens"] - 1 for split in figures)
+    tokens = sum(split["tokens"] - 1 for split in meta["splits"].values())
     assert meta["characters_per_token"] == round(len(text) / tokens, 4)
 
 
@@ -120,18 +119,19 @@ def test_other_files_with_the_same_tokenizer(tmp_path):
     run(tmp_path, ["Hello world\n" * 20], clean=["lowercase"], split={"val": 0.1, "test": 0})
     other = tmp_path / "other.txt"
     other.write_text("HELLO, wor")
-    figures = encode_files(
+    tokenizer = HuggingFace.from_file(str(tmp_path / "out" / "tokenizer.json"))
+    summary = encode_files(
         [other],
         Prepare(clean=["lowercase"]),
-        tmp_path / "out" / "tokenizer.json",
+        tokenizer,
         tmp_path / "other.npy",
         tmp_path / "work",
         lambda *a: None,
+        pytest.fail,
     )
-    encode = HuggingFace.from_file(str(tmp_path / "out" / "tokenizer.json")).encode
-    assert np.load(tmp_path / "other.npy").tolist() == [0, *encode("hello, wor").ids]
-    source = figures.pop("sources")[0]
-    assert figures == {"documents": 1, "characters": 10, "bytes": 10, "tokens": 11, "unknown_tokens": 1}
+    assert np.load(tmp_path / "other.npy").tolist() == [0, *tokenizer.encode("hello, wor").ids]
+    source = summary.pop("sources")[0]
+    assert summary == {"documents": 1, "characters": 10, "bytes": 10, "tokens": 11, "unknown_tokens": 1}
     assert source["bytes"] == 10
 
 
@@ -146,6 +146,7 @@ def test_progress_ends_at_its_total(tmp_path):
         tmp_path / "out",
         tmp_path / "work",
         lambda what, done, total: seen.update({what: (done, total)}),
+        pytest.fail,
     )
     assert seen["reading"] == (10_000, 10_000)
     assert seen["encoding train"] == (9_000, 9_000)

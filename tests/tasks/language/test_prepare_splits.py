@@ -52,10 +52,10 @@ def test_position_agrees_with_slicing_the_whole_text(tmp_path_factory, texts, va
         meta = run(folder, texts, split={"val": val, "test": test}, clean="none", tokenizer={"kind": "byte"})
     assert list(meta["splits"]) == list(expected)
     for name, text in expected.items():
-        figures = meta["splits"][name]
+        counts = meta["splits"][name]
         assert text_of(folder, name).replace(B, "") == text
-        assert (figures["characters"], figures["bytes"]) == (len(text), len(text.encode()))
-        assert figures["tokens"] == figures["documents"] + figures["bytes"]
+        assert (counts["characters"], counts["bytes"]) == (len(text), len(text.encode()))
+        assert counts["tokens"] == counts["documents"] + counts["bytes"]
     ends = np.cumsum([len(text) for text in texts])
     inside = [end for end in ends[:-1] if end not in (train_end, val_end)]
     assert sum(split["documents"] for split in meta["splits"].values()) == len(inside) + len(expected)

@@ -1,4 +1,4 @@
-"""Writing and scoring with a model folder: stop strings, streams, batches, figures against a plain computation."""
+"""Writing and scoring with a model folder: stop strings, streams, batches, scores against a plain computation."""
 
 import math
 
@@ -10,6 +10,7 @@ import llmkit
 from llmkit.data import tokenizer as tokenizers
 from llmkit.errors import ConfigError
 from llmkit.store import artifacts, model_folder
+from llmkit.store.model_folder import ModelFile
 from llmkit.tasks.language import graph, use
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.settings import Config
@@ -28,11 +29,10 @@ def folder(tmp_path_factory):
     exported, weights = graph.export(network)
     tokenizers.save(tokenizers.train("char", 0, [LETTERS]), place / "tokenizer.json")
     with artifacts.building(place / "model") as building:
-        files = {"tokenizer.json": place / "tokenizer.json"}
-        model_folder.write(building.path, exported, weights, Config(), files)
-        building.finish(
-            stage="train", task="language", settings={}, seed=0, result={"parameters": 1, "trainable": True}
-        )
+        files = {"tokenizer.json": ModelFile((place / "tokenizer.json").read_bytes())}
+        roles = model_folder.write(building.path, exported, weights, Config(), files)
+        result = {"parameters": 1, "trainable": True}
+        building.finish(stage="train", task="language", settings={}, seed=0, result=result, roles=roles)
     return place / "model", network
 
 

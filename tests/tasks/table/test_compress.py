@@ -5,13 +5,14 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from small_learners import CPU, network_logits, read_all
 from small_runs import job_of
 
 from llmkit.compression import methods
 from llmkit.compression.model import written
-from llmkit.predicting import metrics
-from llmkit.predicting.use import read_labels
+from llmkit.predicting import labels as labellings, metrics
 from llmkit.stages.train import train
+from llmkit.store.files import Files
 from llmkit.tasks import experiment as experiments
 from llmkit.tasks.table import compress, evaluate, use
 from llmkit.tasks.table.settings import Distil, Fuse, Model
@@ -33,7 +34,7 @@ def job(table_run, tmp_path):
 
 @pytest.fixture(scope="module")
 def variants(table_run, tmp_path_factory):
-    """A run directory with all of them, and the figures of `llmkit compress`."""
+    """A run directory with all of them, and the metrics of `llmkit compress`."""
     from llmkit.stages.compress import compress as stage
 
     run_dir = tmp_path_factory.mktemp("variants") / "run"
@@ -44,8 +45,8 @@ def variants(table_run, tmp_path_factory):
 
 
 def built(folder, prepared):
-    """The torch network of a model folder, with its weights."""
-    made = learner(prepared, folder.config.settings, torch.device("cpu"), torch.float32, print)
+    """A learner with the torch network of a model folder, and its weights."""
+    made = learner(prepared, folder.settings, CPU, pytest.fail)
     compress.load(made, folder.weights())
     return made
 
@@ -54,13 +55,12 @@ def built(folder, prepared):
 def test_the_graph_of_a_variant_gives_what_its_network_gives(variants, name):
     run_dir, _ = variants
     folder = experiments.read_model(run_dir / "compressed" / name)
-    made = built(folder, run_dir / "prepared")
-    rows, _ = evaluate.validation(run_dir / "prepared")
-    expected = made.network.eval()(*made.inputs(made.val)).detach().numpy()
-    np.testing.assert_allclose(use.load(folder).logits(rows), expected, rtol=1e-4, atol=1e-4)
+    prepared, model = Files(run_dir / "prepared"), use.load(folder)
+    logits = model.logits(read_all(model, evaluate.of_split(folder, prepared, "val")))
+    np.testing.assert_allclose(logits, network_logits(built(folder, prepared)), rtol=1e-4, atol=1e-4)
 
 
-def test_figures_of_the_variants(variants):
+def test_metrics_of_the_variants(variants):
     _, rows = variants
     assert rows["sparse"]["zeros"] == round(0.6 * rows["sparse"]["prunable"])
     assert rows["student"]["parameters"] < rows["sparse"]["parameters"]
@@ -73,35 +73,42 @@ def test_the_temperature_is_the_variants_own(variants, table_run, name):
     run_dir, _ = variants
     place = table_run.int8 if name == "int8" else run_dir / "compressed" / name
     folder = experiments.read_model(place)
-    rows, labels = evaluate.validation(run_dir / "prepared")
-    assert read_labels(folder)[1] == metrics.fit_temperature(use.load(folder).logits(rows), labels)
-    assert read_labels(folder)[0] == read_labels(experiments.read_model(run_dir / "model"))[0]
+    model, examples = use.load(folder), evaluate.of_split(folder, Files(run_dir / "prepared"), "val")
+    logits = model.logits(read_all(model, examples))
+    labelling = labellings.read(folder)
+    assert labelling.temperature == metrics.fit_temperature(logits, examples.labels)
+    assert labelling.labels == labellings.read(experiments.read_model(run_dir / "model")).labels
 
 
 def test_the_answers_are_the_mean_of_the_teachers_probabilities(job, table_run):
-    made = built(job.folder, job.prepared.path)
+    made = built(job.folder, job.prepared)
     other = {name: array + np.float32(0.1) for name, array in job.original.weights.items()}
     pairs = [(job.original.settings, job.original.weights), (job.original.settings, other)]
     examples = made.batches.examples
     expected = 0
     for _, weights in pairs:
         compress.load(made, weights)
-        logits = made.network.eval()(*made.inputs(examples)) / 1.5
+        logits = made.network.eval()(*made.examples.inputs(examples)) / 1.5
         expected = expected + logits.softmax(dim=1).detach() / 2
-    compress.taught(made, pairs, 1.5, 0.5)
-    answers, temperature, mix = made.taught
+    compress.taught(made, pairs, 1.5, 0.5, lambda *progress: None)
+    answers, temperature = made.objective.taught
     torch.testing.assert_close(answers[examples], expected)
-    assert (temperature, mix) == (1.5, 0.5)
+    assert (temperature, made.mix) == (1.5, 0.5)
 
 
 def test_a_student_that_learns_from_the_teacher_alone_comes_near_it(job):
     distances = []
-    rows, _ = evaluate.validation(job.prepared.path)
-    teacher = use.load(job.folder).probabilities(rows)
+    examples = evaluate.of_split(job.folder, job.prepared, "val")
+
+    def probabilities(folder):
+        model = use.load(folder)
+        return model.probabilities(read_all(model, examples))
+
+    teacher = probabilities(job.folder)
     for steps in (1, 120):
         variant = Distil(model=Model(hidden_size=12, members=4), steps=steps, mix=1.0)
         made = methods.apply(variant, job.original, job)
-        student = written(made, job, lambda folder: use.load(folder).probabilities(rows))
+        student = written(made, job, probabilities)
         distances.append(np.abs(student - teacher).max())
     assert distances[1] < 0.5 * distances[0]
 

@@ -14,7 +14,8 @@ from llmkit.tasks.table.network import TableNetwork
 @pytest.mark.parametrize("layers", [0, 1, 2])
 def test_the_graph_computes_what_the_network_does(width, columns, layers):
     torch.manual_seed(0)
-    network = TableNetwork(width, columns, 9, 3, 8, layers, 4, 6).eval()
+    sizes = {"hidden_size": 8, "members": 4, "embedding_size": 6}
+    network = TableNetwork(width, columns, 9, 3, layers=layers, **sizes).eval()
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter)
     numbers, categories = torch.randn(7, width), torch.randint(0, 9, (7, columns))
@@ -24,14 +25,14 @@ def test_the_graph_computes_what_the_network_does(width, columns, layers):
     [logits] = session.run(["logits"], {name: feeds[name] for name in session.inputs})
     expected = network(numbers, categories).detach().numpy()
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
-    other = TableNetwork(width, columns, 9, 3, 8, layers, 4, 6).eval()
+    other = TableNetwork(width, columns, 9, 3, layers=layers, **sizes).eval()
     graph.from_arrays(other, weights)
     torch.testing.assert_close(other(numbers, categories), network(numbers, categories))
 
 
 def test_members_differ_while_training_and_are_averaged_afterwards():
     torch.manual_seed(0)
-    network = TableNetwork(4, 1, 5, 2, 8, 1, 3, 2)
+    network = TableNetwork(4, 1, 5, 2, hidden_size=8, layers=1, members=3, embedding_size=2)
     numbers, categories = torch.randn(6, 4), torch.randint(0, 5, (6, 1))
     members = network.train()(numbers, categories)
     assert members.shape == (6, 3, 2)

@@ -1,9 +1,10 @@
-"""`task: table` through the command line: figures, predictions in every form, folds, and every kind of bad input."""
+"""`task: table` through the command line: metrics, predictions in every form, folds, and every kind of bad input."""
 
 import csv
 import io
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from llmkit.data import encoding, splits
 from llmkit.errors import InputError
 from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
-from llmkit.tasks import experiment as experiments
+from llmkit.store.files import Files
+from llmkit.tasks import TASKS, experiment as experiments
 
 ROW = {"income": 80, "debt": 20, "home": "own"}
 
@@ -22,7 +24,7 @@ ROW = {"income": 80, "debt": 20, "home": "own"}
 # --- what it gives ------------------------------------------------------------------------------------------
 
 
-def test_the_figures_of_the_contract_and_what_int8_keeps_of_them(table_run, llmkit):
+def test_the_metrics_of_the_contract_and_what_int8_keeps_of_them(table_run, llmkit):
     rows = llmkit("evaluate", table_run.config, "--model", "model", "--model", "int8", "--json").json["models"]
     keys = "accuracy macro_f1 roc_auc log_loss calibration_error confusion examples size_bytes examples_per_second"
     for row in rows:
@@ -80,7 +82,7 @@ def test_what_is_learnt_comes_from_the_training_rows_alone(table_run):
     prepared = table_run.run_dir / "prepared"
     of = np.load(prepared / "split.npy")
     debts = np.load(prepared / "numbers.npy")[:, 1]
-    knots = encoding.load(prepared / "columns.json").numbers[1].maps[1][0]  # mean -+ 4 deviations
+    knots = encoding.load(Files(prepared)).numbers[1].maps[1][0]  # mean -+ 4 deviations
     trained = debts[of == 0]
     assert np.mean(knots) == pytest.approx(trained.mean())
     assert np.ptp(knots) == pytest.approx(8 * trained.std())
@@ -99,10 +101,11 @@ def test_the_same_settings_give_the_same_bytes(table_run, table_fresh):
 
 
 def test_folds_are_in_the_result_and_go_on_after_an_interruption(table_fresh, llmkit, monkeypatch):
+    from llmkit.fitting.fit import fit
     from llmkit.stages import folds as stage
 
     assert llmkit("prepare", table_fresh.config).code == 0
-    trained, fit = [], stage.fit
+    trained = []
 
     def interrupted(*arguments, **how):
         if len(trained) == 2:
@@ -110,10 +113,11 @@ def test_folds_are_in_the_result_and_go_on_after_an_interruption(table_fresh, ll
         trained.append(1)
         return fit(*arguments, **how)
 
-    monkeypatch.setattr(stage, "fit", interrupted)
+    monkeypatch.setattr(stage, "fit", SimpleNamespace(fit=interrupted))
     more = ["train.folds=3", "train.epochs=4"]
     assert llmkit("train", table_fresh.config, *more).code == 130
-    monkeypatch.setattr(stage, "fit", lambda *a, **how: (trained.append(2), fit(*a, **how))[1])
+    counted = SimpleNamespace(fit=lambda *a, **how: (trained.append(2), fit(*a, **how))[1])
+    monkeypatch.setattr(stage, "fit", counted)
     result = llmkit("train", table_fresh.config, *more, "--json").json
     assert trained == [1, 1, 2]  # the finished folds are not trained again
     assert [row["fold"] for row in result["folds"]] == [1, 2, 3]
@@ -125,15 +129,13 @@ def test_folds_are_in_the_result_and_go_on_after_an_interruption(table_fresh, ll
 
 
 def test_a_fold_learns_its_scaling_from_its_own_training_rows(table_run, tmp_path):
-    from llmkit.tasks.table import prepare as task
-
     settings = experiments.load(table_run.config).settings.prepare
-    task.fold(table_run.run_dir / "prepared", tmp_path, 2, 3, settings, 1)
+    TASKS["table"].folds.fold(Files(table_run.run_dir / "prepared"), tmp_path, 2, 3, settings, 1)
     labels = np.load(tmp_path / "labels.npy")
     of = np.load(tmp_path / "split.npy")
     assert ((of == 2) == (splits.folds(labels, 3, 1) == 1)).all()
     debts = np.load(tmp_path / "numbers.npy")[:, 1]
-    knots = encoding.load(tmp_path / "columns.json").numbers[1].maps[1][0]
+    knots = encoding.load(Files(tmp_path)).numbers[1].maps[1][0]
     assert np.mean(knots) == pytest.approx(debts[of == 0].mean())
 
 
