@@ -108,6 +108,13 @@ class _Worker:
             return f"was killed by {signal.Signals(-code).name}"
         return f"was killed by signal {-code}"
 
+    def close(self) -> None:
+        """Close the pipes of a worker that has ended; what it did not read any more is dropped."""
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            with suppress(OSError):
+                pipe.close()
+
 
 Inbox = queue.SimpleQueue[tuple[_Worker, Message | None]]
 """What workers send; None at the end of one."""
@@ -139,9 +146,10 @@ def _run_in_workers(
                     return
                 with suppress(queue.Empty):
                     worker, message = inbox.get(timeout=POLL_SECONDS)
+                    _answer(search, worker, message, ui)
                     if message is None:
                         workers.remove(worker)
-                    _answer(search, worker, message, ui)
+                        worker.close()
             raise Interrupted(
                 f"interrupted after {search.ended} of {search.settings.trials} trials; the same command goes on"
             )
@@ -184,10 +192,7 @@ def _stop(workers: list[_Worker]) -> None:
         for worker in workers:
             worker.process.kill()
             worker.process.wait()
-            for pipe in (worker.process.stdin, worker.process.stdout):
-                assert pipe is not None
-                with suppress(OSError):
-                    pipe.close()
+            worker.close()
 
 
 @contextmanager

@@ -69,8 +69,6 @@ def wait_until(condition):
         time.sleep(0.02)
 
 
-# The pool leaves the pipes of a dead worker to the garbage collector; the others it closes itself.
-@pytest.mark.filterwarnings("ignore:unclosed file <_io.TextIOWrapper:ResourceWarning")
 def test_a_killed_worker_costs_no_trial(tiny_copy):
     class Killer(Listener):
         killed = None
