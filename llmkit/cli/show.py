@@ -11,8 +11,6 @@ from llmkit.console.messages import Console
 from llmkit.errors import RequirementError
 from llmkit.plain import Json
 
-Columns = Sequence[tuple[str, str, bool | None]]
-"""(figure, heading, whether less is better or None): the columns of a task's comparison."""
 Shows = Callable[[Json], None]
 BEST_TRIALS = 5  # shown of a search
 
@@ -130,7 +128,7 @@ def compressed(result: Json) -> None:
                 tables.size(row["size_bytes"]),
                 f"{first['size_bytes'] / row['size_bytes']:.2f}×",
                 f"{row['val_loss']:.4f}",
-                f"{100 * (row['val_loss'] / first['val_loss'] - 1):+.2f} %",
+                f"{row.get('val_loss_increase_percent', 0.0):+.2f} %",
                 tables.number(row.get(speed)),
                 state,
             ]
@@ -150,7 +148,7 @@ def evaluated(result: Json) -> None:
     figures({"stage": "evaluate", "folder": row["model"], **shown})
 
 
-def compared(result: Json, columns: Columns) -> None:
+def compared(result: Json, columns: Sequence[tables.Column]) -> None:
     """Models side by side in the columns of their task, each figure relative to the first model's."""
     rows = result["models"]
     columns = [column for column in columns if any(row.get(column[0]) is not None for row in rows)]

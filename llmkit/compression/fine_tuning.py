@@ -55,9 +55,9 @@ def training(original: Training, wanted: FineTuning, share: float) -> Training:
 
 
 def taught(
-    learner: Learner, wanted: FineTuning, teachers: list[Model], settings: Training, job: Job
-) -> tuple[Learner, Training]:
-    """The learner with `teachers`, where `wanted` gives them a share of the loss, and the training that is left.
+    learner: Learner, wanted: FineTuning, teachers: list[Model], settings: Root, job: Job
+) -> tuple[Learner, Root]:
+    """The learner with `teachers`, where `wanted` gives them a share of the loss, and the settings of what is left.
 
     What the teachers take before the first step is taken off a budget in minutes.
     """
@@ -66,21 +66,22 @@ def taught(
     pairs = [(teacher.settings, teacher.weights) for teacher in teachers]
     start = time.monotonic()
     learner = job.learning.taught(learner, pairs, wanted.temperature, wanted.mix, job.ui.progress)
-    kind, amount = settings.budget
+    kind, amount = settings.train.budget
     if kind == "max_minutes":
         left = max(amount - (time.monotonic() - start) / 60, amount / 10)
-        settings = structs.replace(settings, max_minutes=left)
+        settings = structs.replace(settings, train=structs.replace(settings.train, max_minutes=left))
     return learner, settings
 
 
-def run(job: Job, learner: Learner, settings: Training, wanted: FineTuning, identity: Json) -> Record:
+def run(job: Job, learner: Learner, settings: Root, wanted: FineTuning, identity: Json) -> Record:
     """Train `learner`, which has the best weights afterwards; returns what goes into the record.
 
-    `identity`: all that decides the outcome beside `settings`, `wanted` and the data. Raises what the loop raises.
+    `settings` are the root section with the fine-tuning's own section `train`. `identity`: all that decides the outcome
+    beside that, `wanted` and the data. Raises what the loop raises.
     """
     if wanted.steps == 0:
         return {"steps": 0}
-    train = to_data(settings)
+    train = to_data(settings.train)
     train.pop("max_minutes")  # what is left of it; that of the beginning stands in `wanted` or in the original
     identity = identity | {
         "train": train,
@@ -92,17 +93,17 @@ def run(job: Job, learner: Learner, settings: Training, wanted: FineTuning, iden
     }
     name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     try:
-        outcome = fit.drive(learner, settings, job.work / CHECKPOINTS / name, identity, job.ui, sizes={})
+        outcome = fit.run_loop(learner, settings, job.work / CHECKPOINTS / name, identity, job.ui)
     except Diverged as error:
         raise Diverged(
             f"fine-tuning diverged ({str(error).partition(';')[0]}); lower learning_rate of this variant "
-            f"(now {settings.learning_rate:g})"
+            f"(now {settings.train.learning_rate:g})"
         ) from error
     learner.load_weights(outcome.weights)
     return {
         "steps": outcome.step,
         learner.unit: outcome.count,
-        "learning_rate": settings.learning_rate,
+        "learning_rate": settings.train.learning_rate,
         "best_step": outcome.best_step,
     }
 

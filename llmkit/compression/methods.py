@@ -1,10 +1,11 @@
 """Each method: settings, a model and a job in, the next model out, with a record of what was done.
 
-The record goes into the variant's manifest, so it holds nothing that a clock gave.
+The record goes into the variant's manifest, so it holds no seconds.
 """
 
 from dataclasses import replace
 from pathlib import Path
+from typing import assert_never
 
 import numpy as np
 from msgspec import structs
@@ -25,19 +26,26 @@ def apply(variant: Method | Chain[Method], model: Model, job: Job) -> Model:
 
     Raises InputError and ConfigError where it does not fit the model, and Interrupted.
     """
-    if isinstance(variant, Chain):
-        for number, step in enumerate(variant.steps, 1):
-            job.ui.info(f"step {number} of {len(variant.steps)}: {shown(step)}")
-            model = apply(step, model, job)
-        return model
-    if isinstance(variant, Quantize):
-        return quantize(variant, model, job)
-    if isinstance(variant, Prune):
-        return (prune if variant.how == "unstructured" else remove_units)(variant, model, job)
-    if isinstance(variant, Distil):
-        return distil(variant, model, job)
-    assert isinstance(variant, Fuse)
-    return (fuse_weights if variant.how == "soup" else fuse)(variant, model, job)
+    match variant:
+        case Chain(steps=steps):
+            for number, step in enumerate(steps, 1):
+                job.ui.info(f"step {number} of {len(steps)}: {shown(step)}")
+                model = apply(step, model, job)
+            return model
+        case Quantize():
+            return quantize(variant, model, job)
+        case Prune(how="structured"):
+            return remove_units(variant, model, job)
+        case Prune():
+            return prune(variant, model, job)
+        case Distil():
+            return distil(variant, model, job)
+        case Fuse(how="soup"):
+            return fuse_weights(variant, model, job)
+        case Fuse():
+            return fuse(variant, model, job)
+        case _:
+            assert_never(variant)
 
 
 def others(variant: Variant) -> list[str]:
@@ -105,9 +113,9 @@ def prune(variant: Prune, model: Model, job: Job) -> Model:
     model.require_trainable("prune")
     settings = job.learning.with_less_dropout(_for_fine_tuning(model, variant, PRUNING), 1 - variant.sparsity)
     learner = fine_tuning.learner(job, settings, model.weights)
-    learner, training = fine_tuning.taught(learner, variant, [job.original], settings.train, job)
+    learner, settings = fine_tuning.taught(learner, variant, [job.original], settings, job)
     pruned = sparse.Pruned(learner, variant.sparsity)
-    learnt = fine_tuning.run(job, pruned, training, variant, {"from": model.digest})
+    learnt = fine_tuning.run(job, pruned, settings, variant, {"from": model.digest})
     zeros = pruned.zero()
     record = {"method": "prune", "how": variant.how, "sparsity": variant.sparsity, **learnt, **zeros}
     return fine_tuning.exported(job, learner, model, model.settings, record)
@@ -123,8 +131,8 @@ def remove_units(variant: Prune, model: Model, job: Job) -> Model:
     smaller = job.learning.with_less_dropout(smaller, (1 - variant.sparsity) ** 2)
     settings = structs.replace(settings, model=smaller.model)
     learner = fine_tuning.learner(job, settings, weights)
-    learner, training = fine_tuning.taught(learner, variant, [job.original], settings.train, job)
-    learnt = fine_tuning.run(job, learner, training, variant, {"from": model.digest})
+    learner, settings = fine_tuning.taught(learner, variant, [job.original], settings, job)
+    learnt = fine_tuning.run(job, learner, settings, variant, {"from": model.digest})
     record = {"method": "prune", "how": variant.how, "sparsity": variant.sparsity, **learnt}
     return fine_tuning.exported(job, learner, model, smaller, record)
 
@@ -210,9 +218,9 @@ def _learn(
     """A student learns from teachers, from the weights `start` on, else from random ones."""
     settings = structs.replace(student, train=fine_tuning.training(student.train, variant, LEARNING_ANEW))
     learner = fine_tuning.learner(job, settings, start)
-    learner, training = fine_tuning.taught(learner, variant, teachers, settings.train, job)
+    learner, settings = fine_tuning.taught(learner, variant, teachers, settings, job)
     identity = {"model": to_data(settings.model), "teachers": [teacher.digest for teacher in teachers]}
-    learnt = fine_tuning.run(job, learner, training, variant, identity)
+    learnt = fine_tuning.run(job, learner, settings, variant, identity)
     return fine_tuning.exported(job, learner, model, student, record | learnt)
 
 

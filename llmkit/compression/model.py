@@ -1,6 +1,7 @@
 """What a method takes and gives: a model on its way, and what there is to work with beside it."""
 
 import hashlib
+import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -113,7 +114,10 @@ def read_other(path: str, job: Job) -> ModelFolder:
 
 
 def write(model: Model, job: Job, place: Path) -> ModelFolder:
-    """Write a model into `place`, an empty folder; it can be used at once, though it has no manifest yet."""
+    """Write a model into `place`, an empty folder; it can be used at once, though it has no manifest yet.
+
+    What the folder says of itself (`result`) is still what the original says.
+    """
     roles = model_folder.write(place, model.graph, model.weights, model.settings, job.folder.own_files)
     folder = replace(job.folder, path=place, settings=model.settings, roles=roles)
     if job.task.compress:
@@ -141,7 +145,12 @@ def validation_loss(model: Model, job: Job) -> float:
 
 
 def increase_percent(loss: float, first: float) -> float:
-    """How much higher a loss is than the first one, in percent of it. A loss may be 0 or below: a likelihood may."""
+    """How much higher a loss is than the first one, in percent of that one's size; below 0 where it is lower.
+
+    A loss may be 0 or below (a likelihood may): of 0 any change is infinite.
+    """
     if first > 0:
         return 100 * (loss / first - 1)
-    return 100 * (loss - first) / abs(first) if first else 0.0 if loss == first else float("inf")
+    if first < 0:
+        return 100 * (loss - first) / -first
+    return 0.0 if loss == first else math.copysign(math.inf, loss - first)

@@ -5,6 +5,15 @@ Enters: headings and lines of cells, all of them text. What is in a table is the
 
 import sys
 from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+
+class Column(NamedTuple):
+    """A column of the table that compares models: a metric, its heading, whether less is better (None: neither)."""
+
+    metric: str
+    heading: str
+    less_is_better: bool | None
 
 
 def table(headings: list[str], lines: list[list[str]]) -> None:

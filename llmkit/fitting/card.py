@@ -10,6 +10,7 @@ from llmkit.plain import Json
 from llmkit.store.artifacts import Manifest, Source
 from llmkit.store.model_folder import CARD, ModelFolder
 from llmkit.tasks.experiment import Experiment
+from llmkit.version import __version__
 
 
 def trained(experiment: Experiment, prepared: Manifest, result: Json) -> str:
@@ -20,7 +21,7 @@ def trained(experiment: Experiment, prepared: Manifest, result: Json) -> str:
         [
             f"# {experiment.path.stem}",
             "",
-            f"A {experiment.task.name} model made by llmkit {prepared['llmkit_version']}.",
+            f"A {experiment.task.name} model made by llmkit {__version__}.",
             "",
             *_metrics(result),
             "## Trained on",

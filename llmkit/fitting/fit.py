@@ -1,14 +1,14 @@
 """One training: a setup, or a learner that something was put around, through the loop to weights."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from llmkit.config.root import Root
 from llmkit.config.schema import to_data
-from llmkit.config.training import Training
 from llmkit.console.messages import Console
 from llmkit.fitting import setup as setups
 from llmkit.fitting.setup import Setup
@@ -21,29 +21,30 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from llmkit.training.learner import Learner
-    from llmkit.training.loop import Outcome
-
-Prune = Callable[[float, float], None]
-"""(share of the budget spent, val_loss): may raise, to give a training up."""
+    from llmkit.training.loop import GiveUp, Outcome
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained model, not yet in a folder. `timings` depend on the clock, `result` only on inputs and settings."""
+    """A trained model, not yet in a folder.
+
+    `result` goes into its manifest and is printed by `--json`: with a budget in steps or epochs it follows from inputs
+    and settings alone. `timings` are what a clock said, and stay out of the manifest.
+    """
 
     graph: "ModelProto"
     weights: dict[str, np.ndarray]
     files: dict[str, ModelFile]
     result: Json
     timings: Json
-    metrics: Path
+    metrics_file: Path
     """The metrics.jsonl of the training."""
     warnings: list[str]
 
 
 def fit(setup: Setup, checkpoints: Path) -> Fitted:
     """Train, and take the model out of the learner. Raises what `training.loop.run` raises."""
-    learner, outcome = run(setup, checkpoints)
+    learner, outcome = train_weights(setup, checkpoints)
     learner.load_weights(outcome.weights)
     export = learner.export()
     finish = learner.finish(outcome.val_loss, setup.work, setup.ui.progress)
@@ -73,41 +74,38 @@ def fit(setup: Setup, checkpoints: Path) -> Fitted:
     )
 
 
-def run(setup: Setup, checkpoints: Path, prune: Prune | None = None) -> "tuple[Learner, Outcome]":
+def train_weights(setup: Setup, checkpoints: Path, give_up: "GiveUp | None" = None) -> "tuple[Learner, Outcome]":
     """The training alone, all that a trial of the search needs: the learner and how its run ended."""
     learner, processes = setups.learner(setup), setup.processes
     if processes.count > 1:
         learner.distribute(processes)
         processes.seed_apart(setup.settings.seed)
-    identity = setups.fingerprint(setup)
-    outcome = drive(
-        learner, setup.settings.train, checkpoints, identity, setup.ui, to_data(setup.settings.model), prune, processes
-    )
+    outcome = run_loop(learner, setup.settings, checkpoints, setups.fingerprint(setup), setup.ui, give_up, processes)
     return learner, outcome
 
 
-def drive(
+def run_loop(
     learner: "Learner",
-    settings: Training,
+    settings: Root,
     checkpoints: Path,
-    identity: Mapping[str, object],
+    fingerprint: Mapping[str, object],
     ui: Console,
-    sizes: Mapping[str, object],
-    prune: Prune | None = None,
+    give_up: "GiveUp | None" = None,
     processes: Processes = ALONE,
 ) -> "Outcome":
-    """Drive a learner through the loop, checkpoints in `checkpoints`, what it reports shown and recorded.
+    """Drive a learner through the training loop; what the loop reports is shown and, where wanted, recorded.
 
-    `identity` is what must be the same for a checkpoint to be gone on from; `sizes` are the network's, for the message
-    where memory is short. Raises what `training.loop.run` raises, and ConfigError.
+    `fingerprint` is what must be the same for a checkpoint in `checkpoints` to be gone on from. Raises what
+    `training.loop.run` raises, and ConfigError where memory is short.
     """
     from llmkit.training import devices, loop, tensorboard
 
-    memory = devices.explained_memory(settings.batch_size, sizes)
-    recorded = settings.tensorboard and processes.leads
+    train = settings.train
+    memory = devices.explained_memory(train.batch_size, to_data(settings.model))
+    recorded = train.tensorboard and processes.leads
     curves = tensorboard.recording(recorded, checkpoints / "tensorboard", learner.unit, ui.training)
     try:
         with devices.flushed_denormals(), memory, curves as report:
-            return loop.run(learner, settings, checkpoints, identity, report, ui.warn, prune, processes)
+            return loop.run(learner, train, checkpoints, fingerprint, report, ui.warn, give_up, processes)
     finally:
         ui.close()

@@ -26,7 +26,7 @@ def write_model(
     from llmkit.training import metrics_file
 
     roles = model_folder.write(folder.path, fitted.graph, fitted.weights, experiment.settings, fitted.files)
-    metrics_file.copy_without_clock(fitted.metrics, folder.path / METRICS)
+    metrics_file.copy_without_clock(fitted.metrics_file, folder.path / METRICS)
     text = card.trained(experiment, prepared.manifest, fitted.result)
     texts = {CARD: text, **(beside or {})}
     for name, content in texts.items():

@@ -63,16 +63,16 @@ def taught(
     examples = learner.batches.examples
     if learner.batches.lengths is not None:
         examples = examples[np.argsort(learner.batches.lengths[examples], kind="stable")]  # little filling up
-    answers = torch.zeros(int(examples.max()) + 1, learner.objective.outputs, device=device)
+    together = torch.zeros(int(examples.max()) + 1, learner.objective.output_count, device=device)
     for teacher in teachers:
         teacher.to(device).eval()
     for start in range(0, len(examples), VALIDATION_BATCH):
         which = examples[start : start + VALIDATION_BATCH]
         given = learner.examples.inputs(which)
         outputs = [teacher(*given).float() for teacher in teachers]
-        answers[torch.from_numpy(which).to(device)] = learner.objective.answers(outputs, temperature)
+        together[torch.from_numpy(which).to(device)] = learner.objective.together(outputs, temperature)
         progress("teachers read the examples", start + len(which), len(examples))
-    learner.teach(answers, temperature, mix)
+    learner.teach(together, temperature, mix)
     return learner
 
 

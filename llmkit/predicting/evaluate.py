@@ -8,21 +8,21 @@ from typing import Generic
 import numpy as np
 
 from llmkit.console.callbacks import Progress
+from llmkit.console.tables import Column
 from llmkit.errors import InputError
 from llmkit.plain import Json
 from llmkit.predicting import labels as labellings, metrics as measures
 from llmkit.predicting.use import AnyExamples, Classifier
 from llmkit.store.model_folder import ModelFolder
 
-# Columns of the table of several models: metric, heading, whether less is better (None: neither).
 TABLE = [
-    ("size_bytes", "size", True),
-    ("accuracy", "accuracy", False),
-    ("macro_f1", "macro F1", False),
-    ("roc_auc", "ROC AUC", False),
-    ("log_loss", "log loss", True),
-    ("calibration_error", "calibration error", True),
-    ("examples_per_second", "examples/s", False),
+    Column("size_bytes", "size", True),
+    Column("accuracy", "accuracy", False),
+    Column("macro_f1", "macro F1", False),
+    Column("roc_auc", "ROC AUC", False),
+    Column("log_loss", "log loss", True),
+    Column("calibration_error", "calibration error", True),
+    Column("examples_per_second", "examples/s", False),
 ]
 UNIT = "example"  # of the speeds that compression reports
 FOLD_METRICS = ("accuracy", "macro_f1", "roc_auc", "log_loss", "calibration_error")  # of a cross-validation

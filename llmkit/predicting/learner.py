@@ -102,9 +102,9 @@ class ExampleLearner(Generic[Network]):
         self.network.train()
         self.forward = distributed.averaging(self.network, *self.examples.inputs(self.batches.examples[:1]))
 
-    def teach(self, answers: Tensor, temperature: float, mix: float) -> None:
-        """Learn from a teacher too: of the loss, `mix` at most is the distance to its `answers` (N, C)."""
-        self.objective.teach(answers, temperature)
+    def teach(self, together: Tensor, temperature: float, mix: float) -> None:
+        """Learn from teachers too: of the loss, `mix` at most is the distance to what they say `together` (N, C)."""
+        self.objective.teach(together, temperature)
         self.mix = mix
 
     def step(self, rate: float, spent: float) -> Tensor:
@@ -117,8 +117,8 @@ class ExampleLearner(Generic[Network]):
         mine = batch[self.processes.part(len(batch))]
         with self.hardware.autocast():
             outputs = self.forward(*self.examples.inputs(mine)).float()  # (B, C) or (B, K, C)
-        taught = distillation.share(self.mix, rate, self.settings.learning_rate)
-        loss = self.objective.loss(outputs, mine, batch, self.processes.count, taught)
+        share = distillation.share(self.mix, rate, self.settings.learning_rate)
+        loss = self.objective.loss(outputs, mine, batch, self.processes.count, share)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
@@ -185,7 +185,7 @@ class ExampleLearner(Generic[Network]):
         self.averages.restart()
 
     def export(self) -> Export:
-        """Graph and weights of the averaged network, and the task's own files."""
+        """Graph and weights of the averaged network, which takes the place of the trained one, and the task's files."""
         self.network.load_state_dict(self.averages.tensors)
         self.network.eval()
         return Export(*self.shipping.export(self.network), self.shipping.files)

@@ -23,14 +23,14 @@ from llmkit.training.learner import Finish
 class Objective(Protocol):
     """What the learner of examples asks for. Examples go by their numbers."""
 
-    outputs: int
+    output_count: int
     """C, the numbers that the network makes of an example."""
 
-    def loss(self, outputs: Tensor, mine: np.ndarray, batch: np.ndarray, parts: int, taught: float) -> Tensor:
+    def loss(self, outputs: Tensor, mine: np.ndarray, batch: np.ndarray, parts: int, teacher_share: float) -> Tensor:
         """Of outputs (B, C), or (B, K, C) of K members that each have a loss, for the examples `mine` (B,).
 
-        These are one of `parts` equal parts of a batch: the mean of all parts' losses is that of the batch. `taught` is
-        the teacher's share of the loss, where there is one.
+        These are one of `parts` equal parts of a batch: the mean of all parts' losses is that of the batch. A share
+        `teacher_share` of the loss is the distance to the teacher, where there is one.
         """
 
     def validate(self, outputs: np.ndarray, examples: np.ndarray) -> dict[str, float]:
@@ -39,11 +39,11 @@ class Objective(Protocol):
     def finish(self, outputs: np.ndarray, examples: np.ndarray) -> Finish:
         """What is fitted to the outputs (N, C) on the validation split, and the metrics of what it gives."""
 
-    def answers(self, outputs: list[Tensor], temperature: float) -> Tensor:
+    def together(self, outputs: list[Tensor], temperature: float) -> Tensor:
         """What teachers with outputs (B, C) each say together, (B, C)."""
 
-    def teach(self, answers: Tensor, temperature: float) -> None:
-        """Learn from `answers` (N, C) too: of all examples, as `answers` returned them."""
+    def teach(self, together: Tensor, temperature: float) -> None:
+        """Learn from teachers too: (N, C) of all examples, as `together` returned them."""
 
 
 class Labels:
@@ -54,17 +54,20 @@ class Labels:
     ):
         """`labels` (N,) are the label numbers of all examples, `names` those of the C labels, `train` the examples
         that the classes are weighed by."""
-        self.names, self.outputs, self.settings = names, len(names), settings
+        self.names, self.output_count, self.settings = names, len(names), settings
         self.labels = torch.from_numpy(labels.astype(np.int64)).to(device)
         self.class_weights: Tensor | None = None
         if settings.class_weights == "balanced":
             counts = np.bincount(labels[train], minlength=len(names))
             weights = len(train) / (len(names) * np.maximum(counts, 1))
             self.class_weights = torch.from_numpy(weights).float().to(device)
-        self.taught: tuple[Tensor, float] | None = None  # a teacher's answers, at a temperature
+        self.teacher: tuple[Tensor, float] | None = None  # its probabilities (N, C), at a temperature
 
-    def loss(self, outputs: Tensor, mine: np.ndarray, batch: np.ndarray, parts: int, taught: float) -> Tensor:
-        """Mean cross-entropy in nats per example (`Objective`)."""
+    def loss(self, outputs: Tensor, mine: np.ndarray, batch: np.ndarray, parts: int, teacher_share: float) -> Tensor:
+        """Mean cross-entropy in nats per example, labels smoothed and weighed as the settings say (`Objective`).
+
+        The distance to a teacher is the Kullback-Leibler divergence, all labels weighing alike.
+        """
         which = torch.from_numpy(mine).to(self.labels.device)
         members = outputs.shape[1] if outputs.ndim == 3 else 1
         labels, logits = self.labels[which].repeat_interleave(members), outputs.flatten(0, -2)  # (B · K, C)
@@ -74,15 +77,18 @@ class Labels:
         share = members * weight / parts
         smoothing = self.settings.label_smoothing
         loss = F.cross_entropy(logits, labels, self.class_weights, reduction="sum", label_smoothing=smoothing) / share
-        if self.taught is None:
+        if self.teacher is None:
             return loss
-        answers, temperature = self.taught
-        soft = answers[which].repeat_interleave(members, dim=0)
-        return (1 - taught) * loss + taught * distillation.loss(logits, labels, soft, temperature, 1.0)
+        probabilities, temperature = self.teacher
+        soft = probabilities[which].repeat_interleave(members, dim=0)
+        return (1 - teacher_share) * loss + teacher_share * distillation.distance(logits, soft, temperature)
 
     def validate(self, outputs: np.ndarray, examples: np.ndarray) -> dict[str, float]:
-        """`val_loss` (nats per example) of calibrated probabilities, which is what the model will give: weights that
-        tell the labels apart better are not worse for being too sure of them. And `val_accuracy`."""
+        """`val_loss` (nats per example) and `val_accuracy`.
+
+        The loss is that of probabilities calibrated on these very examples, for the model will be calibrated too:
+        weights that tell the labels apart better are not worse for being too sure of them.
+        """
         labels, loss = self._of(examples), float("nan")
         if np.isfinite(outputs).all():
             loss = metrics.log_loss(metrics.softmax(outputs, metrics.fit_temperature(outputs, labels)), labels)
@@ -100,13 +106,13 @@ class Labels:
         }
         return Finish({LABELS: ModelFile(Labelling(self.names, temperature=temperature).to_bytes())}, found)
 
-    def answers(self, outputs: list[Tensor], temperature: float) -> Tensor:
+    def together(self, outputs: list[Tensor], temperature: float) -> Tensor:
         """Mean probabilities (B, C) of the teachers."""
         return distillation.probabilities(outputs, temperature)
 
-    def teach(self, answers: Tensor, temperature: float) -> None:
+    def teach(self, together: Tensor, temperature: float) -> None:
         """Learn from probabilities (N, C) at a temperature (`Objective`)."""
-        self.taught = answers.to(self.labels.device), temperature
+        self.teacher = together.to(self.labels.device), temperature
 
     def _of(self, examples: np.ndarray) -> np.ndarray:
         return self.labels.cpu().numpy()[examples]

@@ -98,14 +98,14 @@ def run_trial(
     """Train a trial, checkpoints in `folder`; how it ended.
 
     `report` gets the loop's steps and warnings; `look(point, val_loss)`, at each LOOKS-th of the budget but the last,
-    is whether to give the trial up. Raises what `fitting.fit.run` raises, but Diverged.
+    is whether to give the trial up. Raises what `fitting.fit.train_weights` raises, but Diverged.
     """
     from llmkit.fitting import fit
     from llmkit.fitting.setup import Setup
 
     looked = set()
 
-    def prune(spent: float, loss: float) -> None:
+    def give_up(spent: float, loss: float) -> None:
         point = int(LOOKS * spent + 1e-9)
         if 0 < point < LOOKS and point not in looked:
             looked.add(point)
@@ -115,7 +115,7 @@ def run_trial(
     try:
         with artifacts.writing(folder):
             setup = Setup(experiment.settings, prepared, device, _Reporter(report))
-            _, outcome = fit.run(setup, folder, prune)
+            _, outcome = fit.train_weights(setup, folder, give_up)
     except _Pruned as pruned:
         return {"state": "pruned", "message": str(pruned)}
     except Diverged as error:

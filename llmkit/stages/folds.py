@@ -1,6 +1,6 @@
 """Cross-validation (`train.folds`): the model of each fold is trained like any other and scored on the part left out.
 
-In: the prepared folder. A fold is that folder with another split (the task's `prepare.fold`), so everything learnt from
+In: the prepared folder. A fold is that folder with another split (the task's `folds.fold`), so everything learnt from
 the training split is learnt anew. Out: metrics for the result of `train`. Each fold lies in a folder of its own while
 the stage runs, FOLDER/fold-N/ with prepared, checkpoints and model, so that an interrupted run goes on where it was.
 Left out: which rows a fold leaves out and how a model is scored, the task's affairs.

@@ -79,7 +79,7 @@ def train(
         freshness.store_timings(artifact, work, fitted.timings)
         checkpoint.drop(checkpoints)  # what is there is always an interrupted run
         shutil.rmtree(work / "folds", ignore_errors=True)
-        _draw(fitted.metrics, checkpoints / "loss.png", ui)
+        _draw(fitted.metrics_file, checkpoints / "loss.png", ui)
     return {"stage": "train", "folder": str(place), **fitted.result, **fitted.timings}
 
 
@@ -111,7 +111,7 @@ def _train_along(experiment: Experiment, device: str, processes: Processes) -> J
     """What a process that does not lead does, once the first one begins: its part of the training, nothing else."""
     if processes.begin():
         prepared = artifacts.read(experiment.run_dir / "prepared", verify=False)  # the first process has verified it
-        fit.run(Setup(experiment.settings, prepared, device, Silent(), processes), experiment.work / "train")
+        fit.train_weights(Setup(experiment.settings, prepared, device, Silent(), processes), experiment.work / "train")
     return {"stage": "train", "folder": str(experiment.run_dir / "model"), "process": processes.rank}
 
 

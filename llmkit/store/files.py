@@ -1,4 +1,7 @@
-"""The files of a finished folder, and the only way in which they are opened."""
+"""The files of a finished folder, and the only way in which they are opened.
+
+(The manifest itself is read by `artifacts`, which checks the others against it.)
+"""
 
 import json
 from dataclasses import dataclass
@@ -47,16 +50,28 @@ class Files:
             raise InputError(f"{self.path / name} is damaged: not JSON ({error}); make it again") from error
 
     def array(self, name: str, mapped: bool = False) -> "np.ndarray":
-        """The array of a .npy file; `mapped`: its pages are read from disk when they are looked at."""
+        """The array of a .npy file; `mapped`: its pages are read when they are looked at. Raises InputError."""
         import numpy as np
 
-        return np.load(self.path / name, mmap_mode="r" if mapped else None)
+        try:
+            if mapped:
+                return np.load(self.path / name, mmap_mode="r")
+            with self.open(name) as file:
+                return np.load(file)
+        except (ValueError, EOFError) as error:  # pickled objects are refused, too
+            raise InputError(f"{self.path / name} is damaged: no array ({error}); make it again") from error
+        except OSError as error:
+            raise InputError(f"cannot read {self.path / name}: {error.strerror}") from error
 
     def tensors(self, name: str) -> "dict[str, np.ndarray]":
-        """The arrays of a .safetensors file by name."""
-        from safetensors.numpy import load_file
+        """The arrays of a .safetensors file by name. Raises InputError."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
 
-        return load_file(self.path / name)
+        try:
+            return load(self.read_bytes(name))
+        except SafetensorError as error:
+            raise InputError(f"{self.path / name} is damaged: {error}; make it again") from error
 
     def bytes_of(self, name: str) -> int:
         """Bytes of a file on disk."""

@@ -3,7 +3,7 @@
 A task is a package `llmkit/tasks/NAME` of plain modules with fixed names, each a protocol below. A `Task` hands out its
 modules, importing each when it is first asked for; what a task does not offer is None there. Where a protocol says
 Root or Section, each task takes a class of its own; so it does for `LoadedModel`, `Requests` and `Examples`.
-`tests/tasks/test_contract.py` holds every task's functions against these signatures.
+`tests/tasks/test_contract.py` holds the parameters of every task's functions against these signatures.
 """
 
 from collections.abc import Callable
@@ -12,12 +12,13 @@ from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from llmkit.config.root import Root
 from llmkit.config.schema import Section
 from llmkit.config.variants import Quantize
 from llmkit.console.callbacks import Progress, Warn
+from llmkit.console.tables import Column
 from llmkit.plain import Json
 
 if TYPE_CHECKING:
@@ -40,14 +41,6 @@ Requests = Any
 """What a task's `generate.requests` reads and `generate.answer` takes: prompts, rows, how many pictures of what."""
 Examples = Any
 """What a task's model is scored on, from `evaluate.of_split` or `of_files`: tokens, labelled rows, pictures."""
-
-
-class Column(NamedTuple):
-    """A column of the table that compares models: a metric, its heading, whether less is better (None: neither)."""
-
-    metric: str
-    heading: str
-    less_is_better: bool | None
 
 
 @dataclass(frozen=True)
@@ -73,7 +66,7 @@ class Prepare(Protocol):
     """`prepare.py`: raw files to arrays. What learns from the training split (scaling, a vocabulary) learns here."""
 
     def check(self, settings: Section) -> None:
-        """Refuse, before anything is read, settings that no data can satisfy. Raises ConfigError."""
+        """Refuse, before anything is read, a section prepare that no data can satisfy. Raises ConfigError."""
 
     def inputs(self, settings: Section) -> "list[Source]":
         """The files that `prepare` reads. Raises ConfigError and InputError."""
@@ -92,7 +85,10 @@ class Folds(Protocol):
     """The metrics of a fold, none of them a timing, by their names in `Evaluate.metrics`."""
 
     def fold(self, prepared: "Files", out: Path, number: int, count: int, settings: Section, seed: int) -> None:
-        """Write the prepared data of fold `number` (from 1) of `count`: another split, and what is learnt from it."""
+        """Write the prepared data of fold `number` (from 1) of `count`: another split, and what is learnt from it.
+
+        `settings` is the section prepare.
+        """
 
 
 class Train(Protocol):
@@ -113,7 +109,10 @@ class Generate(Protocol):
     """`generate.py`: requests -> answers -> shown. Never imports torch."""
 
     def requests(self, settings: Section, folder: "ModelFolder") -> Requests:
-        """What the section generate, the files it names and standard input ask for. Raises ConfigError, InputError."""
+        """What the section generate, the files it names and standard input ask for. Raises ConfigError, InputError.
+
+        `settings` is that section.
+        """
 
     def answer(
         self,
@@ -161,7 +160,10 @@ class Evaluate(Protocol):
     def metrics(
         self, folder: "ModelFolder", examples: Examples, settings: Root, progress: Progress, warn: Warn
     ) -> Json:
-        """Quality, size and speed of a model on examples, as `evaluate --json` prints them."""
+        """Quality, size and speed of a model on examples, as `evaluate --json` prints them.
+
+        `settings` is the root section.
+        """
 
     def validation_loss(self, folder: "ModelFolder", prepared: "Files", progress: Progress) -> float:
         """The loss on the validation split, of the kind that training calls `val_loss`."""
@@ -211,8 +213,11 @@ class Compress(Protocol):
 class Units(Protocol):
     """`units.py`, of a task that removes whole hidden units. Imports torch."""
 
-    def without_units(self, learner: "Learner", settings: Root, share: float) -> tuple[Root, Arrays]:
-        """(settings, weights) of a smaller network. Raises InputError where there is too little data to judge by."""
+    def without_units(self, learner: "Learner", settings: Root, removed: float) -> tuple[Root, Arrays]:
+        """(settings, weights) of a network without a share `removed` of the units.
+
+        Raises InputError where there is too little data to judge by.
+        """
 
     def units_for(self, student: "Learner", teacher: "Learner", settings: Root) -> Arrays | None:
         """Weights for a student that is its teacher (`settings` are the teacher's) with fewer units, else None."""

@@ -16,6 +16,12 @@ def loss(logits: Tensor, targets: Tensor, teacher: Tensor, temperature: float, m
     return (1 - mix) * F.cross_entropy(logits, targets) + mix * temperature**2 * soft
 
 
+def distance(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """temperature² * KL(teacher || student), a mean in nats: what `loss` is at a `mix` of 1."""
+    student = torch.log_softmax(logits / temperature, dim=-1)
+    return temperature**2 * (F.kl_div(student, teacher, reduction="sum") / len(logits))
+
+
 def targets(tokens: Tensor, teacher: Tensor, mix: float) -> Tensor:
     """What comes next, by the data (N,) and by the teacher's probabilities (N, V), in one: probabilities (N, V).
 

@@ -34,7 +34,10 @@ class Export:
 
 @dataclass(frozen=True)
 class Finish:
-    """What a training adds at its end: files of the model folder, metrics for its result, warnings for the user."""
+    """What a training adds at its end: files of the model folder, metrics for its result, warnings for the user.
+
+    A `val_loss` among the metrics takes the place of the loop's: that of the model as it ships (calibrated, mixed).
+    """
 
     files: dict[str, ModelFile] = field(default_factory=dict)
     metrics: Json = field(default_factory=dict)
@@ -101,7 +104,7 @@ class Learner(Protocol):
     def samples(self) -> dict[str, bytes]:
         """What the model makes, for people to look at, as files by name; {} where it makes nothing.
 
-        Written to RUN_DIR/work/train/samples after each validation.
+        Written to the folder samples/ beside the checkpoints after each validation.
         """
 
     def export(self) -> Export:

@@ -38,6 +38,10 @@ SAMPLES = "samples"  # folder of what the model makes at each validation
 SMOOTHING = 0.98  # of the running training loss that is reported
 
 
+GiveUp = Callable[[float, float], None]
+"""(share of the budget spent, val_loss): may raise, to give a training up, as a search does with a poor trial."""
+
+
 @dataclass
 class Progress:
     """Where a run is: stored in each checkpoint."""
@@ -77,13 +81,13 @@ def run(
     fingerprint: Mapping[str, object],
     report: Report,
     warn: Warn,
-    prune: Callable[[float, float], None] | None = None,
+    give_up: GiveUp | None = None,
     processes: Processes = ALONE,
 ) -> Outcome:
     """Train until the budget is spent or patience ends; goes on from the newest sound checkpoint in `folder`.
 
     `fingerprint` is what must be the same for a checkpoint to be continued (settings, data, versions). `report` gets
-    events for the display; `prune(share of the budget spent, val_loss)` may raise to give a run up. Raises InputError
+    events for the display; `give_up` is asked at each validation. Raises InputError
     when checkpoints belong to other settings, Diverged when the loss is no number and Interrupted, after a
     checkpoint, on Ctrl-C or SIGTERM (to any of the `processes`).
     """
@@ -99,11 +103,11 @@ def run(
                 raise Interrupted(f"interrupted at step {going.progress.step}; the same command goes on from there")
             going.step(learning_rate(settings, going.progress.step, spent), spent)
             if going.progress.step % interval == 0:
-                going.validate(prune)
+                going.validate(give_up)
             if going.checkpoint_is_due():
                 going.save()
         if going.progress.validated_step != going.progress.step:
-            going.validate(prune)
+            going.validate(give_up)
         if not going.progress.ended:  # so that a crash while the model folder is written costs nothing
             going.progress.ended = True
             going.save()
@@ -203,7 +207,7 @@ class _Run:
             figures = {"step": progress.step, "loss": progress.smooth_loss, "learning_rate": rate, "spent": spent}
             self.report({"event": "step", **figures, "seconds": self.now, self.learner.unit: self.learner.count})
 
-    def validate(self, prune: Callable[[float, float], None] | None) -> None:
+    def validate(self, give_up: GiveUp | None) -> None:
         """Measure the weights on the validation split and keep them if they are the best so far (or `keep: last`)."""
         progress = self.progress
         start = self.now
@@ -226,8 +230,8 @@ class _Run:
             metrics_file.append(self.metrics, record)
             self.write_samples()
         self.report({"event": "validated", "best": progress.best_step == progress.step, **record})
-        if prune:
-            prune(self.spent(), loss)
+        if give_up:
+            give_up(self.spent(), loss)
 
     def write_samples(self) -> None:
         """Write what the model makes for people to look at: a file of `samples` each."""

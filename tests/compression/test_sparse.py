@@ -5,6 +5,7 @@ import types
 import numpy as np
 import pytest
 import torch
+from msgspec import structs
 
 from llmkit.compression import fine_tuning, methods, sparse
 from llmkit.config.training import Training
@@ -165,8 +166,8 @@ def test_the_loop_does_not_take_an_early_fuller_network_for_the_best(job, monkey
     settings = job.original.settings
     learner = fine_tuning.learner(job, settings, job.original.weights)
     wanted = Prune(sparsity=0.9, steps=20)
-    training = fine_tuning.training(settings.train, wanted, 1.0)
+    settings = structs.replace(settings, train=fine_tuning.training(settings.train, wanted, 1.0))
     pruned = sparse.Pruned(learner, 0.9)
-    fine_tuning.run(job, pruned, training, wanted, {})
+    fine_tuning.run(job, pruned, settings, wanted, {})
     pruned.zero()
     assert learner.validate()["val_loss"] == min(seen)

@@ -76,7 +76,7 @@ def test_a_run_that_was_stopped_ends_bit_for_bit_where_another_ends(tmp_path):
 
     _, whole = run(tmp_path / "whole", settings)
     with pytest.raises(Stopped):
-        run(tmp_path / "halves", settings, prune=stop)
+        run(tmp_path / "halves", settings, give_up=stop)
     _, resumed = run(tmp_path / "halves", settings)
     assert (whole.val_loss, whole.count) == (resumed.val_loss, resumed.count)
     assert all(torch.equal(whole.weights[name], resumed.weights[name]) for name in whole.weights)
@@ -114,7 +114,7 @@ def test_what_is_fitted_at_once_is_fitted_once_and_not_again_by_a_run_that_goes_
         loop.run(learner, learner.settings, tmp_path, {}, lambda event: None, lambda message: None, **how)
 
     with pytest.raises(Stopped):
-        go(prune=stop)
+        go(give_up=stop)
     assert len(fitted) == 1
     go()
     assert len(fitted) == 1

@@ -82,7 +82,7 @@ def test_the_loss_with_a_teacher_is_that_of_the_data_and_of_its_answers():
 
 def test_the_answers_are_the_mean_of_the_teachers_probabilities():
     logits = [torch.tensor([[2 * math.log(3), 0.0]]), torch.tensor([[0.0, 0.0]])]
-    found = objective().answers(logits, 2.0)  # 3/4 and 1/2 at that temperature
+    found = objective().together(logits, 2.0)  # 3/4 and 1/2 at that temperature
     torch.testing.assert_close(found, torch.tensor([[0.625, 0.375]]))
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from llmkit.console.callbacks import Progress, Warn
+from llmkit.console.tables import Column
 from llmkit.data import pictures as sources
 from llmkit.errors import InputError
 from llmkit.plain import Json
@@ -27,14 +28,13 @@ from llmkit.tasks.image import metrics as measures, prepare, use
 from llmkit.tasks.image.features import Features
 from llmkit.tasks.image.settings import Config
 
-# Columns of the table of several models: figure, heading, whether less is better (None: neither).
 TABLE = [
-    ("size_bytes", "size", True),
-    ("frechet_distance", "Fréchet distance", True),
-    ("kid", "KID", True),
-    ("precision", "precision", False),
-    ("recall", "recall", False),
-    ("images_per_second", "images/s", False),
+    Column("size_bytes", "size", True),
+    Column("frechet_distance", "Fréchet distance", True),
+    Column("kid", "KID", True),
+    Column("precision", "precision", False),
+    Column("recall", "recall", False),
+    Column("images_per_second", "images/s", False),
 ]
 UNIT = "picture"  # of the speeds that compression reports
 

@@ -10,6 +10,7 @@ import numpy as np
 from msgspec import structs
 
 from llmkit.console.callbacks import Progress, Warn
+from llmkit.console.tables import Column
 from llmkit.data import tokenizer as tokenizers
 from llmkit.data.prepared_folder import read_meta
 from llmkit.errors import ConfigError, InputError
@@ -19,16 +20,15 @@ from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.language import baseline, prepare, use
 from llmkit.tasks.language.settings import Config
 
-# Columns of the table of several models: figure, heading, whether less is better (None: neither).
 TABLE = [
-    ("size_bytes", "size", True),
-    ("loss", "loss", True),
-    ("bits_per_byte", "bits/byte", True),
-    ("lstm_loss", "LSTM alone", True),
-    ("ngram_loss", "n-gram alone", True),
-    ("accuracy", "accuracy", False),
-    ("tokens_per_second", "tokens/s", False),
-    ("scored_tokens_per_second", "scored/s", False),
+    Column("size_bytes", "size", True),
+    Column("loss", "loss", True),
+    Column("bits_per_byte", "bits/byte", True),
+    Column("lstm_loss", "LSTM alone", True),
+    Column("ngram_loss", "n-gram alone", True),
+    Column("accuracy", "accuracy", False),
+    Column("tokens_per_second", "tokens/s", False),
+    Column("scored_tokens_per_second", "scored/s", False),
 ]
 UNIT = "token"  # of the speed that compression reports: ms_per_token, tokens_per_second
 SPEED_TOKENS = 400  # written greedily for the speed of one stream

@@ -21,13 +21,13 @@ IMPORTANCE_STREAMS, IMPORTANCE_LENGTH = 16, 64
 Arrays = dict[str, np.ndarray]
 
 
-def without_units(learner: LanguageLearner, settings: Config, share: float) -> tuple[Config, Arrays]:
-    """The learner's network without a `share` of each layer's units, those of least importance.
+def without_units(learner: LanguageLearner, settings: Config, removed: float) -> tuple[Config, Arrays]:
+    """The learner's network without a share `removed` of each layer's units, those of least importance.
 
     Returns settings and weights. Raises InputError where the training split is too small to judge by.
     """
     network = learner.network
-    kept = max(1, round((1 - share) * network.hidden_size))
+    kept = max(1, round((1 - removed) * network.hidden_size))
     if network.output is None and kept == network.embedding_size != network.hidden_size:
         kept += 1  # of these sizes the network would have no projection
     arrays = graph.to_arrays(network)
