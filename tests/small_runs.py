@@ -40,6 +40,16 @@ def finish(run: Run) -> None:
     compress(loaded)
 
 
+def setup_of(run: Any, *overrides: str) -> Any:
+    """A training of a run's config on its prepared data, not begun."""
+    from llmkit.fitting.setup import Setup
+    from llmkit.store import artifacts
+    from llmkit.tasks import experiment as experiments
+
+    settings = experiments.load(run.config, overrides).settings
+    return Setup(settings, artifacts.read(run.run_dir / "prepared"), "cpu")
+
+
 def job_of(run: Any, work: Path) -> Any:
     """A compression job on a finished run's model and data, with live files in `work`."""
     from llmkit.compression.model import Job

@@ -1,93 +1,13 @@
-"""`llmkit train`: what `--dry-run` foretells, against a training whose every second is known; figures and warnings."""
+"""`llmkit train`: what `--dry-run` says, figures and warnings, a budget on the command line."""
 
 import json
 import math
-import random
-import types
 
 import pytest
-import torch
+from small_runs import setup_of
 
-from llmkit.fitting import probe, setup as setups
-from llmkit.fitting.setup import Setup
-from llmkit.stages import freshness, train
-from llmkit.tasks import experiment as experiments
-from llmkit.training.devices import Hardware
-
-STEP, VALIDATION = 0.05, 6.0  # seconds
-
-
-class Clocked:
-    """A learner that takes known seconds: 100 units in a step, 200,000 in a validation, 50,000 to train on."""
-
-    unit, step_count, validation_count = "tokens", 100, 200_000
-    hardware = Hardware(torch.device("cpu"))
-
-    def __init__(self, clock: list[float]):
-        self.clock, self.count, self.shares = clock, 0, list[float]()
-        self.noise = random.Random(1)
-
-    @property
-    def epochs(self) -> float:
-        return self.count / 50_000
-
-    def step(self, rate: float, spent: float) -> torch.Tensor:
-        units = self.noise.randint(80, 120)  # windows differ in length
-        noisy = 30 if self.count == 0 or self.noise.random() < 0.2 else 1  # the first step, and a busy neighbour
-        self.clock[0] += STEP * units / 100 * noisy
-        self.count += units
-        return torch.zeros(())
-
-    def validate(self, share: float = 1.0) -> dict[str, float]:
-        self.shares.append(share)
-        self.clock[0] += VALIDATION * share
-        return {"val_loss": 1.0}
-
-    def weights(self) -> dict[str, torch.Tensor]:
-        return {"w": torch.zeros(10, 10)}
-
-    def state(self) -> tuple[dict[str, torch.Tensor], dict]:
-        return {"m": torch.zeros(20)}, {}
-
-
-def setup_of(run, *overrides) -> Setup:
-    experiment = experiments.load(run.config, overrides)
-    return Setup(experiment.settings, freshness.read_prepared(experiment), "cpu")
-
-
-@pytest.fixture
-def foretell(tiny_run, monkeypatch):
-    """Probes a training with some settings; returns what it says and the learner."""
-
-    def foretold(*overrides):
-        clock = [0.0]
-        learner = Clocked(clock)
-        monkeypatch.setattr(probe, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
-        monkeypatch.setattr(setups, "learner", lambda setup: learner)
-        return probe.probe(setup_of(tiny_run, "train.validation_steps=300", *overrides)), learner, clock[0]
-
-    return foretold
-
-
-def test_each_budget_in_steps_and_minutes(foretell):
-    with_validation = STEP + VALIDATION / 300  # a step and its share of a validation
-    for override, steps in (
-        ("train.steps=6000", 6000),
-        ("train.epochs=12", 6000),
-        ("train.max_minutes=7", (7 * 60 - VALIDATION) / with_validation),
-    ):
-        found, learner, took = foretell(override)
-        assert found["steps"] == pytest.approx(steps, rel=0.03)
-        assert found["epochs"] == pytest.approx(found["steps"] / 500, rel=0.01)
-        assert found["minutes"] == pytest.approx((steps * with_validation + VALIDATION) / 60, rel=0.05)
-        assert learner.shares == [pytest.approx(0.1)]  # 20,000 units
-        assert took < probe.PROBE_SECONDS + 10
-        assert (found["parameters"], found["training_tokens"]) == (100, 50_000)
-
-
-def test_the_last_step_of_a_pass_counts_as_one(foretell, monkeypatch):
-    monkeypatch.setattr(Clocked, "step_count", 300)
-    assert foretell("train.epochs=3")[0]["steps"] == 3 * 167  # 50,000 units
+from llmkit.fitting import probe
+from llmkit.stages import train
 
 
 def test_every_fold_counts_as_a_training(tiny_run, tmp_path, monkeypatch):
@@ -99,16 +19,7 @@ def test_every_fold_counts_as_a_training(tiny_run, tmp_path, monkeypatch):
     assert train._expected(setup, tmp_path, begins_anew=False) == once | {"minutes": 12.0, "folds": 5}
 
 
-def test_too_little_data_is_said_plainly(foretell, tiny_run):
-    assert foretell("train.epochs=16")[0]["too_small"] == []
-    [often] = foretell("train.epochs=17")[0]["too_small"]
-    assert "reads the 50,000 training tokens 17 times: expect overfitting" in often
-    assert probe.too_small(99, 99, 1.0, "tokens") == []
-    [large] = probe.too_small(99, 100, 1.0, "tokens")
-    assert "99 tokens for 100 parameters" in large
-
-
-def test_the_command_says_it_too(llmkit, tiny_copy, monkeypatch):
+def test_a_dry_run_says_what_is_too_small(llmkit, tiny_copy, monkeypatch):
     monkeypatch.setattr(probe, "PROBE_SECONDS", 0)
     ran = llmkit("train", tiny_copy.config, "train.steps=9999", "--dry-run", "--json")
     assert len(ran.json["too_small"]) == 1 and ran.json["epochs"] > 16  # 2,100 parameters, 3,201 tokens
