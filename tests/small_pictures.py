@@ -1,5 +1,7 @@
-"""Pictures that a generator learns something of in a second: bright squares, left or right of the middle."""
+"""Pictures that a generator learns something of in a second: bright squares, left or right of the middle. As files."""
 
+import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -24,3 +26,24 @@ def write_pictures(folder: Path, pixels: np.ndarray, labels: list[str]) -> None:
     for number, (picture, label) in enumerate(zip(pixels, labels, strict=True)):
         (folder / label).mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture.squeeze()).save(folder / label / f"{number:04d}.png")
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    """An IDX file of bytes."""
+    return b"\0\0\x08" + bytes([array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
+def npy_bytes(array: np.ndarray) -> bytes:
+    """An NPY file."""
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def csv_text(pixels: np.ndarray, labels: list[str] | None = None, where: str = "last", head: bool = False) -> str:
+    """A row for each picture: its pixels, and its label `where` it is to be, below a header or not."""
+    rows = [list(map(str, picture.ravel())) for picture in pixels]
+    names = [f"pixel{k}" for k in range(pixels[0].size)]
+    for row, label in zip([names, *rows], ["label", *labels] if labels else [], strict=False):
+        row.insert(0 if where == "first" else len(row), label)
+    return "\n".join(map(",".join, [names, *rows] if head else rows)) + "\n"

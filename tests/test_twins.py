@@ -13,10 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 COVERED_BY = {
-    "llmkit/cli/options.py": "tests/cli/test_mistakes.py",
+    "llmkit/cli/commands.py": "tests/cli/test_main.py",
     "llmkit/compression/fine_tuning.py": "tests/compression/test_sparse.py",
-    "llmkit/compression/model.py": "tests/compression/test_methods.py",
-    "llmkit/config/variants.py": "tests/config/test_mistakes.py",
     "llmkit/console/messages.py": "tests/cli/test_main.py",
     "llmkit/errors.py": "tests/cli/test_mistakes.py",
     "llmkit/predicting/compress.py": "tests/tasks/table/test_compress.py",
@@ -26,8 +24,8 @@ COVERED_BY = {
     "llmkit/predicting/use.py": "tests/tasks/table/test_compress.py",
     "llmkit/runtime/session.py": "tests/tasks/language/test_graph.py",
     "llmkit/stages/folds.py": "tests/tasks/table/test_table.py",
-    "llmkit/store/model_folder.py": "tests/store/test_sparse_weights.py",
     "llmkit/tasks/classify/evaluate.py": "tests/tasks/classify/test_classify.py",
+    "llmkit/tasks/classify/folds.py": "tests/tasks/classify/test_classify.py",
     "llmkit/tasks/classify/generate.py": "tests/tasks/classify/test_classify.py",
     "llmkit/tasks/classify/network.py": "tests/tasks/classify/test_graph.py",
     "llmkit/tasks/classify/prepare.py": "tests/tasks/classify/test_classify.py",
@@ -35,7 +33,6 @@ COVERED_BY = {
     "llmkit/tasks/classify/texts.py": "tests/tasks/classify/test_classify.py",
     "llmkit/tasks/classify/train.py": "tests/tasks/classify/test_classify.py",
     "llmkit/tasks/classify/use.py": "tests/tasks/classify/test_classify.py",
-    "llmkit/tasks/image/compress.py": "tests/tasks/image/test_graph.py",
     "llmkit/tasks/image/evaluate.py": "tests/tasks/image/test_image.py",
     "llmkit/tasks/image/feature_network.py": "tests/tasks/image/test_image.py",
     "llmkit/tasks/image/features.py": "tests/tasks/image/test_image.py",
@@ -49,6 +46,7 @@ COVERED_BY = {
     "llmkit/tasks/language/settings.py": "tests/config/test_schema.py",
     "llmkit/tasks/language/train.py": "tests/training/test_loop.py",
     "llmkit/tasks/table/evaluate.py": "tests/tasks/table/test_table.py",
+    "llmkit/tasks/table/folds.py": "tests/tasks/table/test_table.py",
     "llmkit/tasks/table/generate.py": "tests/tasks/table/test_table.py",
     "llmkit/tasks/table/network.py": "tests/tasks/table/test_graph.py",
     "llmkit/tasks/table/prepare.py": "tests/tasks/table/test_table.py",
@@ -57,7 +55,7 @@ COVERED_BY = {
     "llmkit/tasks/table/use.py": "tests/tasks/table/test_table.py",
     "llmkit/training/metrics_file.py": "tests/training/test_checkpoint.py",
     "llmkit/training/optimizer_state.py": "tests/training/test_checkpoint.py",
-    "llmkit/training/settings.py": "tests/compression/test_sparse.py",
+    "llmkit/version.py": "tests/cli/test_main.py",
 }
 
 

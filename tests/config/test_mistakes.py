@@ -3,8 +3,6 @@
 import pytest
 
 from llmkit import tasks
-from llmkit.errors import ConfigError, InputError
-from llmkit.tasks import experiment as experiments
 
 KNOWN_TASKS = ", ".join(tasks.TASKS)
 LONG = "text '" + f"text {'long ' * 99}"[:60] + "…'"
@@ -144,12 +142,6 @@ def test_a_mistake_is_named_with_line_key_and_remedy(mistakes, text, message):
     assert mistakes(text) == [message]
 
 
-def test_where_no_task_is_given_the_ones_that_fit_are_named(mistakes):
-    [_, hint] = mistakes("prepare: {label: tier}\nmodel: {members: 4}")[-2:]
-    assert hint == "c.yaml: no task is given, so this is language; the keys are those of task: table"
-    assert len(mistakes("task: language\nprepare: {label: tier}")) == 1
-
-
 def test_all_mistakes_are_reported_in_one_pass(mistakes):
     text = "modle: {}\ntrain:\n  learning_rate: fast\n  stops: 5\nmodel: {layers: 0}\n"
     text += "evaluate: {require: {a: 1}}"
@@ -161,18 +153,3 @@ def test_all_mistakes_are_reported_in_one_pass(mistakes):
         "c.yaml:6: evaluate.require.a: expected text, got 1",
         "override generate.top_p=2: generate.top_p: expected a number <= 1.0, got 2",
     ]
-
-
-def test_a_file_that_cannot_be_read(tmp_path):
-    with pytest.raises(InputError, match=r"nowhere.yaml does not exist; make one with: llmkit init .*nowhere.yaml"):
-        experiments.load(tmp_path / "nowhere.yaml")
-    (tmp_path / "binary.yaml").write_bytes(b"seed: 1 # \xff\n")
-    with pytest.raises(InputError, match=r"binary.yaml is not UTF-8 text \(byte 10\)"):
-        experiments.load(tmp_path / "binary.yaml")
-    with pytest.raises(InputError, match="Is a directory"):
-        experiments.load(tmp_path)
-
-
-def test_from_data_is_as_strict_as_a_file():
-    with pytest.raises(ConfigError, match=r"^x.yaml: train.stps: unknown key; did you mean steps\?$"):
-        experiments.from_data({"train": {"stps": 3}}, "x.yaml")

@@ -1,18 +1,14 @@
 """schema.py: what a config may say, there and back, and promises about every key and every YAML of the project."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
 
-import msgspec
 import pytest
-from all_sections import ALL_SECTIONS
 from hypothesis import given, settings, strategies as st
 
 import llmkit
-from llmkit.config import fields, schema, yaml_text
-from llmkit.config.schema import Section
+from llmkit.config import schema, yaml_text
 from llmkit.errors import ConfigError
 from llmkit.tasks import TASKS, experiment as experiments
 
@@ -103,53 +99,6 @@ def test_every_yaml_of_the_project_loads(path):
 def test_there_are_configs_to_load_and_a_starter_for_each_task():
     assert CONFIGS
     assert [path.parent.name for path in STARTERS] == sorted(TASKS)
-
-
-def test_the_search_for_sections_finds_those_inside():
-    names = {kind.__name__ for kind in ALL_SECTIONS}
-    assert {
-        "Config",
-        "Prepare",
-        "Tokenizer",
-        "Split",
-        "Train",
-        "Tune",
-        "Range",
-        "Quantize",
-        "Evaluate",
-    } <= names
-
-
-@pytest.mark.parametrize("section", ALL_SECTIONS, ids=lambda kind: kind.__qualname__)
-def test_every_key_says_what_it_is_for(section):
-    found = fields.descriptions(section)
-    for field in msgspec.structs.fields(section):
-        if isinstance(field.type, type) and issubclass(field.type, Section):
-            assert field.type.__dict__.get("__doc__"), f"{field.type} has no docstring"
-        else:
-            assert re.search(r"\w\w", found.get(field.name, "")), f"{section.__name__}.{field.name} has no docstring"
-    assert section.__dict__.get("__doc__")
-    assert found.keys() <= {field.name for field in msgspec.structs.fields(section)}
-
-
-class Base(Section):
-    """A base."""
-
-    size: int = 1
-    """Bytes of it,
-    altogether."""
-
-
-class Inherited(Base):
-    """More."""
-
-    bare: int = 2
-    said: int = 3
-    "Short."
-
-
-def test_descriptions_are_the_docstrings_below_the_fields():
-    assert fields.descriptions(Inherited) == {"size": "Bytes of it, altogether.", "said": "Short."}
 
 
 def test_reading_a_config_imports_nothing_heavy():

@@ -1,4 +1,4 @@
-"""The graph of a generator against torch, and its int8 form (compress.py) against the graph."""
+"""The graph of a generator against torch, and its int8 form against the graph."""
 
 import numpy as np
 import pytest
