@@ -49,7 +49,9 @@ def test_rows_without_labels(read):
 
 @pytest.mark.parametrize("separator", [";", "\t"])
 def test_other_separators_quotes_and_a_gzip(read, separator):
-    text = csv_text(GREY, ['"left"', " right ", "left"], head=True).replace(",", separator).replace("\n", "\r\n")
+    text = (
+        csv_text(GREY, ['"left"', " right ", "left"], "first", head=True).replace(",", separator).replace("\n", "\r\n")
+    )
     _, found, labels = read(gzip.compress(("\ufeff" + text).encode()), name="rows.csv.gz")
     assert labels == ["left", "right", "left"] and (found == GREY).all()
 
