@@ -71,7 +71,7 @@ def as_bytes(values: np.ndarray, place: Callable[[int], str]) -> np.ndarray:
     """
     if values.dtype == np.uint8:
         return values
-    rows = values.reshape(len(values), -1).astype(np.float32)
+    rows = values.reshape(len(values), math.prod(values.shape[1:])).astype(np.float32)
     wrong = np.argwhere(~np.isfinite(rows))
     if len(wrong):
         raise InputError(f"{place(int(wrong[0, 0]))}: a pixel is {rows[tuple(wrong[0])]}; mend the file")

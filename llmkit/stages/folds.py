@@ -82,4 +82,4 @@ def _score(folds: Folds, model: ModelFolder, split: Artifact, setup: Setup) -> d
     task, ui = setup.task.evaluate, setup.ui
     metrics = task.metrics(model, task.of_split(model, split, "test"), setup.settings, ui.progress, ui.warn)
     ui.close()
-    return {name: metrics[name] for name in folds.METRICS}
+    return {name: metrics[name] for name in folds.METRICS if name in metrics}

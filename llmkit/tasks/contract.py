@@ -82,7 +82,10 @@ class Folds(Protocol):
     """`folds.py`, of a task that cross-validates; its section train has the key `folds`."""
 
     METRICS: tuple[str, ...]
-    """The metrics of a fold, none of them a timing, by their names in `Evaluate.metrics`."""
+    """The metrics of a fold, none of them a timing, by their names in `Evaluate.metrics`.
+
+    One that the models of a config do not have is left out.
+    """
 
     def fold(self, prepared: "Files", out: Path, number: int, count: int, settings: Section, seed: int) -> None:
         """Write the prepared data of fold `number` (from 1) of `count`: another split, and what is learnt from it.

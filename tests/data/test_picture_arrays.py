@@ -144,3 +144,8 @@ def test_numbers_as_bytes(values, expected):
 def test_the_first_picture_with_a_wrong_pixel_is_named(wrong, message):
     with pytest.raises(InputError, match=message):
         as_bytes(np.array([[0.0, 1.0], [2.0, wrong], [wrong, 3.0]]), lambda number: ["1st", "2nd", "3rd"][number])
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_no_pictures_are_no_bytes(kind):
+    assert as_bytes(np.zeros((0, 28, 28), kind), str).shape == (0, 28, 28)

@@ -66,7 +66,7 @@ def test_the_lstm_teaches_without_the_linear_part(job):
     tokens, counts, *_ = made.examples.inputs(examples)
     expected = network.output(network.pooled(tokens, counts)).softmax(dim=1).detach()
     compress.taught(made, [(job.original.settings, job.original.weights)], 1.0, 0.5, lambda *progress: None)
-    answers, _ = made.objective.taught
+    answers, _ = made.objective.teacher
     torch.testing.assert_close(answers[examples], expected)
 
 

@@ -91,7 +91,7 @@ def test_the_answers_are_the_mean_of_the_teachers_probabilities(job, table_run):
         logits = made.network.eval()(*made.examples.inputs(examples)) / 1.5
         expected = expected + logits.softmax(dim=1).detach() / 2
     compress.taught(made, pairs, 1.5, 0.5, lambda *progress: None)
-    answers, temperature = made.objective.taught
+    answers, temperature = made.objective.teacher
     torch.testing.assert_close(answers[examples], expected)
     assert (temperature, made.mix) == (1.5, 0.5)
 
