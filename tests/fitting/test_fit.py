@@ -76,12 +76,12 @@ def test_files_metrics_and_warnings_of_the_end_are_handed_on(fitted, tmp_path):
     assert setup.ui.closed == 2  # after the loop, and after what comes at the end
 
 
-def driven(learner, folder, prune=None, processes=None, **settings):
+def driven(learner, folder, give_up=None, processes=None, **settings):
     ui = Listener()
     settings = Training(**{"steps": 3, "validation_steps": 1} | settings)
     more = {} if processes is None else {"processes": processes}
     try:
-        fit.drive(learner, settings, folder, {}, ui, {"hidden_size": 16, "dropout": 0.5}, prune, **more)
+        fit.run_loop(learner, settings, folder, {}, ui, {"hidden_size": 16, "dropout": 0.5}, prune, **more)
     finally:
         assert ui.closed == 1
     return ui
@@ -126,11 +126,11 @@ def test_each_of_several_processes_shares_each_batch_and_draws_apart(tiny_run, t
     learner, told = Counting([]), []
     learner.distribute = told.append
     monkeypatch.setattr(setups, "learner", lambda of: learner)
-    monkeypatch.setattr(fit, "drive", lambda *arguments: torch.rand(1).item())
+    monkeypatch.setattr(fit, "run_loop", lambda *arguments: torch.rand(1).item())
     drawn = []
     for processes in (Processes(0, 1), Processes(0, 2), Processes(1, 2)):
         torch.manual_seed(1)
-        found, outcome = fit.run(replace(setup_of(tiny_run), processes=processes), Path(tmp_path))
+        found, outcome = fit.train_weights(replace(setup_of(tiny_run), processes=processes), Path(tmp_path))
         assert found is learner
         drawn.append(outcome)
     assert told == [Processes(0, 2), Processes(1, 2)]

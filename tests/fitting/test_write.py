@@ -52,7 +52,7 @@ def test_texts_lie_beside_it_and_metrics_without_the_clock(made):
     assert folder.read_text("best.yaml") == "seed: é\n"
     assert folder.read_text("card.md").startswith("# tiny\n\nA language model made by llmkit ")
     kept = [json.loads(line) for line in folder.read_text("metrics.jsonl").splitlines()]
-    timed = [json.loads(line) for line in fitted.metrics.read_text().splitlines()]
+    timed = [json.loads(line) for line in fitted.metrics_file.read_text().splitlines()]
     assert all(record.pop("seconds") > 0 for record in timed)
     assert kept == timed
     assert [record["step"] for record in kept] == [1, 2]
