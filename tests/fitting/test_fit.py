@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from msgspec import structs
 from small_learners import Counting
 from small_runs import setup_of
 
@@ -15,7 +16,7 @@ from llmkit.errors import ConfigError
 from llmkit.fitting import fit, setup as setups
 from llmkit.store.model_folder import ModelFile
 from llmkit.training import loop
-from llmkit.training.distributed import Processes
+from llmkit.training.distributed import ALONE, Processes
 
 
 class Listener(Console):
@@ -70,24 +71,29 @@ def test_files_metrics_and_warnings_of_the_end_are_handed_on(fitted, tmp_path):
     found, _, setup = fitted
     assert found.files == {"labels.json": ModelFile(b"[]"), "more.json": ModelFile(b"{}")}
     assert found.warnings == ["few examples"]
-    assert found.metrics == tmp_path / "metrics.jsonl"
-    assert len(found.metrics.read_text().splitlines()) == 3
+    assert found.metrics_file == tmp_path / "metrics.jsonl"
+    assert len(found.metrics_file.read_text().splitlines()) == 3
     assert setup.ui.events == ["validated"] * 3
     assert setup.ui.closed == 2  # after the loop, and after what comes at the end
 
 
-def driven(learner, folder, give_up=None, processes=None, **settings):
+@pytest.fixture
+def settings(tiny_run):
+    """Settings of 16 hidden units; what `driven` does not name is left at its default."""
+    return setup_of(tiny_run).settings
+
+
+def driven(settings, learner, folder, give_up=None, processes=ALONE, **train):
     ui = Listener()
-    settings = Training(**{"steps": 3, "validation_steps": 1} | settings)
-    more = {} if processes is None else {"processes": processes}
+    settings = structs.replace(settings, train=Training(**{"steps": 3, "validation_steps": 1} | train))
     try:
-        fit.run_loop(learner, settings, folder, {}, ui, {"hidden_size": 16, "dropout": 0.5}, prune, **more)
+        fit.run_loop(learner, settings, folder, {}, ui, give_up, processes)
     finally:
         assert ui.closed == 1
     return ui
 
 
-def test_a_training_may_be_given_up_and_its_display_ends(tmp_path):
+def test_a_training_may_be_given_up_and_its_display_ends(settings, tmp_path):
     looks = []
 
     def prune(spent, loss):
@@ -96,11 +102,11 @@ def test_a_training_may_be_given_up_and_its_display_ends(tmp_path):
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        driven(Counting([3.0, 1.0, 2.0]), tmp_path, prune)
+        driven(settings, Counting([3.0, 1.0, 2.0]), tmp_path, prune)
     assert looks == [(pytest.approx(1 / 3), 3.0), (pytest.approx(2 / 3), 1.0)]
 
 
-def test_denormals_are_flushed_and_memory_that_is_short_is_explained(tmp_path):
+def test_denormals_are_flushed_and_memory_that_is_short_is_explained(settings, tmp_path):
     learner, flushed = Counting([1.0] * 3), []
 
     def step(rate, spent):
@@ -108,17 +114,17 @@ def test_denormals_are_flushed_and_memory_that_is_short_is_explained(tmp_path):
         raise MemoryError
 
     learner.step = step
-    with pytest.raises(ConfigError, match="^not enough memory for train.batch_size 7 and model.hidden_size 16; lower"):
-        driven(learner, tmp_path, batch_size=7)
+    with pytest.raises(ConfigError, match="^not enough memory for train.batch_size 7 and .*model.hidden_size 16, .*; lower"):
+        driven(settings, learner, tmp_path, batch_size=7)
     assert flushed == [True]
     assert (torch.tensor(1e-40) * 1.0).item() > 0
 
 
-def test_process_0_alone_records_curves(tmp_path):
+def test_process_0_alone_records_curves(settings, tmp_path):
     pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
     for rank in (0, 1):
         folder = tmp_path / str(rank)
-        driven(Counting([1.0] * 3), folder, processes=Processes(rank), tensorboard=True)
+        driven(settings, Counting([1.0] * 3), folder, processes=Processes(rank), tensorboard=True)
         assert (folder / "tensorboard").exists() == (rank == 0)
 
 
