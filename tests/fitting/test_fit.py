@@ -114,7 +114,7 @@ def test_denormals_are_flushed_and_memory_that_is_short_is_explained(settings, t
         raise MemoryError
 
     learner.step = step
-    with pytest.raises(ConfigError, match="^not enough memory for train.batch_size 7 and .*model.hidden_size 16, .*; lower"):
+    with pytest.raises(ConfigError, match="^not enough memory for train.batch_size 7 and .*model.hidden_size 16, "):
         driven(settings, learner, tmp_path, batch_size=7)
     assert flushed == [True]
     assert (torch.tensor(1e-40) * 1.0).item() > 0
