@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import torch
 
-from llmkit.predicting.evaluate import Labelled
+from llmkit.predicting.evaluate import Targeted
 from llmkit.predicting.learner import ExampleLearner
 from llmkit.predicting.use import Classifier
 from llmkit.store.files import Files
@@ -89,6 +89,6 @@ def network_logits(learner: ExampleLearner) -> np.ndarray:
     return learner.network.eval()(*inputs).detach().numpy()
 
 
-def read_all(model: Classifier, examples: Labelled) -> Any:
+def read_all(model: Classifier, examples: Targeted) -> Any:
     """All of the examples as the model takes them."""
-    return examples.read(model, np.arange(len(examples.labels)))
+    return examples.read(model, np.arange(len(examples.targets)))

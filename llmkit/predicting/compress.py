@@ -10,10 +10,9 @@ from torch import nn
 from llmkit.config.root import Root
 from llmkit.console.callbacks import Progress
 from llmkit.plain import Json
-from llmkit.predicting import labels as labellings, metrics
-from llmkit.predicting.evaluate import Labelled
+from llmkit.predicting.evaluate import Targeted
 from llmkit.predicting.learner import VALIDATION_BATCH, ExampleLearner, Network
-from llmkit.predicting.use import AnyExamples, Classifier
+from llmkit.predicting.use import AnyExamples, Predictor
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
 from llmkit.training.learner import Learner
@@ -76,9 +75,8 @@ def taught(
     return learner
 
 
-def refit(model: Classifier[AnyExamples], examples: Labelled[AnyExamples]) -> None:
-    """Fit the temperature of a written model anew, on the examples of the validation split."""
-    logits = model.logits(examples.read(model, np.arange(len(examples.labels))))
-    temperature = metrics.fit_temperature(logits, examples.labels)
-    about = labellings.Labelling(model.labels, temperature=temperature)
-    (model.folder.path / labellings.LABELS).write_bytes(about.to_bytes())
+def refit(model: Predictor[AnyExamples], examples: Targeted[AnyExamples]) -> None:
+    """Fit a written model's temperature or intervals anew, on the examples of the validation split."""
+    outputs = model.outputs(examples.read(model, np.arange(len(examples.targets))))
+    name, data = model.refitted(outputs, examples.targets)
+    (model.folder.path / name).write_bytes(data)

@@ -1,4 +1,4 @@
-"""Metrics of a classifier's model folder through ONNX Runtime: quality on labelled examples, size and speed."""
+"""Metrics of a predictor's model folder through ONNX Runtime: quality on examples with targets, size and speed."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,8 +11,8 @@ from llmkit.console.callbacks import Progress
 from llmkit.console.tables import Column
 from llmkit.errors import InputError
 from llmkit.plain import Json
-from llmkit.predicting import labels as labellings, metrics as measures
-from llmkit.predicting.use import AnyExamples, Classifier
+from llmkit.predicting import labels as labellings
+from llmkit.predicting.use import AnyExamples, Predictor
 from llmkit.store.model_folder import ModelFolder
 
 TABLE = [
@@ -34,35 +34,38 @@ LATENCY_CALLS = 50
 
 
 @dataclass(frozen=True)
-class Labelled(Generic[AnyExamples]):
-    """Examples with their label numbers (N,). `read(model, numbers)`: some of them as the model takes them."""
+class Targeted(Generic[AnyExamples]):
+    """Examples with their targets (N,), label numbers or numbers.
+
+    `read(model, numbers)`: some of them as the model takes them.
+    """
 
     split: str
-    labels: np.ndarray
-    read: Callable[[Classifier[AnyExamples], np.ndarray], AnyExamples]
+    targets: np.ndarray
+    read: Callable[[Predictor[AnyExamples], np.ndarray], AnyExamples]
 
 
-def metrics(model: Classifier[AnyExamples], examples: Labelled[AnyExamples], progress: Progress) -> Json:
-    """The metrics of a classifier, as `evaluate --json` prints them.
+def metrics(model: Predictor[AnyExamples], examples: Targeted[AnyExamples], progress: Progress) -> Json:
+    """The metrics of a predictor, as `evaluate --json` prints them.
 
     What `examples.read` does is part of the time that examples_per_second and latency_ms measure.
     """
     name = f"scoring {model.folder.name}"
-    everything = examples.read(model, np.arange(len(examples.labels)))
-    probabilities = model.probabilities(everything, lambda done, total: progress(name, done, total))
-    found: Json = {"split": examples.split} | measures.of_probabilities(probabilities, examples.labels, model.labels)
+    everything = examples.read(model, np.arange(len(examples.targets)))
+    answers = model.answers(everything, lambda done, total: progress(name, done, total))
+    found: Json = {"split": examples.split} | model.measure(answers, examples.targets)
     found |= {"size_bytes": model.folder.size_bytes, "parameters": model.folder.result["parameters"]}
     return found | {"examples_per_second": _speed(model, examples), "latency_ms": _latency(model, examples)}
 
 
-def loss(model: Classifier[AnyExamples], examples: Labelled[AnyExamples]) -> float:
-    """Log loss in nats per example, of the calibrated probabilities."""
-    everything = examples.read(model, np.arange(len(examples.labels)))
-    return measures.log_loss(model.probabilities(everything), examples.labels)
+def loss(model: Predictor[AnyExamples], examples: Targeted[AnyExamples]) -> float:
+    """The loss that training calls `val_loss`: of labels, log loss in nats of the calibrated probabilities."""
+    everything = examples.read(model, np.arange(len(examples.targets)))
+    return model.loss(model.answers(everything), examples.targets)
 
 
 def loss_and_speeds(
-    load: Callable[[ModelFolder], Classifier[AnyExamples]], folder: ModelFolder, examples: Labelled[AnyExamples]
+    load: Callable[[ModelFolder], Predictor[AnyExamples]], folder: ModelFolder, examples: Targeted[AnyExamples]
 ) -> tuple[float, dict[str, float]]:
     """(`loss`; load_ms, ms_per_example (one by itself), examples_per_second)."""
     opening = time.perf_counter()
@@ -86,22 +89,22 @@ def number_labels(folder: ModelFolder, labels: Sequence[str], places: Sequence[s
     return np.array([number[label] for label in labels], np.int64)
 
 
-def _speed(model: Classifier[AnyExamples], examples: Labelled[AnyExamples]) -> float:
+def _speed(model: Predictor[AnyExamples], examples: Targeted[AnyExamples]) -> float:
     """Examples per second, the best of the passes."""
-    which = np.arange(len(examples.labels))[:SPEED_EXAMPLES]
+    which = np.arange(len(examples.targets))[:SPEED_EXAMPLES]
     best, until = 0.0, time.perf_counter() + SPEED_SECONDS
     while not best or time.perf_counter() < until:
         start = time.perf_counter()
-        model.probabilities(examples.read(model, which))
+        model.answers(examples.read(model, which))
         best = max(best, len(which) / (time.perf_counter() - start))
     return best
 
 
-def _latency(model: Classifier[AnyExamples], examples: Labelled[AnyExamples]) -> float:
+def _latency(model: Predictor[AnyExamples], examples: Targeted[AnyExamples]) -> float:
     """Median milliseconds of one example by itself."""
     taken = []
     for number in range(LATENCY_CALLS):
         start = time.perf_counter()
-        model.probabilities(examples.read(model, np.array([number % len(examples.labels)])))
+        model.answers(examples.read(model, np.array([number % len(examples.targets)])))
         taken.append(1000 * (time.perf_counter() - start))
     return float(np.median(taken))

@@ -10,23 +10,23 @@ from pathlib import Path
 from llmkit.console import tables
 from llmkit.plain import Json
 from llmkit.predicting.settings import Predict
-from llmkit.predicting.use import AnyExamples, Classifier
+from llmkit.predicting.use import AnyExamples, Predictor
 
 WIDEST = 60  # characters of a text in a table
 MOST_COLUMNS = 6  # labels that each have a column in a table
 
 
 def predict(
-    model: Classifier[AnyExamples], examples: AnyExamples, named: Sequence[Json], settings: Predict, seed: int
+    model: Predictor[AnyExamples], examples: AnyExamples, named: Sequence[Json], settings: Predict, seed: int
 ) -> Json:
     """{"predictions": [{…, label, probability, probabilities}], examples, seconds, …} for examples that were read.
 
     `named` (N) says what each of them is called: {"row": 1} or {"text": …}.
     """
     start = time.perf_counter()
-    probabilities = model.probabilities(examples)
+    answers = model.answers(examples)
     seconds = time.perf_counter() - start
-    predictions = [name | found for name, found in zip(named, model.named(probabilities), strict=True)]
+    predictions = [name | found for name, found in zip(named, model.named(answers), strict=True)]
     return {
         "predictions": predictions,
         "output": settings.output,

@@ -1,11 +1,17 @@
-"""A classifier in use: examples in, labels and calibrated probabilities out. Never imports torch."""
+"""A predictor in use: examples in, answers out. Never imports torch.
+
+`Predictor` is what all share: requests are read, go through ONNX Runtime in batches, and come back as outputs (N, C).
+What these say is the affair of its kinds: a `Classifier` has labels and calibrated probabilities, a `Regressor`
+(`regressor.py`) numbers with an interval.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from llmkit.errors import InputError
+from llmkit.plain import Json
 from llmkit.predicting import labels, metrics
 from llmkit.runtime.session import open_session
 from llmkit.store.model_folder import ModelFolder
@@ -18,16 +24,79 @@ AnyExamples = TypeVar("AnyExamples", bound=Sized)
 """Requests that were read, in the task's own class."""
 
 
-class Prediction(TypedDict):
-    """What a classifier says of an example: its likeliest label, the probability of that one, those of all labels."""
-
-    label: str
-    probability: float
-    probabilities: dict[str, float]
+Done = Callable[[int, int], None]
+"""(examples done, of how many)."""
 
 
-class Classifier(Generic[AnyExamples]):
-    """A loaded model folder of a task that predicts labels."""
+def nothing(done: int, total: int) -> None:
+    """Progress that nobody sees."""
+
+
+class Predictor(Generic[AnyExamples]):
+    """A loaded model folder of a task that predicts something of examples."""
+
+    def __init__(
+        self,
+        folder: ModelFolder,
+        read: Callable[[Sequence[Request]], AnyExamples],
+        feeds: Callable[[AnyExamples], Iterator[tuple[np.ndarray, Feeds]]],
+        output_count: int,
+        threads: int | None = None,
+    ):
+        """`read` makes examples, which have a length, of requests; `feeds` makes batches: their numbers and arrays.
+        `output_count` is C, the numbers that the graph makes of an example."""
+        self.folder = folder
+        self._read, self._feeds, self._output_count = read, feeds, output_count
+        self._session = open_session(folder, threads)
+
+    def predict(self, examples: Request | Iterable[Request]) -> Any:
+        """What the model says of each example, a list of dicts as `named` makes them.
+
+        One example that is no list (a row, a text) gives one dict. Raises InputError for what does not fit the model.
+        """
+        one = isinstance(examples, dict | str)
+        if not one and not isinstance(examples, Iterable):
+            raise InputError(f"predict takes an example or a list of examples, not {type(examples).__name__}")
+        found = self.named(self.answers(self._read([examples] if one else list(examples))))
+        return found[0] if one else found
+
+    def read(self, examples: Sequence[Request]) -> AnyExamples:
+        """Requests as examples for `answers`. Raises InputError."""
+        return self._read(examples)
+
+    def outputs(self, examples: AnyExamples, progress: Done = nothing) -> np.ndarray:
+        """What the network gives (N, C) float32 for examples that were read, before it is calibrated."""
+        outputs = np.zeros((len(examples), self._output_count), np.float32)
+        done = 0
+        for numbers, feeds in self._feeds(examples):
+            [outputs[numbers]] = self._session.run(["logits"], feeds)
+            done += len(numbers)
+            progress(done, len(examples))
+        return outputs
+
+    def answers(self, examples: AnyExamples, progress: Done = nothing) -> np.ndarray:
+        """What the outputs stand for (N, A), of examples that were read."""
+        raise NotImplementedError
+
+    def named(self, answers: np.ndarray) -> list[Json]:
+        """A prediction for each row of answers (N, A)."""
+        raise NotImplementedError
+
+    def measure(self, answers: np.ndarray, targets: np.ndarray) -> Json:
+        """Metrics of answers (N, A) where `targets` (N,) were right, as `evaluate --json` prints them."""
+        raise NotImplementedError
+
+    def loss(self, answers: np.ndarray, targets: np.ndarray) -> float:
+        """The loss that training calls `val_loss`, of answers (N, A)."""
+        raise NotImplementedError
+
+    def refitted(self, outputs: np.ndarray, targets: np.ndarray) -> tuple[str, bytes]:
+        """(name, bytes) of the model folder's file that is fitted to the validation split's outputs (N, C)."""
+        raise NotImplementedError
+
+
+class Classifier(Predictor[AnyExamples]):
+    """A loaded model folder of a task that predicts labels. Its answers are probabilities (N, C)."""
 
     def __init__(
         self,
@@ -36,56 +105,38 @@ class Classifier(Generic[AnyExamples]):
         feeds: Callable[[AnyExamples], Iterator[tuple[np.ndarray, Feeds]]],
         threads: int | None = None,
     ):
-        """`read` makes examples, which have a length, of requests; `feeds` makes batches: their numbers and arrays."""
-        self.folder = folder
+        """See `Predictor`."""
         about = labels.read(folder)
         self.labels, self.temperature = about.labels, about.temperature or 1.0
-        self._read, self._feeds = read, feeds
-        self._session = open_session(folder, threads)
+        super().__init__(folder, read, feeds, len(self.labels), threads)
 
     def __repr__(self) -> str:
         return f"Classifier({str(self.folder.path)!r}, labels {', '.join(self.labels)})"
 
-    def predict(self, examples: Request | Iterable[Request]) -> Any:
-        """The label of each example, a list of dicts: label, probability (its own), probabilities (of every label).
+    def answers(self, examples: AnyExamples, progress: Done = nothing) -> np.ndarray:
+        """Calibrated probabilities (N, C)."""
+        return metrics.softmax(self.outputs(examples, progress), self.temperature)
 
-        One example that is no list (a row, a text) gives one dict. Raises InputError for what does not fit the model.
-        """
-        one = isinstance(examples, dict | str)
-        if not one and not isinstance(examples, Iterable):
-            raise InputError(f"predict takes an example or a list of examples, not {type(examples).__name__}")
-        found = self.named(self.probabilities(self._read([examples] if one else list(examples))))
-        return found[0] if one else found
-
-    def named(self, probabilities: np.ndarray) -> list[Prediction]:
-        """A prediction for each row of probabilities (N, C)."""
+    def named(self, answers: np.ndarray) -> list[Json]:
+        """The likeliest label, its probability and those of all labels: label, probability, probabilities."""
         return [
             {
                 "label": self.labels[int(row.argmax())],
                 "probability": float(row.max()),
                 "probabilities": dict(zip(self.labels, row.tolist(), strict=True)),
             }
-            for row in probabilities
+            for row in answers
         ]
 
-    def read(self, examples: Sequence[Request]) -> AnyExamples:
-        """Requests as examples for `probabilities`. Raises InputError."""
-        return self._read(examples)
+    def measure(self, answers: np.ndarray, targets: np.ndarray) -> Json:
+        """`metrics.of_probabilities`; targets are label numbers."""
+        return metrics.of_probabilities(answers, targets, self.labels)
 
-    def probabilities(
-        self, examples: AnyExamples, progress: Callable[[int, int], None] = lambda done, total: None
-    ) -> np.ndarray:
-        """Calibrated probabilities (N, C) of examples that were read."""
-        return metrics.softmax(self.logits(examples, progress), self.temperature)
+    def loss(self, answers: np.ndarray, targets: np.ndarray) -> float:
+        """Log loss in nats per example."""
+        return metrics.log_loss(answers, targets)
 
-    def logits(
-        self, examples: AnyExamples, progress: Callable[[int, int], None] = lambda done, total: None
-    ) -> np.ndarray:
-        """What the network gives (N, C) for examples that were read, before it is calibrated."""
-        logits = np.zeros((len(examples), len(self.labels)), np.float32)
-        done = 0
-        for numbers, feeds in self._feeds(examples):
-            [logits[numbers]] = self._session.run(["logits"], feeds)
-            done += len(numbers)
-            progress(done, len(examples))
-        return logits
+    def refitted(self, outputs: np.ndarray, targets: np.ndarray) -> tuple[str, bytes]:
+        """labels.json with the temperature of least loss."""
+        temperature = metrics.fit_temperature(outputs, targets)
+        return labels.LABELS, labels.Labelling(self.labels, temperature=temperature).to_bytes()

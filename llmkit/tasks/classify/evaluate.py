@@ -12,7 +12,7 @@ from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import prepared_folder
 from llmkit.plain import Json
 from llmkit.predicting import evaluate as measuring
-from llmkit.predicting.evaluate import TABLE, UNIT, Labelled
+from llmkit.predicting.evaluate import TABLE, UNIT, Targeted
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.classify import prepare, use
@@ -22,7 +22,7 @@ from llmkit.tasks.classify.texts import Examples
 __all__ = ["TABLE", "UNIT", "measure", "metrics", "of_files", "of_split", "validation_loss"]
 
 
-def of_split(folder: ModelFolder, prepared: Files, split: str) -> Labelled[Examples]:
+def of_split(folder: ModelFolder, prepared: Files, split: str) -> Targeted[Examples]:
     """The texts of a split."""
     examples, split = prepared_folder.examples_of(prepared, split)
     texts = prepare.read(prepared)
@@ -31,7 +31,7 @@ def of_split(folder: ModelFolder, prepared: Files, split: str) -> Labelled[Examp
 
 def of_files(
     folder: ModelFolder, files: list[Path], settings: Config, work: Path, progress: Progress, warn: Warn
-) -> Labelled[Examples]:
+) -> Targeted[Examples]:
     """The labelled texts of other files, read as the config says now."""
     how = settings.prepare
     reading = structs.replace(
@@ -42,7 +42,7 @@ def of_files(
 
 
 def metrics(
-    folder: ModelFolder, examples: Labelled[Examples], settings: Config, progress: Progress, warn: Warn
+    folder: ModelFolder, examples: Targeted[Examples], settings: Config, progress: Progress, warn: Warn
 ) -> Json:
     """Quality, calibration, size and speed on the texts."""
     return measuring.metrics(use.load(folder), examples, progress)
@@ -58,5 +58,5 @@ def measure(folder: ModelFolder, prepared: Files, progress: Progress) -> tuple[f
     return measuring.loss_and_speeds(use.load, folder, of_split(folder, prepared, "val"))
 
 
-def _labelled(split: str, texts: list[str], labels: np.ndarray) -> Labelled[Examples]:
-    return Labelled(split, labels, lambda model, which: model.read([texts[k] for k in which]))
+def _labelled(split: str, texts: list[str], labels: np.ndarray) -> Targeted[Examples]:
+    return Targeted(split, labels, lambda model, which: model.read([texts[k] for k in which]))

@@ -9,7 +9,7 @@ from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import columns, encoding, prepared_folder
 from llmkit.plain import Json
 from llmkit.predicting import evaluate as measuring
-from llmkit.predicting.evaluate import TABLE, UNIT, Labelled
+from llmkit.predicting.evaluate import TABLE, UNIT, Targeted
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.table import prepare, use
@@ -18,7 +18,7 @@ from llmkit.tasks.table.settings import Config
 __all__ = ["TABLE", "UNIT", "measure", "metrics", "of_files", "of_split", "validation_loss"]
 
 
-def of_split(folder: ModelFolder, prepared: Files, split: str) -> Labelled[columns.Rows]:
+def of_split(folder: ModelFolder, prepared: Files, split: str) -> Targeted[columns.Rows]:
     """The rows of a split."""
     examples, split = prepared_folder.examples_of(prepared, split)
     return _labelled(split, prepare.read(prepared).take(examples), prepared.array("labels.npy")[examples])
@@ -26,7 +26,7 @@ def of_split(folder: ModelFolder, prepared: Files, split: str) -> Labelled[colum
 
 def of_files(
     folder: ModelFolder, files: list[Path], settings: Config, work: Path, progress: Progress, warn: Warn
-) -> Labelled[columns.Rows]:
+) -> Targeted[columns.Rows]:
     """The labelled rows of other files: columns as the model has them, files read as the config says now."""
     how = settings.prepare
     reading = structs.replace(folder.settings.prepare, format=how.format, encoding=how.encoding)
@@ -39,7 +39,7 @@ def of_files(
 
 
 def metrics(
-    folder: ModelFolder, examples: Labelled[columns.Rows], settings: Config, progress: Progress, warn: Warn
+    folder: ModelFolder, examples: Targeted[columns.Rows], settings: Config, progress: Progress, warn: Warn
 ) -> Json:
     """Quality, calibration, size and speed on the rows."""
     return measuring.metrics(use.load(folder), examples, progress)
@@ -55,5 +55,5 @@ def measure(folder: ModelFolder, prepared: Files, progress: Progress) -> tuple[f
     return measuring.loss_and_speeds(use.load, folder, of_split(folder, prepared, "val"))
 
 
-def _labelled(split: str, rows: columns.Rows, labels: np.ndarray) -> Labelled[columns.Rows]:
-    return Labelled(split, labels, lambda model, which: rows.take(which))
+def _labelled(split: str, rows: columns.Rows, labels: np.ndarray) -> Targeted[columns.Rows]:
+    return Targeted(split, labels, lambda model, which: rows.take(which))

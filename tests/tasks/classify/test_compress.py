@@ -44,9 +44,9 @@ def test_the_graph_of_a_variant_gives_what_its_network_gives(job, variant):
 
     def check(folder):
         model = use.load(folder)
-        logits = model.logits(read_all(model, examples))
+        logits = model.outputs(read_all(model, examples))
         np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
-        assert labellings.read(folder).temperature == metrics.fit_temperature(logits, examples.labels)
+        assert labellings.read(folder).temperature == metrics.fit_temperature(logits, examples.targets)
 
     written(made, job, check)
     if isinstance(variant, Distil) and variant.model is None:

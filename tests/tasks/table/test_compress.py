@@ -56,7 +56,7 @@ def test_the_graph_of_a_variant_gives_what_its_network_gives(variants, name):
     run_dir, _ = variants
     folder = experiments.read_model(run_dir / "compressed" / name)
     prepared, model = Files(run_dir / "prepared"), use.load(folder)
-    logits = model.logits(read_all(model, evaluate.of_split(folder, prepared, "val")))
+    logits = model.outputs(read_all(model, evaluate.of_split(folder, prepared, "val")))
     np.testing.assert_allclose(logits, network_logits(built(folder, prepared)), rtol=1e-4, atol=1e-4)
 
 
@@ -74,9 +74,9 @@ def test_the_temperature_is_the_variants_own(variants, table_run, name):
     place = table_run.int8 if name == "int8" else run_dir / "compressed" / name
     folder = experiments.read_model(place)
     model, examples = use.load(folder), evaluate.of_split(folder, Files(run_dir / "prepared"), "val")
-    logits = model.logits(read_all(model, examples))
+    logits = model.outputs(read_all(model, examples))
     labelling = labellings.read(folder)
-    assert labelling.temperature == metrics.fit_temperature(logits, examples.labels)
+    assert labelling.temperature == metrics.fit_temperature(logits, examples.targets)
     assert labelling.labels == labellings.read(experiments.read_model(run_dir / "model")).labels
 
 
@@ -102,7 +102,7 @@ def test_a_student_that_learns_from_the_teacher_alone_comes_near_it(job):
 
     def probabilities(folder):
         model = use.load(folder)
-        return model.probabilities(read_all(model, examples))
+        return model.answers(read_all(model, examples))
 
     teacher = probabilities(job.folder)
     for steps in (1, 120):
