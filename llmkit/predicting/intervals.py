@@ -51,7 +51,12 @@ def scores(truths: np.ndarray, predictions: np.ndarray, below: np.ndarray, above
     found = np.sort(np.abs(off) / np.maximum(np.where(off < 0, below, above), SMALLEST_SPREAD))
     kept = min(len(found), MOST_SCORES)
     ranks = -(-np.arange(1, kept + 1) * len(found) // kept)  # the last of each equal part
-    return Scores([float(f"{value:.7g}") for value in found[ranks - 1]], len(found))
+    return Scores([_rounded_up(value) for value in found[ranks - 1].tolist()], len(found))
+
+
+def _rounded_up(value: float) -> float:
+    """To seven digits, never down: the example itself stays within."""
+    return float(f"{value * (1 + 5e-7):.7g}")
 
 
 def bounds(

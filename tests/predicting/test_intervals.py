@@ -13,7 +13,8 @@ def test_scores_by_hand():
     found = intervals.scores(
         np.array([8.0, 13.0, 5.0]), np.array([10.0, 10.0, 5.0]), np.array([4.0, 9.0, 1.0]), np.array([9.0, 2.0, 1.0])
     )
-    assert found == intervals.Scores([0.0, 0.5, 1.5], 3)
+    assert found.values == pytest.approx([0.0, 0.5, 1.5], rel=2e-6)
+    assert found.values[2] > 1.5 and found.count == 3  # rounded, but never down
 
 
 def test_the_reach_is_the_score_of_a_rank():
@@ -27,10 +28,10 @@ def test_the_reach_is_the_score_of_a_rank():
 def test_of_many_scores_some_are_kept_and_none_is_reckoned_too_small():
     count = 2500
     found = intervals.scores(np.arange(1.0, count + 1), np.zeros(count), np.ones(count), np.ones(count))
-    assert (len(found.values), found.count, found.values[-1]) == (intervals.MOST_SCORES, count, 2500.0)
+    assert (len(found.values), found.count, round(found.values[-1], 1)) == (intervals.MOST_SCORES, count, 2500.0)
     for coverage in (0.1, 0.5, 0.9, 0.99):
         exact = np.ceil((count + 1) * coverage - 1e-9)
-        assert exact <= found.reach(coverage) < exact + 3
+        assert exact <= found.reach(coverage) < exact + 3.01
 
 
 def test_bounds_reach_so_many_spreads_each_way():
