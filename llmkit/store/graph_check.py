@@ -59,7 +59,7 @@ ATTRIBUTE_REFUSED = {5, 10, 11, 14, 15, 22, 23}  # tensors, types, sparse tensor
 TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW, TENSOR_EXTERNAL, TENSOR_LOCATION = 1, 2, 8, 9, 13, 14
 TENSOR_INT64 = 7
 TENSOR_DATA = {4, 5, 6, TENSOR_INT64, TENSOR_RAW, 10, 11}
-ENTRY_KEY, ENTRY_VALUE = 1, 2
+ENTRY_KEY, ENTRY_VALUE, NOTHING = 1, 2, memoryview(b"")
 PACKED = 2  # numbers of 4 bits in a byte
 
 
@@ -189,13 +189,13 @@ class _Check:
             elif number == TENSOR_EXTERNAL:
                 external = True
                 entry = dict(fields(message(value)))
-                location[text(entry.get(ENTRY_KEY, b""))] = text(entry.get(ENTRY_VALUE, b""))
+                location[text(entry.get(ENTRY_KEY, NOTHING))] = text(entry.get(ENTRY_VALUE, NOTHING))
             elif number in TENSOR_DATA:
                 held += 1 if isinstance(value, int) else len(value)
                 if number == TENSOR_INT64 and held <= 200:
                     found.values += numbers(value)
                 elif number == TENSOR_RAW and held <= 200 and held % 8 == 0:
-                    found.values += np.frombuffer(value, "<i8").tolist()
+                    found.values += np.frombuffer(message(value), "<i8").tolist()
         if external:
             self.declared(found, location, held)
         elif found.size > PACKED * held:
