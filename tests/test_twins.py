@@ -23,7 +23,6 @@ COVERED_BY = {
     "llmkit/predicting/regressor.py": "tests/tasks/table/test_numbers.py",
     "llmkit/predicting/settings.py": "tests/tasks/table/test_compress.py",
     "llmkit/predicting/use.py": "tests/tasks/table/test_compress.py",
-    "llmkit/runtime/session.py": "tests/tasks/language/test_graph.py",
     "llmkit/stages/folds.py": "tests/tasks/table/test_table.py",
     "llmkit/tasks/classify/evaluate.py": "tests/tasks/classify/test_classify.py",
     "llmkit/tasks/classify/folds.py": "tests/tasks/classify/test_classify.py",

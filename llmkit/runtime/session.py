@@ -1,36 +1,66 @@
 """ONNX Runtime sessions of model folders. Imports neither torch nor onnx."""
 
 import os
+from collections.abc import Mapping, Sequence
+from functools import cache
 
 import numpy as np
 import onnxruntime as ort
 
 from llmkit.errors import InputError
+from llmkit.store import graph_check, memory
 from llmkit.store.model_folder import GRAPH, ModelFolder
+
+SILENT = 4  # what ONNX Runtime logs on a terminal itself: nothing but its own end. Errors are raised
 
 
 class Session:
     """A graph with its weights. The arrays stay alive as long as the session, which does not copy them."""
 
-    def __init__(self, graph: bytes, weights: dict[str, np.ndarray], threads: int | None = None):
+    def __init__(
+        self, graph: bytes, weights: dict[str, np.ndarray], threads: int | None = None, where: str = "the graph"
+    ):
         """`graph` declares `weights` as external initializers. `threads`: of one call; None takes every processor.
 
-        Raises InputError when the graph does not load.
+        Raises InputError, which says `where` the graph lies, when it does not load or is not to be run.
         """
+        graph_check.check(graph, weights, where)
+        limit_memory()
         options = ort.SessionOptions()
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # what was checked, no other format
+        options.add_session_config_entry("session.use_env_allocators", "1")
         options.intra_op_num_threads = threads or usable_processors()
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = SILENT
         self.weights = {name: ort.OrtValue.ortvalue_from_numpy(array) for name, array in weights.items()}
         self._arrays = weights
         options.add_external_initializers(list(self.weights), list(self.weights.values()))
         try:
-            self.session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            self.session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"], enable_fallback=0)
         except Exception as error:  # onnxruntime raises classes of its own for each status
-            raise InputError(f"the graph does not load: {error}; make the model again") from error
-        self.run = self.session.run
+            raise InputError(f"{where} does not load: {said(error)}; make the model again") from error
+        self.where = where
         self.inputs = {node.name: node.shape for node in self.session.get_inputs()}
         self.outputs = [node.name for node in self.session.get_outputs()]
+
+    def run(self, outputs: Sequence[str] | None, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """The arrays of the outputs (None: of all). Raises InputError where the graph does not do it."""
+        try:
+            return self.session.run(outputs, feeds)
+        except Exception as error:
+            raise InputError(f"{self.where} does not run: {said(error)}; make the model again") from error
+
+
+def said(error: Exception) -> str:
+    """What an error of ONNX Runtime says, its first line."""
+    return str(error).strip().partition("\n")[0][:300] or type(error).__name__
+
+
+@cache
+def limit_memory() -> None:
+    """Let the sessions of this process take so much memory together and no more: a graph may ask for any amount."""
+    arena = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    ort.create_and_register_allocator(arena, ort.OrtArenaCfg({"max_mem": memory.most_bytes()}))
 
 
 class Stepper:
@@ -58,13 +88,16 @@ class Stepper:
                 binding.bind_ortvalue_input(name, now[name])
                 binding.bind_ortvalue_output(f"next_{name}", following[name])
             self._bindings.append(binding)
-        self._run = session.session.run_with_iobinding
+        self._run, self._where = session.session.run_with_iobinding, session.where
         self._turn = 0
 
     def step(self, tokens: list[int]) -> np.ndarray:
         """Read one token per stream; returns the logits (N, V) of the next ones, overwritten by the next step."""
         self.tokens[0] = tokens
-        self._run(self._bindings[self._turn])
+        try:
+            self._run(self._bindings[self._turn])
+        except Exception as error:
+            raise InputError(f"{self._where} does not run: {said(error)}; make the model again") from error
         self._turn = 1 - self._turn
         return self.logits[0]
 
@@ -75,7 +108,7 @@ class Stepper:
 
 def open_session(folder: ModelFolder, threads: int | None = None) -> Session:
     """The session of a model folder."""
-    return Session(folder.read_bytes(GRAPH), folder.weights(), threads)
+    return Session(folder.read_bytes(GRAPH), folder.weights(), threads, str(folder.path / GRAPH))
 
 
 def usable_processors() -> int:

@@ -22,14 +22,15 @@ from llmkit.config.root import Root
 from llmkit.config.schema import to_data
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
-from llmkit.store import artifacts, sparse_weights
+from llmkit.store import artifacts, graph_check, sparse_weights
 from llmkit.store.artifacts import Artifact
 from llmkit.store.files import Files
+from llmkit.store.graph_check import WEIGHTS
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-GRAPH, WEIGHTS, CONFIG, METRICS, CARD = "graph.onnx", "model.safetensors", "config.yaml", "metrics.jsonl", "card.md"
+GRAPH, CONFIG, METRICS, CARD = "graph.onnx", "config.yaml", "metrics.jsonl", "card.md"
 STAGES = ("train", "tune", "compress")
 
 
@@ -173,8 +174,9 @@ def read_graph(folder: ModelFolder) -> tuple["ModelProto", dict[str, np.ndarray]
     """(graph, weights) as `write` took them: the graph without its declarations of weights. Needs onnx."""
     import onnx
 
-    weights = folder.weights()
-    graph = onnx.load_model_from_string(folder.read_bytes(GRAPH))
+    weights, data = folder.weights(), folder.read_bytes(GRAPH)
+    graph_check.check(data, weights, str(folder.path / GRAPH))
+    graph = onnx.load_model_from_string(data)
     kept = [tensor for tensor in graph.graph.initializer if tensor.name not in weights]
     del graph.graph.initializer[:]
     graph.graph.initializer.extend(kept)

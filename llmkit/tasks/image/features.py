@@ -24,7 +24,7 @@ class Features:
         """`folder`: a prepared folder or a model folder."""
         data = folder.read_bytes(FILE)
         self.hash = hashlib.sha256(data).hexdigest()
-        self._session = Session(data, {}, threads)
+        self._session = Session(data, {}, threads, str(folder.path / FILE))
         self.shape = tuple(self._session.inputs["pictures"][1:])
 
     def of(self, pixels: np.ndarray) -> np.ndarray:
