@@ -3,15 +3,18 @@
 In: `Rows`. Out: numbers (N, F) float32 and categories (N, M) int64. What was learnt is plain JSON, `columns.json`, in
 the prepared folder and in every model folder:
 
-    numbers      of each column the maps of its scaling, piecewise linear ([values, scores]: flat outside), and whether
-                 it lacked values in training, for which F then has a column of its own (1 where missing)
+    numbers      of each column the maps of its scaling, piecewise linear ([values, scores]: flat outside), whether it
+                 lacked values in training, for which F then has a column of its own (1 where missing), and the edges of
+                 its pieces, each of which has a column at the end of F (how far the value is through it, 0 to 1)
     categories   of each column its values; one not among them is 0, the k-th is k + 1. All columns number on in one
                  table, `offset` being where a column begins
 """
 
+import itertools
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from statistics import NormalDist
 
@@ -25,16 +28,28 @@ FILE = "columns.json"
 QUANTILES = 32  # of the map to a normal distribution, at most; between them it is linear
 CLIP = 4.0  # deviations that a standardized number is kept within
 SEEN_AT_LEAST = 2  # times in training: of a value seen once nothing can be learnt but to trust it
+ROWS_OF_A_PIECE = 200  # of a column's values, at least: fewer teach more pieces nothing
+MOST_PIECES = 48
 MOST_VALUES = 1000  # of a column of categories, the most frequent ones
 
 
 @dataclass(frozen=True)
 class Number:
-    """A column of numbers: `maps` of its scaling, each a list of rising values and one of their scores."""
+    """A column of numbers: `maps` of its scaling, each a list of rising values and one of their scores.
+
+    `edges` (P + 1), rising, are those of its pieces, or none (piecewise linear encoding: Gorishniy et al., arXiv
+    2203.05556, section 3.2): a network then bends where the data does.
+    """
 
     name: str
     maps: list[list[list[float]]]
     missing: bool
+    edges: list[float] = field(default_factory=list)
+
+    @property
+    def width(self) -> int:
+        """Columns of F."""
+        return len(self.maps) + max(0, len(self.edges) - 1) + self.missing
 
 
 @dataclass(frozen=True)
@@ -57,7 +72,7 @@ class Encoding:
     @property
     def width(self) -> int:
         """F, the numbers of a row."""
-        return sum(len(column.maps) + column.missing for column in self.numbers)
+        return sum(column.width for column in self.numbers)
 
     @property
     def table_size(self) -> int:
@@ -75,11 +90,27 @@ class Encoding:
             if column.missing:
                 parts.append(lacks)
         numbers = np.stack(parts, axis=1).astype(np.float32) if parts else np.zeros((len(rows), 0), np.float32)
+        numbers = np.concatenate([numbers, self._through_pieces(rows.numbers)], axis=1)
         ids = np.zeros((len(rows), len(self.categories)), np.int64)
         for k, category in enumerate(self.categories):
             place = {value: number for number, value in enumerate(category.values, 1)}
             ids[:, k] = [category.offset + place.get(value, 0) for value in rows.categories[:, k]]
         return numbers, ids
+
+    @cached_property
+    def _pieces(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(column, lower edge, width) of all pieces, each (P,)."""
+        of, low, width = [], [], []
+        for k, column in enumerate(self.numbers):
+            of += [k] * (len(column.edges) - 1)
+            low += column.edges[:-1]
+            width += [high - edge for edge, high in itertools.pairwise(column.edges)]
+        return np.array(of, np.int64), np.array(low), np.array(width)
+
+    def _through_pieces(self, numbers: np.ndarray) -> np.ndarray:
+        """How far numbers (N, columns) are through each piece, (N, P) float32; 0 where missing."""
+        of, low, width = self._pieces
+        return np.nan_to_num(np.clip((numbers[:, of] - low) / width, 0.0, 1.0)).astype(np.float32)
 
     def unseen(self, rows: Rows) -> list[tuple[int, str, str]]:
         """(row, column, value) of every category that training has not seen, or not often enough to learn it."""
@@ -92,9 +123,16 @@ class Encoding:
         return found
 
 
-def learn(rows: Rows, names: tuple[list[str], list[str]], scaling: str, missing_values: list[str]) -> Encoding:
-    """The encoding of training rows; `names` of the columns of numbers and of categories."""
-    numbers = [_number(name, rows.numbers[:, k], scaling) for k, name in enumerate(names[0])]
+def learn(
+    rows: Rows, names: tuple[list[str], list[str]], scaling: str, missing_values: list[str], pieces: int | None = 0
+) -> Encoding:
+    """The encoding of training rows; `names` of the columns of numbers and of categories.
+
+    `pieces`: of each column of numbers, at most; None takes as many as the rows can teach.
+    """
+    if pieces is None:
+        pieces = min(MOST_PIECES, len(rows) // ROWS_OF_A_PIECE)
+    numbers = [_number(name, rows.numbers[:, k], scaling, pieces) for k, name in enumerate(names[0])]
     categories, offset = [], 0
     for k, name in enumerate(names[1]):
         counts = Counter(rows.categories[:, k].tolist())
@@ -120,7 +158,7 @@ def load(folder: Files) -> Encoding:
     )
 
 
-def _number(name: str, values: np.ndarray, scaling: str) -> Number:
+def _number(name: str, values: np.ndarray, scaling: str, pieces: int) -> Number:
     there = values[~np.isnan(values)]
     lacks = len(there) < len(values)
     if len(there) == 0 or there.min() == there.max():
@@ -131,7 +169,7 @@ def _number(name: str, values: np.ndarray, scaling: str) -> Number:
     if scaling in ("standard", "both"):
         mean, deviation = float(there.mean()), float(there.std())
         maps.append(_short(np.array([mean - CLIP * deviation, mean + CLIP * deviation]), np.array([-CLIP, CLIP])))
-    return Number(name, maps, lacks)
+    return Number(name, maps, lacks, _edges(there, pieces))
 
 
 def _quantile_map(values: np.ndarray) -> list[list[float]]:
@@ -144,6 +182,12 @@ def _quantile_map(values: np.ndarray) -> list[list[float]]:
     mapped = np.interp(values, knots, scores)
     scores = (scores - mapped.mean()) / (mapped.std() or 1.0)
     return _short(knots, scores)
+
+
+def _edges(values: np.ndarray, pieces: int) -> list[float]:
+    """Edges at quantiles of the values, so that each piece has about as many of them; none for a single piece."""
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, pieces + 1))) if pieces > 1 else np.empty(0)
+    return edges.tolist() if len(edges) > 2 else []
 
 
 def _short(knots: np.ndarray, scores: np.ndarray) -> list[list[float]]:

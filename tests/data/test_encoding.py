@@ -73,3 +73,26 @@ def test_it_is_plain_json_and_comes_back_the_same(tmp_path):
     encoding.save(learnt, tmp_path / "columns.json")
     json.loads((tmp_path / "columns.json").read_text())
     assert encoding.load(Files(tmp_path)) == learnt
+
+
+def test_pieces_by_hand():
+    """Quartiles of 0 … 8; 3 is through the first piece and half through the second."""
+    rows, names = rows_of(range(9))
+    learnt = encoding.learn(rows, names, "standard", MISSING, pieces=4)
+    assert learnt.numbers[0].edges == [0, 2, 4, 6, 8]
+    assert (learnt.width, learnt.numbers[0].width) == (5, 5)
+    encoded, _ = learnt.encode(rows_of([3, -1, 9, np.nan])[0])
+    assert encoded[:, 1:].tolist() == [[1, 0.5, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]]
+
+
+def test_pieces_stand_after_all_scaled_columns_and_equal_values_make_fewer():
+    learnt = encoding.learn(*rows_of([[0, 7], [1, 7], [2, np.nan], [3, 7]]), "standard", MISSING, pieces=3)
+    assert [column.edges for column in learnt.numbers] == [[0, 1, 2, 3], []]
+    encoded, _ = learnt.encode(rows_of([[1.5, np.nan]])[0])
+    assert encoded[0, 1:].tolist() == [0, 1, 1, 0.5, 0]  # the second column's score, that it is missing, three pieces
+
+
+def test_pieces_left_open_follow_the_rows():
+    for rows, pieces in ((399, 0), (400, 2), (2000, 10), (20_000, encoding.MOST_PIECES)):
+        learnt = encoding.learn(*rows_of(np.arange(rows)), "standard", MISSING, pieces=None)
+        assert max(0, len(learnt.numbers[0].edges) - 1) == pieces

@@ -17,7 +17,7 @@ def fold(prepared: Files, out: Path, number: int, count: int, settings: Prepare,
     meta = prepared_folder.read_meta(prepared)
     rows = prepare.read(prepared)
     learnt = encoding.learn(
-        rows.take(of == 0), (meta["numbers"], meta["categories"]), settings.scaling, settings.missing
+        rows.take(of == 0), (meta["numbers"], meta["categories"]), settings.scaling, settings.missing, settings.pieces
     )
     encoding.save(learnt, out / encoding.FILE)
     if target.predicts_number(prepared):

@@ -85,7 +85,7 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
     summary = prepared_folder.write(out, names, label_numbers, of, val, test)
     prepared_folder.warn_of_rare(summary, warn)
     _write_rows(parsed, columns, out)
-    learnt = encoding.learn(parsed.take(of == 0), columns, settings.scaling, settings.missing)
+    learnt = encoding.learn(parsed.take(of == 0), columns, settings.scaling, settings.missing, settings.pieces)
     encoding.save(learnt, out / encoding.FILE)
     more: Json = {"predicts": predicts}
     if predicts == "number":
