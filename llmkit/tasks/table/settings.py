@@ -18,6 +18,8 @@ Size = Annotated[int, Meta(ge=1, le=65_536)]
 class Prepare(Section):
     """Rows to arrays of numbers and categories."""
 
+    places = ("files",)
+
     files: str | list[str] = ""
     """A glob or a list of globs, relative to the working directory; rows of all files are read together. A file may be
     packed as .gz or, with others, in a .zip."""
