@@ -43,7 +43,7 @@ def write(out: Path, names: list[str], labels: np.ndarray, of: np.ndarray, val: 
     """Write labels.npy and split.npy; returns what meta.json says of them. Raises InputError for an empty split.
 
     `labels` (N,) are places in `names`, `of` (N,) the splits that were drawn for the shares `val` and `test`. Without
-    `names` all examples have the label 0, which is not spoken of.
+    `names` labels are not spoken of.
     """
     summary = {}
     for number, name in enumerate(SPLITS):

@@ -24,8 +24,18 @@ TABLE = [
     Column("calibration_error", "calibration error", True),
     Column("examples_per_second", "examples/s", False),
 ]
+NUMBER_TABLE = [
+    TABLE[0],
+    Column("rmse", "RMSE", True),
+    Column("mae", "MAE", True),
+    Column("r2", "R²", False),
+    Column("coverage", "coverage", False),
+    Column("interval_width", "interval width", True),
+    TABLE[-1],
+]
 UNIT = "example"  # of the speeds that compression reports
 FOLD_METRICS = ("accuracy", "macro_f1", "roc_auc", "log_loss", "calibration_error")  # of a cross-validation
+NUMBER_FOLD_METRICS = ("rmse", "mae", "r2", "median_absolute_error", "coverage", "interval_width", "pinball_loss")
 
 
 SPEED_SECONDS = 0.3  # a pass over the examples is repeated so long, for its speed

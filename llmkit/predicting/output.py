@@ -1,4 +1,4 @@
-"""`llmkit generate` for classifiers: what the predictions are, and how they are printed."""
+"""`llmkit generate` for predictors: what the predictions are, and how they are printed."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ MOST_COLUMNS = 6  # labels that each have a column in a table
 def predict(
     model: Predictor[AnyExamples], examples: AnyExamples, named: Sequence[Json], settings: Predict, seed: int
 ) -> Json:
-    """{"predictions": [{…, label, probability, probabilities}], examples, seconds, …} for examples that were read.
+    """{"predictions": [{…, and what the model says}], examples, seconds, …} for examples that were read.
 
     `named` (N) says what each of them is called: {"row": 1} or {"text": …}.
     """
@@ -76,8 +76,14 @@ def summary(result: Json) -> str:
 def _rows(
     predictions: list[Json], most: int | None = None, number: Callable[[float], str] = "{:.4f}".format
 ) -> list[list[str]]:
-    """Head and rows: what the example is called, label, probability and, for few labels, that of each."""
+    """Head and rows: what the example is called; label, probability and, for few labels, that of each; or a number."""
     first = predictions[0]
+    if "prediction" in first:
+        write = number if number is repr else "{:.6g}".format
+        cells = [
+            [write(value) if isinstance(value, float) else str(value) for value in row.values()] for row in predictions
+        ]
+        return [list(first), *cells]
     names = [key for key in first if key not in ("label", "probability", "probabilities")]
     labels = list(first["probabilities"]) if most is None or len(first["probabilities"]) <= most else []
     rows = [[*names, "label", "probability", *(f"p({label})" for label in labels)]]

@@ -35,7 +35,7 @@ def taught(
     """The learner with models of the same columns and labels as teachers."""
     mine, networks = _network(learner), []
     for settings, weights in teachers:
-        networks.append(build(settings.model, mine.width, mine.columns, mine.table_size, mine.classes))
+        networks.append(build(settings.model, mine.width, mine.columns, mine.table_size, mine.output_count))
         graph.from_arrays(networks[-1], weights)
     return predictors.taught(learner, list(networks), temperature, mix, progress)
 

@@ -1,4 +1,4 @@
-"""Metrics of a table classifier's model folder, on a split or on other labelled rows."""
+"""Metrics of a table's model folder, on a split or on other rows whose labels or numbers are known."""
 
 from pathlib import Path
 
@@ -9,19 +9,23 @@ from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import columns, encoding, prepared_folder
 from llmkit.plain import Json
 from llmkit.predicting import evaluate as measuring
-from llmkit.predicting.evaluate import TABLE, UNIT, Targeted
+from llmkit.predicting.evaluate import NUMBER_TABLE, TABLE as LABEL_TABLE, UNIT, Targeted
+from llmkit.predicting.regressor import Regressor
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
-from llmkit.tasks.table import prepare, use
+from llmkit.tasks.table import baseline, prepare, target, use
 from llmkit.tasks.table.settings import Config
 
 __all__ = ["TABLE", "UNIT", "measure", "metrics", "of_files", "of_split", "validation_loss"]
+
+TABLE = [*NUMBER_TABLE, *(column for column in LABEL_TABLE if column not in NUMBER_TABLE)]
 
 
 def of_split(folder: ModelFolder, prepared: Files, split: str) -> Targeted[columns.Rows]:
     """The rows of a split."""
     examples, split = prepared_folder.examples_of(prepared, split)
-    return _labelled(split, prepare.read(prepared).take(examples), prepared.array("labels.npy")[examples])
+    truths = "targets.npy" if use.is_of_numbers(folder) else "labels.npy"
+    return _targeted(split, prepare.read(prepared).take(examples), prepared.array(truths)[examples])
 
 
 def of_files(
@@ -35,18 +39,27 @@ def of_files(
     rows = use.read_rows(learnt, raw, places)
     for line in use.unseen(learnt, rows, places):
         warn(line)
-    return _labelled("files", rows, measuring.number_labels(folder, labels, places))
+    if use.is_of_numbers(folder):
+        return _targeted("files", rows, target.as_numbers(labels, places, reading.label))
+    return _targeted("files", rows, measuring.number_labels(folder, labels, places))
 
 
 def metrics(
     folder: ModelFolder, examples: Targeted[columns.Rows], settings: Config, progress: Progress, warn: Warn
 ) -> Json:
-    """Quality, calibration, size and speed on the rows."""
-    return measuring.metrics(use.load(folder), examples, progress)
+    """Quality, calibration or coverage, size and speed on the rows; of numbers, those of `baselines` too."""
+    model = use.load(folder)
+    if not isinstance(model, Regressor):
+        return measuring.metrics(model, examples, progress)
+    interval = settings.evaluate.interval
+    model = model.with_interval(interval)
+    rows = examples.read(model, np.arange(len(examples.targets)))
+    found = baseline.read(folder).measure(encoding.load(folder), rows, examples.targets, interval)
+    return measuring.metrics(model, examples, progress) | {"baselines": found}
 
 
 def validation_loss(folder: ModelFolder, prepared: Files, progress: Progress) -> float:
-    """Loss in nats per row on the validation split, of the calibrated probabilities."""
+    """Loss on the validation split: in nats per row, or of numbers as they are learnt (standardised)."""
     return measuring.loss(use.load(folder), of_split(folder, prepared, "val"))
 
 
@@ -55,5 +68,5 @@ def measure(folder: ModelFolder, prepared: Files, progress: Progress) -> tuple[f
     return measuring.loss_and_speeds(use.load, folder, of_split(folder, prepared, "val"))
 
 
-def _labelled(split: str, rows: columns.Rows, labels: np.ndarray) -> Targeted[columns.Rows]:
+def _targeted(split: str, rows: columns.Rows, labels: np.ndarray) -> Targeted[columns.Rows]:
     return Targeted(split, labels, lambda model, which: rows.take(which))

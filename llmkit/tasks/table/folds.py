@@ -1,21 +1,24 @@
-"""Cross-validation of a table's classifier: the prepared data of a fold."""
+"""Cross-validation of a table's model: the prepared data of a fold."""
 
 from pathlib import Path
 
 from llmkit.data import encoding, prepared_folder
-from llmkit.predicting.evaluate import FOLD_METRICS as METRICS
+from llmkit.predicting.evaluate import FOLD_METRICS, NUMBER_FOLD_METRICS
 from llmkit.store.files import Files
-from llmkit.tasks.table import prepare
+from llmkit.tasks.table import prepare, target
 from llmkit.tasks.table.settings import Prepare
 
-__all__ = ["METRICS", "fold"]
+METRICS = (*FOLD_METRICS, *NUMBER_FOLD_METRICS)
 
 
 def fold(prepared: Files, out: Path, number: int, count: int, settings: Prepare, seed: int) -> None:
     """The prepared folder of a fold: another split, and what is learnt from it."""
     of = prepared_folder.copy_for_fold(prepared, out, number, count, settings.split.val, seed)
     meta = prepared_folder.read_meta(prepared)
+    rows = prepare.read(prepared)
     learnt = encoding.learn(
-        prepare.read(prepared).take(of == 0), (meta["numbers"], meta["categories"]), settings.scaling, settings.missing
+        rows.take(of == 0), (meta["numbers"], meta["categories"]), settings.scaling, settings.missing
     )
     encoding.save(learnt, out / encoding.FILE)
+    if target.predicts_number(prepared):
+        prepare.learn_baseline(learnt, rows, prepared.array("targets.npy"), of, out)

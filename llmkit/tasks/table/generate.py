@@ -1,4 +1,4 @@
-"""`llmkit generate` for tables: raw rows in, labels and probabilities out."""
+"""`llmkit generate` for tables: raw rows in, labels with probabilities or numbers with intervals out."""
 
 import io
 import json
@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 from llmkit.console.callbacks import Warn
 from llmkit.data import encoding
-from llmkit.data.columns import Rows
 from llmkit.data.rows import Row, read_rows, rows_of_files
 from llmkit.errors import ConfigError, InputError
 from llmkit.predicting import output
 from llmkit.predicting.output import items, show, summary
-from llmkit.predicting.use import Classifier
+from llmkit.predicting.regressor import Regressor
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.contract import Answers, Emit
 from llmkit.tasks.table import use
@@ -34,12 +33,14 @@ def requests(settings: Generate, folder: ModelFolder) -> RawRows:
 
 
 def answer(
-    model: Classifier[Rows], requests: RawRows, settings: Generate, seed: int, warn: Warn, emit: Emit | None = None
+    model: use.Model, requests: RawRows, settings: Generate, seed: int, warn: Warn, emit: Emit | None = None
 ) -> Answers:
-    """The labels of the rows: {"predictions": [{row, label, probability, probabilities}], …}.
+    """{"predictions": [{row, label, probability, probabilities} or {row, prediction, lower, upper}], …}.
 
-    Raises InputError for rows that do not fit the model.
+    Raises InputError for rows that do not fit the model, ConfigError for an interval that it cannot tell.
     """
+    if isinstance(model, Regressor):
+        model = model.with_interval(settings.interval)
     learnt = encoding.load(model.folder)
     rows = use.read_rows(learnt, *requests)
     for line in use.unseen(learnt, rows, requests.places):

@@ -59,7 +59,7 @@ def export(network: TableNetwork) -> tuple[onnx.ModelProto, dict[str, np.ndarray
         nodes,
         "table",
         inputs,
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["B", network.classes])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["B", network.output_count])],
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)

@@ -1,7 +1,8 @@
 """The network of a table: a linear part plus an ensemble of multi-layer perceptrons that share their matrices.
 
-Sizes in, logits out; it knows no settings. Each member scales the inputs and the outputs of every shared matrix in its
-own way (BatchEnsemble: Wen et al., arXiv 2002.06715; for tables TabM: Gorishniy et al., arXiv 2410.24210, section 3.3).
+Sizes in, outputs out (logits, or what predicts a number); it knows no settings. Each member scales the inputs and the
+outputs of every shared matrix in its own way (BatchEnsemble: Wen et al., arXiv 2002.06715; for tables TabM: Gorishniy
+et al., arXiv 2410.24210, section 3.3).
 """
 
 import itertools
@@ -12,14 +13,14 @@ from torch.nn import functional as F
 
 
 class TableNetwork(nn.Module):
-    """Numbers (B, F) and categories (B, M), which number on in one table of `table_size` rows, to logits."""
+    """Numbers (B, F) and categories (B, M), which number on in one table of `table_size` rows, to outputs."""
 
     def __init__(
         self,
         width: int,
         columns: int,
         table_size: int,
-        classes: int,
+        output_count: int,
         *,
         hidden_size: int,
         layers: int,
@@ -28,21 +29,21 @@ class TableNetwork(nn.Module):
         dropout: float = 0.0,
         input_dropout: float = 0.0,
     ):
-        """`width` is F, `columns` M."""
+        """`width` is F, `columns` M, `output_count` C."""
         super().__init__()
         self.width, self.columns, self.table_size = width, columns, table_size
-        self.classes, self.layers = classes, layers
+        self.output_count, self.layers = output_count, layers
         self.members, self.embedding_size = members, embedding_size
         self.dropout, self.input_dropout = dropout, input_dropout
-        sizes = [width + columns * embedding_size, *[hidden_size] * layers, classes] if layers else []
+        sizes = [width + columns * embedding_size, *[hidden_size] * layers, output_count] if layers else []
         self.matrices = nn.ParameterList(nn.Parameter(torch.empty(a, b)) for a, b in itertools.pairwise(sizes))
         self.scales_in = nn.ParameterList(nn.Parameter(torch.ones(members, a)) for a in sizes[:-1])
         self.scales_out = nn.ParameterList(nn.Parameter(torch.ones(members, b)) for b in sizes[1:])
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(members, b)) for b in sizes[1:])
-        self.linear = nn.Parameter(torch.zeros(width, classes)) if width else None
-        self.linear_table = nn.Parameter(torch.zeros(table_size, classes)) if columns else None
+        self.linear = nn.Parameter(torch.zeros(width, output_count)) if width else None
+        self.linear_table = nn.Parameter(torch.zeros(table_size, output_count)) if columns else None
         self.embedding = nn.Parameter(torch.randn(table_size, embedding_size)) if columns and layers else None
-        self.bias = nn.Parameter(torch.zeros(classes))
+        self.bias = nn.Parameter(torch.zeros(output_count))
         for matrix in self.matrices:
             bound = matrix.shape[0] ** -0.5
             nn.init.uniform_(matrix, -bound, bound)
@@ -50,7 +51,7 @@ class TableNetwork(nn.Module):
             self.scales_in[0].data = torch.randint(0, 2, self.scales_in[0].shape).float() * 2 - 1
 
     def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
-        """Logits (B, K, C) of the K members while training, else their mean (B, C)."""
+        """Outputs (B, K, C) of the K members while training, else their mean (B, C)."""
         total = self.bias.expand(len(numbers), -1)  # (B, C)
         if self.linear is not None:
             total = total + numbers @ self.linear

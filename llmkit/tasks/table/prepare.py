@@ -1,11 +1,14 @@
-"""Raw files to rows of numbers and categories, with their labels, splits and what is learnt from the training split.
+"""Raw files to rows of numbers and categories, with their labels, splits and what is learnt from training rows.
 
 In: the section `prepare` of the config. Out, in the folder `out`:
 
     numbers.npy      (rows, columns) float64, NaN where missing
     categories.npy   (rows, columns) int32, the place of the value in categories.json, -1 where missing
     categories.json  of each column of categories every value that occurs
-    labels.npy       (rows,) int32, the place in meta.json's list of labels
+    labels.npy       (rows,) int32, the place in meta.json's list of labels; of numbers, which tenth of them it is in
+    targets.npy      (rows,) float64, the numbers, where numbers are predicted
+    weights.npy      (rows,) float64, where a column of weights is named
+    baseline.json    of numbers: a constant and a linear model, learnt from the training split (`baseline.py`)
     split.npy        (rows,) uint8: 0 train, 1 val, 2 test
     columns.json     scaling and categories, learnt from the training split (`encoding.py`)
     meta.json        columns, labels, splits, sources
@@ -22,14 +25,17 @@ from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import encoding, prepared_folder, splits
 from llmkit.data.columns import Rows, as_text, is_number, parse
 from llmkit.data.decoding import check_encoding
+from llmkit.data.encoding import Encoding
 from llmkit.data.files import find_files, hash_files
 from llmkit.data.labels import number_classes
 from llmkit.data.rows import Row, rows_of_files
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
+from llmkit.predicting.numbers import learn_scale
 from llmkit.predicting.settings import Split
 from llmkit.store.artifacts import Source
 from llmkit.store.files import Files
+from llmkit.tasks.table import baseline, target as targets
 from llmkit.tasks.table.settings import Prepare
 
 REPORT_ROWS = 20_000  # between two calls of progress
@@ -42,11 +48,14 @@ def check(settings: Prepare) -> None:
     prepared_folder.check_split(settings.split.val, settings.split.test, usual_val=Split().val)
     if not settings.label:
         raise ConfigError("prepare.label: say which column holds the label, e.g. prepare.label=risk")
-    named = [settings.label, *settings.numbers, *settings.categories, *settings.ignore]
+    if settings.weight and settings.predict == "label":
+        raise ConfigError("prepare.weight is for numbers; labels are weighed by train.class_weights")
+    weight = [settings.weight] if settings.weight else []
+    named = [settings.label, *weight, *settings.numbers, *settings.categories, *settings.ignore]
     for name in named:
         if named.count(name) > 1:
             raise ConfigError(
-                f"prepare: the column '{name}' is named twice; it is the label, in numbers, categories or ignore"
+                f"prepare: the column '{name}' is named twice; it is label, weight, in numbers, categories or ignore"
             )
 
 
@@ -61,8 +70,14 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
     paths = find_files(settings.files)
     rows, places = read_files(paths, settings, progress)
     rows, places, labels = with_labels(rows, places, settings, warn)
-    names, label_numbers = number_classes(labels, ", ".join(map(str, paths[:3])))
+    predicts = targets.kind(labels, settings, warn)
+    if predicts == "label":
+        names, label_numbers = number_classes(labels, ", ".join(map(str, paths[:3])))
+    else:
+        numbers = targets.as_numbers(labels, places, settings.label)
+        names, label_numbers = [], targets.bins(numbers)
     columns = kinds(rows, places, settings, warn)
+    weights = weights_of(rows, places, settings) if settings.weight else None
     rows = with_columns(rows, places, [*columns[0], *columns[1]], warn)
     parsed = parse(rows, places, *columns, settings.missing)
     val, test = settings.split.val, settings.split.test
@@ -72,8 +87,15 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
     _write_rows(parsed, columns, out)
     learnt = encoding.learn(parsed.take(of == 0), columns, settings.scaling, settings.missing)
     encoding.save(learnt, out / encoding.FILE)
+    more: Json = {"predicts": predicts}
+    if predicts == "number":
+        more |= _write_numbers(numbers, of, settings, out)
+        learn_baseline(learnt, parsed, numbers, of, out)
+    if weights is not None:
+        np.save(out / "weights.npy", weights)
     meta = {
         **summary,
+        **more,
         "numbers": columns[0],
         "categories": columns[1],
         "inputs_of_the_network": learnt.width + len(learnt.categories),
@@ -132,15 +154,16 @@ def kinds(rows: list[Row], places: list[str], settings: Prepare, warn: Warn) -> 
     Raises InputError for a named column that is not there and for one that holds numbers and words.
     """
     there = list(dict.fromkeys(name for row in rows for name in row))
-    for key in ("numbers", "categories", "ignore"):
-        for name in getattr(settings, key):
+    for key in ("weight", "numbers", "categories", "ignore"):
+        named = getattr(settings, key)
+        for name in [named] if isinstance(named, str) and named else named:
             if name not in there:
                 raise InputError(
                     f"{places[0]}: there is no column '{name}' (prepare.{key}); there are: {', '.join(there)}"
                 )
     numbers, categories = [], []
     for name in there:
-        if name == settings.label or name in settings.ignore:
+        if name in (settings.label, settings.weight) or name in settings.ignore:
             continue
         values = [
             as_text(row.get(name), settings.missing, place, name) for row, place in zip(rows, places, strict=True)
@@ -174,6 +197,25 @@ def kinds(rows: list[Row], places: list[str], settings: Prepare, warn: Warn) -> 
     return numbers, categories
 
 
+def weights_of(rows: list[Row], places: list[str], settings: Prepare) -> np.ndarray:
+    """The weights (N,) float64 of the rows. Raises InputError for one that is missing or not above 0."""
+    values = []
+    for row, place in zip(rows, places, strict=True):
+        text = as_text(row.get(settings.weight), settings.missing, place, settings.weight)
+        if text is None or not is_number(text) or float(text) <= 0:
+            raise InputError(
+                f"{place}, column '{settings.weight}' (prepare.weight): {text!r} is no number above 0; mend it or "
+                "leave the row out"
+            )
+        values.append(float(text))
+    return np.array(values, np.float64)
+
+
+def learn_baseline(learnt: Encoding, rows: Rows, numbers: np.ndarray, of: np.ndarray, out: Path) -> None:
+    """Write baseline.json: what is learnt of numbers (N,) from the training split."""
+    (out / baseline.FILE).write_bytes(baseline.to_bytes(baseline.learn(learnt, rows, numbers, of)))
+
+
 def with_columns(rows: list[Row], places: list[str], columns: list[str], warn: Warn) -> list[Row]:
     """The rows with null for each of `columns` that they lack, as rows of JSON Lines and of several files may."""
     for name in columns:
@@ -184,6 +226,15 @@ def with_columns(rows: list[Row], places: list[str], columns: list[str], warn: W
                 "as missing there"
             )
     return [dict.fromkeys(columns) | row for row in rows]
+
+
+def _write_numbers(numbers: np.ndarray, of: np.ndarray, settings: Prepare, out: Path) -> Json:
+    """Write targets.npy; returns what meta.json says of the numbers (N,)."""
+    np.save(out / "targets.npy", numbers)
+    trained = numbers[of == 0]
+    log = targets.learns_logarithm(trained, settings)
+    scale = learn_scale(trained, log=False)
+    return {"target": "log" if log else "plain", "target_mean": scale.mean, "target_deviation": scale.deviation}
 
 
 def _write_rows(rows: Rows, columns: tuple[list[str], list[str]], out: Path) -> None:

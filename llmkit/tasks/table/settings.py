@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, field
 
+from llmkit.config.requirements import Evaluate
 from llmkit.config.root import Root
 from llmkit.config.schema import Section
 from llmkit.config.training import Count, Positive
@@ -13,6 +14,7 @@ from llmkit.predicting.settings import Budget, Classifying, Predict, Prune, Shar
 
 STARTS_FROM = ("table",)  # tasks whose models `train.start_from` may name
 Size = Annotated[int, Meta(ge=1, le=65_536)]
+Coverage = Annotated[float, Meta(gt=0, lt=1)]
 
 
 class Prepare(Section):
@@ -29,7 +31,15 @@ class Prepare(Section):
     encoding: str = "utf-8"
     """Character encoding of the files."""
     label: str = ""
-    """Column that holds the label, of any number of classes; rows without one are left out."""
+    """Column to predict: a label, of any number of classes, or a number; rows without a value there are left out."""
+    predict: Literal["auto", "label", "number"] = "auto"
+    """What the column `label` holds; auto takes many different numbers for numbers, and says so."""
+    target: Literal["auto", "plain", "log"] = "auto"
+    """How a number is learnt: as it is, or its logarithm; auto takes the logarithm of numbers above 0 that span more
+    than two powers of ten (from the 5 % to the 95 % quantile)."""
+    weight: str = ""
+    """Column of weights above 0, where numbers are predicted: how much each row counts in the loss. It is not learnt
+    from."""
     numbers: list[str] = []
     """Columns of numbers. A column that is not named is one where all its values are numbers."""
     categories: list[str] = []
@@ -71,6 +81,10 @@ class Train(Classifying):
     """Budget in passes over the training split (60 where no budget is named)."""
     max_minutes: Positive | None = None
     """Budget in minutes, from the first step to the last, validation included."""
+    loss: Literal["squared", "absolute", "quantile"] = "squared"
+    """Of predicted numbers: squared for the mean, absolute for the median, quantile for `quantile`."""
+    quantile: Annotated[float, Meta(gt=0, lt=1)] = 0.5
+    """The quantile that `loss: quantile` predicts."""
     batch_size: Count = 64
     """Rows in one optimizer step."""
     learning_rate: Positive = 4e-3
@@ -99,12 +113,21 @@ class Search(Tune):
 
 
 class Generate(Predict):
-    """How labels of rows are predicted. Every key is also an option of `llmkit generate`."""
+    """How labels or numbers of rows are predicted. Every key is also an option of `llmkit generate`."""
 
     prompt: str | list[str] | None = None
     """A row as a JSON object; several give several predictions; - reads rows from standard input."""
     prompt_file: str | None = None
     """File of rows: CSV, TSV or JSON Lines, packed or not; - is standard input."""
+    interval: Coverage = 0.9
+    """Of predicted numbers: share of the true ones that lie between `lower` and `upper`."""
+
+
+class Scoring(Evaluate):
+    """How models are scored."""
+
+    interval: Coverage = 0.9
+    """Of predicted numbers: coverage of the intervals that are scored."""
 
 
 Step = Quantize | Prune | Distil[Model] | Fuse[Model]
@@ -112,7 +135,7 @@ Variant = Step | Chain[Step] | Budget
 
 
 class Config(Root):
-    """A classifier of table rows."""
+    """A predictor of a label or a number of table rows."""
 
     task: Literal["table"] = "table"
     """What is learned."""
@@ -123,3 +146,4 @@ class Config(Root):
     compress: dict[str, Variant] = field(default_factory=lambda: {"int8": Quantize()})
     """Named variants: the name is yours, `method` says how."""
     generate: Generate = Generate()
+    evaluate: Scoring = Scoring()

@@ -1,4 +1,4 @@
-"""What the training loop drives for a table: the prepared rows, encoded, in the shared learner of classifiers."""
+"""What the training loop drives for a table: the prepared rows, encoded, in the shared learner of examples."""
 
 from collections.abc import Sequence
 
@@ -9,25 +9,27 @@ from torch import Tensor
 from llmkit.config.schema import to_data
 from llmkit.console.callbacks import Warn
 from llmkit.data import encoding, prepared_folder
-from llmkit.errors import InputError
+from llmkit.errors import ConfigError, InputError
 from llmkit.predicting import labels
 from llmkit.predicting.learner import ExampleLearner, Examples, Shipping
+from llmkit.predicting.number_objective import Numbers, Target
+from llmkit.predicting.numbers import learn_scale
 from llmkit.predicting.objectives import Labels
 from llmkit.store.files import Files
-from llmkit.store.model_folder import ModelFile, ModelFolder
-from llmkit.tasks.table import graph, prepare
+from llmkit.store.model_folder import ModelFile, ModelFolder, Role
+from llmkit.tasks.table import baseline, graph, prepare, target, use
 from llmkit.tasks.table.network import TableNetwork
 from llmkit.tasks.table.settings import Config, Model
 from llmkit.training.devices import Hardware
 
 
-def build(model: Model, width: int, columns: int, table_size: int, classes: int) -> TableNetwork:
+def build(model: Model, width: int, columns: int, table_size: int, output_count: int) -> TableNetwork:
     """The network that the settings describe, for rows of these sizes (see `TableNetwork`)."""
     return TableNetwork(
         width,
         columns,
         table_size,
-        classes,
+        output_count,
         hidden_size=model.hidden_size,
         layers=model.layers,
         members=model.members,
@@ -40,7 +42,6 @@ def build(model: Model, width: int, columns: int, table_size: int, classes: int)
 def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -> ExampleLearner[TableNetwork]:
     """The learner of a prepared folder, its weights initialised from the seed."""
     torch.manual_seed(settings.seed)
-    names = prepared_folder.read_meta(prepared)["labels"]
     learnt = encoding.load(prepared)
     numbers, categories = (torch.from_numpy(part).to(hardware.device) for part in learnt.encode(prepare.read(prepared)))
     train, val = (prepared_folder.examples_of(prepared, name)[0] for name in ("train", "val"))
@@ -49,8 +50,10 @@ def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -
         which = torch.from_numpy(examples).to(hardware.device)
         return numbers[which], categories[which]
 
+    objective, files = _objective(prepared, settings, train, hardware.device)
+
     def start_from(network: TableNetwork, folder: ModelFolder) -> None:
-        _check_columns(folder, learnt, names)
+        _check_columns(folder, learnt, objective)
         try:
             graph.from_arrays(network, folder.weights())
         except RuntimeError as error:
@@ -60,21 +63,41 @@ def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -
             ) from error
 
     return ExampleLearner(
-        build(settings.model, learnt.width, len(learnt.categories), learnt.table_size, len(names)),
+        build(settings.model, learnt.width, len(learnt.categories), learnt.table_size, objective.output_count),
         Examples(inputs, train, val),
-        Labels(prepared.array("labels.npy"), names, train, settings.train, hardware.device),
-        Shipping(graph.export, {encoding.FILE: ModelFile(prepared.read_bytes(encoding.FILE))}, start_from),
+        objective,
+        Shipping(graph.export, files, start_from),
         settings.train,
         settings.seed,
         hardware,
     )
 
 
-def _check_columns(folder: ModelFolder, learnt: encoding.Encoding, names: list[str]) -> None:
-    """Refuse a model whose weights stand for other columns, categories or labels."""
+def _objective(
+    prepared: Files, settings: Config, train: np.ndarray, device: torch.device
+) -> tuple[Labels | Numbers, dict[str, ModelFile]]:
+    """What is learnt of the prepared rows, and the files that go into the model folder."""
+    files = {encoding.FILE: ModelFile(prepared.read_bytes(encoding.FILE))}
+    meta = prepared_folder.read_meta(prepared)
+    if not target.predicts_number(prepared):
+        return Labels(prepared.array("labels.npy"), meta["labels"], train, settings.train, device), files
+    for key in ("class_weights", "label_smoothing"):
+        if getattr(settings.train, key) not in ("none", 0.0):
+            raise ConfigError(f"train.{key} is for labels, and '{settings.prepare.label}' is a number; leave it out")
+    numbers = prepared.array("targets.npy")
+    scale = learn_scale(numbers[train], meta["target"] == "log")
+    weights = prepared.array("weights.npy") if settings.prepare.weight else None
+    wanted = Target(settings.prepare.label, numbers, scale, settings.train.loss, settings.train.quantile, weights)
+    files[baseline.FILE] = ModelFile(prepared.read_bytes(baseline.FILE), Role.EVALUATE)
+    return Numbers(wanted, device), files
+
+
+def _check_columns(folder: ModelFolder, learnt: encoding.Encoding, objective: Labels | Numbers) -> None:
+    """Refuse a model whose weights stand for other columns, categories or labels, or for a number in their place."""
     other = encoding.load(folder)
+    names = objective.names if isinstance(objective, Labels) else []
     for what, mine, theirs in (
-        ("labels", names, labels.read(folder).labels),
+        ("labels", names, [] if use.is_of_numbers(folder) else labels.read(folder).labels),
         ("columns of numbers", _numbers(learnt), _numbers(other)),
         ("columns of categories, or values in them,", learnt.categories, other.categories),
     ):

@@ -1,4 +1,4 @@
-"""A table classifier in use: raw rows in, labels and calibrated probabilities out. Never imports torch."""
+"""A model of a table in use: raw rows in, labels with probabilities or numbers with intervals out. Without torch."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -6,13 +6,18 @@ import numpy as np
 
 from llmkit.data import encoding
 from llmkit.data.columns import Rows, parse
+from llmkit.predicting.numbers import NUMBERS
+from llmkit.predicting.regressor import Regressor
 from llmkit.predicting.use import Classifier, Feeds
 from llmkit.store.model_folder import ModelFolder
 
 BATCH_ROWS = 1024
 
 
-def load(folder: ModelFolder, threads: int | None = None) -> Classifier[Rows]:
+Model = Classifier[Rows] | Regressor[Rows]
+
+
+def load(folder: ModelFolder, threads: int | None = None) -> Model:
     """The model of a folder. Its `predict` takes rows, {column: value}, or one of them."""
     learnt = encoding.load(folder)
 
@@ -26,7 +31,12 @@ def load(folder: ModelFolder, threads: int | None = None) -> Classifier[Rows]:
             given = {"numbers": numbers, "categories": categories}
             yield which, {name: array for name, array in given.items() if array.shape[1]}
 
-    return Classifier(folder, read, feeds, threads)
+    return (Regressor if is_of_numbers(folder) else Classifier)(folder, read, feeds, threads)
+
+
+def is_of_numbers(folder: ModelFolder) -> bool:
+    """Whether a model predicts numbers."""
+    return NUMBERS in folder
 
 
 def read_rows(learnt: encoding.Encoding, rows: Sequence[Mapping[str, object]], places: Sequence[str]) -> Rows:

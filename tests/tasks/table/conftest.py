@@ -57,3 +57,35 @@ def table_fresh(tmp_path: Path) -> TableRun:
     run.table.write_text(table_text())
     write_config(run.config, run.table, run.run_dir)
     return run
+
+
+def priced_text(rows: int = 300, seed: int = 0) -> str:
+    """A price of 3 · size + 20 where the town is north, with noise of deviation 2; size and noise of rows lie apart."""
+    generator = np.random.default_rng(seed)
+    lines = ["size,town,copies,price"]
+    for _ in range(rows):
+        size, north = generator.uniform(10, 40), generator.random() < 0.5
+        price = 3 * size + 20 * north + generator.normal(0, 2)
+        lines.append(f"{size:.2f},{'north' if north else 'south'},{generator.integers(1, 4)},{price:.2f}")
+    return "\n".join(lines) + "\n"
+
+
+NUMBER_VARIANTS = """\
+compress:
+  int8:    {method: quantize}
+  sparse:  {method: prune, sparsity: 0.5, steps: 20}
+  student: {method: distil, model: {hidden_size: 8, members: 2, embedding_size: 2}, steps: 40}
+"""
+
+
+@pytest.fixture(scope="session")
+def number_run(tmp_path_factory: pytest.TempPathFactory) -> TableRun:
+    """A finished run that predicts numbers, with variants."""
+    folder = tmp_path_factory.mktemp("numbers")
+    run = TableRun(folder / "numbers.yaml", folder / "run", folder / "rows.csv")
+    run.table.write_text(priced_text())
+    write_config(run.config, run.table, run.run_dir, NUMBER_VARIANTS)
+    text = run.config.read_text().replace("label: risk", "label: price, predict: number, ignore: [copies]")
+    run.config.write_text(text)
+    finish(run)
+    return run

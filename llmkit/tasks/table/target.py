@@ -1,0 +1,85 @@
+"""What a table's model predicts: one of some labels, or a number; and how the number is learnt.
+
+In: the values of the column `prepare.label`, as text, and the section prepare. Out: which of the two it is, the
+numbers, and whether their logarithm is learnt.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from llmkit.console.callbacks import Warn
+from llmkit.data.columns import is_number
+from llmkit.errors import InputError
+from llmkit.plain import Json
+from llmkit.store.files import Files
+from llmkit.tasks.table.settings import Prepare
+
+Kind = Literal["label", "number"]
+MOST_LABELS = 100  # different whole numbers that are still taken for labels, whatever the number of rows
+FEW_LABELS = 20  # different numbers that are taken for labels even where they are many of the rows
+SHARE_OF_ROWS = 0.05  # of different whole numbers among the rows: more are numbers
+BINS = 10  # of equal size; each split has its share of every one
+WIDE = 100.0  # times that the 95 % quantile is above the 5 % one: beyond it the logarithm is learnt
+
+
+def kind(values: Sequence[str], settings: Prepare, warn: Warn) -> Kind:
+    """What is predicted: as `prepare.predict` says or, by itself, numbers where there are many different ones."""
+    if settings.predict != "auto":
+        return settings.predict
+    if not are_many_numbers(values):
+        return "label"
+    warn(
+        f"the column '{settings.label}' has {len(set(values)):,} different numbers, so numbers are predicted; if they "
+        "are labels, set prepare.predict: label (set it to number and this is said no more)"
+    )
+    return "number"
+
+
+def are_many_numbers(values: Sequence[str]) -> bool:
+    """Whether values look like amounts rather than names of classes."""
+    different = set(values)
+    if len(different) <= FEW_LABELS or not all(is_number(value) for value in different):
+        return False
+    whole = all(float(value).is_integer() for value in different)
+    return not whole or len(different) > MOST_LABELS or len(different) > SHARE_OF_ROWS * len(values)
+
+
+def as_numbers(values: Sequence[str], places: Sequence[str], column: str) -> np.ndarray:
+    """The numbers (N,) float64 of texts that stand at `places`. Raises InputError for what is no finite number."""
+    for value, place in zip(values, places, strict=True):
+        if not is_number(value):
+            raise InputError(
+                f"{place}, column '{column}': {value[:40]!r} is no finite number; mend it, leave it empty (the row is "
+                "then left out), name it in prepare.missing, or predict labels: prepare.predict=label"
+            )
+    return np.array([float(value) for value in values], np.float64)
+
+
+def bins(numbers: np.ndarray) -> np.ndarray:
+    """The tenth (N,) int64 of the rising numbers that each one is in."""
+    edges = np.quantile(numbers, np.arange(1, BINS) / BINS)
+    return np.searchsorted(edges, numbers, side="right")
+
+
+def learns_logarithm(numbers: np.ndarray, settings: Prepare) -> bool:
+    """Whether the logarithm is learnt, as `prepare.target` says or the training split's numbers (N,) suggest.
+
+    Raises InputError where it cannot be.
+    """
+    if settings.target == "log" and numbers.min() <= 0:
+        raise InputError(
+            f"prepare.target: log needs numbers above 0, and the column '{settings.label}' has {numbers.min():g}; "
+            "set it to plain"
+        )
+    if settings.target != "auto":
+        return settings.target == "log"
+    low, high = np.quantile(numbers, [0.05, 0.95])
+    return bool(numbers.min() > 0 and high / low > WIDE)
+
+
+def predicts_number(prepared: Files) -> bool:
+    """Whether a prepared folder is of numbers."""
+    meta: Json = prepared.read_json("meta.json")
+    return meta.get("predicts") == "number"
