@@ -1,45 +1,19 @@
-"""Keys that name a place: every key of text is one, or is known not to be; a config without them."""
+"""A config without the keys that name a place."""
 
-import typing
 from typing import Any
 
-import msgspec
 import pytest
 
-from llmkit.cli.reference import sections
-from llmkit.config.places import data_without_places, of_section, without_places
-from llmkit.config.schema import section_class, to_data
+from llmkit.config.places import data_without_places, without_places
+from llmkit.config.schema import to_data
 from llmkit.tasks import TASKS, experiment as experiments
 
-# Text that is no place, by its key, whatever the section.
-OTHER_TEXT = {
-    *("search", "choices", "field", "encoding", "clean", "stop", "require", "text", "label", "negations"),
-    *("numbers", "categories", "ignore", "missing", "task"),
-}
 PLACES = {
     "language": "run_dir prepare.files train.start_from generate.prompt generate.prompt_file",
     "classify": "run_dir prepare.files prepare.tokenizer.file train.start_from generate.prompt generate.prompt_file",
     "table": "run_dir prepare.files train.start_from generate.prompt generate.prompt_file",
     "image": "run_dir prepare.files prepare.labels train.start_from generate.to",
 }
-
-
-def holds_text(kind: Any) -> bool:
-    """Whether a key of this type may hold any text."""
-    if typing.get_origin(kind) is typing.Literal:
-        return False
-    return kind in (str, Any) or any(holds_text(part) for part in typing.get_args(kind))
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_each_key_of_text_names_a_place_or_is_known_not_to(task: str) -> None:
-    """A new key fails here: put it into `places` of its section, or above."""
-    for name, section in sections(TASKS[task].settings.Config, ""):
-        known = section_class(section)
-        assert known is not None
-        for field in msgspec.structs.fields(section):
-            if holds_text(field.type) and field.name not in ("compress", "steps"):
-                assert (field.name in of_section(known)) != (field.name in OTHER_TEXT), f"{name}.{field.name}"
 
 
 EVERYTHING = {
