@@ -208,11 +208,11 @@ def read_models(
 ) -> "tuple[list[ModelFolder], Experiment, bool]":
     """(model folders, the config that says how to use them, whether results are kept in its RUN_DIR).
 
-    Given a config file, the folders are those of `--model`; given folders, the first one's own config is used.
+    Given a config file, the folders are those of `--model`; given folders, the first one's own config is used, but for
+    what names a place.
     `generate`: settings of that section which options set. Raises ConfigError and InputError.
     """
     from llmkit.stages import models
-    from llmkit.store import model_folder
 
     places, overrides = names_and_overrides(places)
     if not places:
@@ -233,7 +233,7 @@ def read_models(
             f"{other[0].path} is a model of task {other[0].task}, {folders[0].path} of {folders[0].task}; "
             "compare models of one task"
         )
-    return folders, experiment.load(folders[0].path / model_folder.CONFIG, overrides, values), False
+    return folders, experiment.of_folder(folders[0], overrides, values), False
 
 
 def file_of_input(work: Path) -> Path:

@@ -39,11 +39,22 @@ def read(
     if not isinstance(data, dict):
         raise ConfigError(f"{path}:1: a config is a mapping of sections such as `task: language`, not {kind_of(data)}")
     origins: Origins = {place: f"{path}:{line}" for place, line in lines.items()}
-    for override in overrides:
-        _apply(override, data, origins, root_of)
+    override(data, origins, overrides, options, root_of)
+    return data, origins
+
+
+def override(
+    data: Json,
+    origins: Origins,
+    overrides: Sequence[str],
+    options: Mapping[tuple[str, ...], object],
+    root_of: RootOf,
+) -> None:
+    """Put overrides, then options into plain data and their origins. Raises ConfigError."""
+    for one in overrides:
+        _apply(one, data, origins, root_of)
     for place, value in options.items():
         _set(place, value, f"option --{place[-1].replace('_', '-')}", data, origins, root_of)
-    return data, origins
 
 
 def _apply(override: str, data: Json, origins: Origins, root_of: RootOf) -> None:

@@ -17,6 +17,8 @@ TaskSection = Any
 class Root(Section):
     """A whole config. A task's own root section says which class each of the sections below is."""
 
+    places = ("run_dir",)
+
     task: str
     """What is learned."""
     run_dir: Annotated[str, Meta(min_length=1)] = "runs/default"

@@ -46,6 +46,8 @@ class Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
 
     one_of: ClassVar[tuple[str, ...]] = ()
     """Fields of which at most one may be set; an override that sets one clears those that the file sets."""
+    places: ClassVar[tuple[str, ...]] = ()
+    """Fields that name a file, a folder or standard input (`config/places.py`)."""
 
 
 AnySection = TypeVar("AnySection", bound=Section)

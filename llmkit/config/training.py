@@ -14,6 +14,7 @@ class Training(Section):
     """How long, how fast and how safely a model is trained. Exactly one budget holds."""
 
     one_of = ("max_minutes", "steps", "epochs")
+    places = ("start_from",)
     default_budget: ClassVar[tuple[str, float]] = ("max_minutes", 3.0)  # where none is named; a task may have another
     folds: ClassVar[int | None] = None  # of a cross-validation; the tasks that offer one have it as a key
 

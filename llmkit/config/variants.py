@@ -70,6 +70,8 @@ class Distil(FineTuning, Generic[Model], tag_field="method", tag="distil"):
     """A student learns from the original's probabilities and from the data. Where no budget is named, for as long as
     the original was trained."""
 
+    places = ("teacher",)
+
     teacher: str | None = None
     """A model folder to learn from in place of the original."""
     model: Model | None = None
@@ -85,6 +87,8 @@ class Distil(FineTuning, Generic[Model], tag_field="method", tag="distil"):
 
 class Fuse(FineTuning, Generic[Model], tag_field="method", tag="fuse"):
     """Several models become one."""
+
+    places = ("members",)
 
     members: list[str] = []
     """Model folders, two at least."""

@@ -61,6 +61,8 @@ class Budget(methods.Budget, tag_field="method", tag="budget"):
 class Predict(Section):
     """How labels are predicted. Every key is also an option of `llmkit generate`."""
 
+    places = ("prompt", "prompt_file")
+
     prompt: str | list[str] | None = None
     """What to predict the label of; several give several predictions; - reads standard input."""
     prompt_file: str | None = None

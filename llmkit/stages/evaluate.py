@@ -103,16 +103,21 @@ def read_data(folders: list[ModelFolder], experiment: Experiment) -> artifacts.A
     """The prepared data that all the models were trained on. Raises InputError when there is none, or another."""
     place = experiment.run_dir / "prepared"
     if not place.exists() and not place.with_name("prepared.old").exists():
-        raise InputError(
-            f"{place} is missing; run: {experiment.command('prepare')}, or score other data with --on FILE"
-        )
-    prepared = freshness.read_prepared(experiment)
+        make = "name the config" if experiment.of_folder else f"run: {experiment.command('prepare')}"
+        raise InputError(f"{place} is missing; {make}, or score other data with --on FILE")
+    if experiment.of_folder:
+        prepared = artifacts.read(place, stage="prepare")
+        if prepared.manifest["task"] != experiment.task.name:
+            raise InputError(f"{place} was prepared for another task; score other data with --on FILE")
+    else:
+        prepared = freshness.read_prepared(experiment)
+    again = "train it again" if experiment.of_folder else f"run: {experiment.command('train')}"
     for folder in folders:
         trained_on = data_hash(folder)
         if trained_on is not None and trained_on != prepared.hash:
             raise InputError(
                 f"{folder.path} was trained on other data than {place} holds now (its test split may have been "
-                f"trained on); score with --on FILE, or run: {experiment.command('train')}"
+                f"trained on); score with --on FILE, or {again}"
             )
     return prepared
 

@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import yaml
 
-from llmkit.config import yaml_text
+from llmkit.config import places, yaml_text
 from llmkit.config.root import Root
-from llmkit.config.schema import to_data
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
 from llmkit.store import artifacts, graph_check, sparse_weights
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
 
 GRAPH, CONFIG, METRICS, CARD = "graph.onnx", "config.yaml", "metrics.jsonl", "card.md"
 STAGES = ("train", "tune", "compress")
+MOST_CONFIG = 1 << 20  # characters
 
 
 class Role(StrEnum):
@@ -66,7 +65,7 @@ class ModelFolder(Files):
 
     artifact: Artifact
     settings: Root
-    """The config that it was made with."""
+    """The config that it was made with, but for what names a place (`config.places`)."""
     roles: Mapping[str, Role]
     """Of each file but the manifest."""
 
@@ -116,12 +115,17 @@ def read(path: str | Path, check: Callable[[Json, Path], Root], made_by: str | N
     if made_by is None and not (path / artifacts.MANIFEST).exists() and (path / "model").is_dir():
         raise InputError(f"{path} is no model folder; did you mean {path / 'model'}?")
     artifact = artifacts.read(path, made_by=made_by, stage=STAGES)
-    data = yaml.load(artifact.read_text(CONFIG), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    text = artifact.read_text(CONFIG)
+    if len(text) > MOST_CONFIG:
+        raise InputError(f"{path / CONFIG} is damaged: {len(text):,} characters; make the model again")
     try:
+        data, _ = yaml_text.parse(text, str(path / CONFIG))
+        if not isinstance(data, dict):
+            raise ConfigError(f"{path / CONFIG}:1: not a mapping of sections")
         settings = check(data, path / CONFIG)
-    except ConfigError as error:  # a task or key that this version does not know
+    except ConfigError as error:  # damage, or a task or key that this version does not know
         raise InputError(f"{path} does not fit llmkit {artifacts.LLMKIT_VERSION}: {error}") from error
-    return ModelFolder(path, artifact, settings, _roles(artifact))
+    return ModelFolder(path, artifact, places.without_places(settings), _roles(artifact))
 
 
 def _roles(artifact: Artifact) -> dict[str, Role]:
@@ -147,7 +151,7 @@ def write(
     (folder / GRAPH).write_bytes(declare_weights(graph, weights))
     stored = sparse_weights.pack(weights)
     save_file({name: np.ascontiguousarray(array) for name, array in stored.items()}, folder / WEIGHTS)
-    (folder / CONFIG).write_text(yaml_text.dump(to_data(settings)), encoding="utf-8")
+    (folder / CONFIG).write_text(yaml_text.dump(places.data_without_places(settings)), encoding="utf-8")
     for name, file in files.items():
         (folder / name).write_bytes(file.data)
     return dict.fromkeys((GRAPH, WEIGHTS, CONFIG), Role.RUN) | {name: file.role for name, file in files.items()}

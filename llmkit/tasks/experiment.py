@@ -1,21 +1,24 @@
 """A config file, or a model folder, to its task and settings."""
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmkit.config import file, schema
+from llmkit.config import file, places, schema
 from llmkit.config.root import Root
 from llmkit.config.schema import Origins, closest
 from llmkit.errors import ConfigError, InputError
+from llmkit.plain import Json
 from llmkit.tasks import TASKS
 from llmkit.tasks.contract import Task
 
 if TYPE_CHECKING:
     from llmkit.store.model_folder import ModelFolder
 
+CONFIG = "config.yaml"  # of a model folder
 DEFAULT_TASK = "language"
 
 
@@ -27,6 +30,8 @@ class Experiment:
     settings: Root
     overrides: tuple[str, ...] = ()
     """The `section.key=value` that the command was given."""
+    of_folder: bool = False
+    """Whether a model folder stands in place of a config: nothing that names a place comes from it."""
 
     @property
     def task(self) -> Task:
@@ -68,6 +73,27 @@ def load(
         ) from error
     seed = () if ("seed",) not in options else (f"seed={settings.seed}",)
     return Experiment(path, settings, (*overrides, *seed))
+
+
+def of_folder(
+    folder: "ModelFolder", overrides: Sequence[str] = (), options: Mapping[tuple[str, ...], object] | None = None
+) -> Experiment:
+    """A model folder's own config, with overrides and options as in `load`. RUN_DIR is where the folder lies.
+
+    Raises ConfigError where an override is wrong.
+    """
+    path = folder.path / CONFIG
+    data: Json = places.data_without_places(folder.settings) | {"run_dir": str(_run_dir(folder.path))}
+    origins: Origins = {}
+    file.override(data, origins, overrides, options or {}, root_of)
+    settings = schema.check(data, root_of(data, origins), origins, str(path))
+    return Experiment(path, settings, tuple(overrides), of_folder=True)
+
+
+def _run_dir(place: Path) -> Path:
+    """RUN_DIR of RUN_DIR/model, RUN_DIR/tuned and RUN_DIR/compressed/NAME."""
+    parents = Path(os.path.abspath(place)).parents
+    return parents[1] if parents[0].name == "compressed" and len(parents) > 1 else parents[0]
 
 
 def from_data(data: Mapping[str, object], path: str | Path) -> Experiment:

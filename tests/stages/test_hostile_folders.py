@@ -7,6 +7,7 @@ from typing import Any
 
 import onnx
 import pytest
+import yaml
 from hostile_folders import forge, with_graph
 
 import llmkit as package
@@ -68,3 +69,46 @@ def test_a_loop_without_end(everywhere: Callable[..., None], tiny_copy: Any, tmp
         model.graph.node.append(onnx.helper.make_node("Loop", ["", ""], ["endless"]))
 
     everywhere(with_graph(stranger(tiny_copy, tmp_path), add), "the operator 'Loop', which llmkit never writes there")
+
+
+def with_config(folder: Path, **changes: Any) -> Path:
+    """The folder with a config in which sections have other keys, or are other values."""
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    for section, keys in changes.items():
+        config[section] = config.get(section, {}) | keys if isinstance(keys, dict) else keys
+    return forge(folder, {"config.yaml": yaml.safe_dump(config).encode()})
+
+
+def test_a_folder_does_not_say_what_is_read(llmkit: Any, tiny_copy: Any, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("the lazy dog\n")
+    keys = {"prompt_file": str(secret), "prompt": "-", "max_tokens": 4}
+    folder = with_config(stranger(tiny_copy, tmp_path), generate=keys, run_dir=str(tiny_copy.run_dir))
+    ran = llmkit("generate", folder, "--json")
+    assert ran.code == 0
+    [text] = ran.json["texts"]
+    assert (text["prompt"], text["tokens"]) == ("", 4)  # what is no place counts as before
+    ran = llmkit("evaluate", folder)  # RUN_DIR is where the folder lies, not where its config says
+    assert ran.code == 3
+    assert ran.error == f"{tmp_path}/prepared is missing; name the config, or score other data with --on FILE"
+
+
+def test_a_folder_in_a_run_directory_is_scored_on_its_data_alone(
+    llmkit: Any, tiny_copy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = llmkit("evaluate", tiny_copy.model, "--json").json["loss"]
+    with_config(tiny_copy.model, prepare={"files": "/usr/**"})
+
+    def walked(settings: Any) -> None:
+        raise AssertionError("raw files were looked for")
+
+    monkeypatch.setattr("llmkit.tasks.language.prepare.inputs", walked)
+    for place in (tiny_copy.model, tiny_copy.int8):
+        assert llmkit("evaluate", place, "--json").json["loss"] == pytest.approx(before, rel=0.02)
+
+
+def test_model_folders_hold_no_place(tiny_run: Any) -> None:
+    for folder in (tiny_run.model, tiny_run.int8):
+        data = b"".join(path.read_bytes() for path in folder.iterdir() if path.name in ("config.yaml", "graph.onnx"))
+        assert str(tiny_run.run_dir).encode() not in data
+        assert b"run_dir" not in data and b"files" not in data

@@ -8,10 +8,11 @@ import numpy as np
 import onnx
 import pytest
 from artifact_folders import edit
+from hostile_folders import forge
 from onnx import TensorProto, helper
 
+from llmkit.config.places import data_without_places
 from llmkit.config.root import Root
-from llmkit.config.schema import to_data
 from llmkit.errors import ConfigError, InputError
 from llmkit.store import artifacts, model_folder
 from llmkit.store.model_folder import ModelFile, ModelFolder, Role
@@ -121,7 +122,7 @@ def test_the_graph_on_disk_declares_the_weights_without_their_numbers(folder: Mo
 
 def test_settings_that_this_version_does_not_know_are_named_with_the_folder(place: Path) -> None:
     def refuse(data: Any, path: Path) -> Root:
-        assert data == to_data(SETTINGS) and path == place / "config.yaml"
+        assert data == data_without_places(SETTINGS) and path == place / "config.yaml"
         raise ConfigError("c.yaml: sede: unknown key")
 
     with pytest.raises(InputError, match=rf"^{place} does not fit llmkit {artifacts.LLMKIT_VERSION}: c.yaml: sede"):
@@ -133,3 +134,29 @@ def test_a_run_directory_in_place_of_its_model(place: Path) -> None:
         model_folder.read(place.parent, check)
     with pytest.raises(InputError, match="has no manifest.json; run: llmkit train x.yaml$"):
         model_folder.read(place.parent, check, made_by="llmkit train x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[" * 100_000, "config.yaml: nested more than 50 levels deep"),
+        ("a: " * 100, "config.yaml:1: not valid YAML"),
+        ("", "config.yaml:1: not a mapping"),
+        ("- 1", "config.yaml:1: not a mapping"),
+        ("!!python/object/apply:os.system ['true']", "config.yaml:1: the tag !!python/object/apply:os.system"),
+        ("a: &a [1]\nb: [*a, *a]\nc: *d\n", "config.yaml:3: not valid YAML"),
+        ("task: toy\ntask: toy\n", "config.yaml:2: duplicate key 'task'"),
+        ("#" * (1 << 20) + "#", "is damaged: 1,048,577 characters"),
+    ],
+)
+def test_a_config_that_is_none(place: Path, text: str, says: str) -> None:
+    forge(place, {"config.yaml": text.encode()})
+    with pytest.raises(InputError, match=says):
+        model_folder.read(place, check)
+
+
+def test_what_names_a_place_is_not_taken_from_a_config(place: Path) -> None:
+    def told(data: Any, path: Path) -> Root:
+        return Root(task="toy", run_dir="/home", seed=7)
+
+    assert model_folder.read(place, told).settings == SETTINGS

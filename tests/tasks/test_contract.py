@@ -1,11 +1,16 @@
 """Every task's modules against the protocols of `llmkit/tasks/contract.py`: what is missing is named."""
 
 import inspect
+import typing
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
+from llmkit.cli.reference import sections
+from llmkit.config.places import of_section
+from llmkit.config.schema import section_class
 from llmkit.tasks import TASKS, contract
 
 REQUIRED = {
@@ -91,3 +96,28 @@ def test_root_sections_name_their_task_and_its_sections():
         assert task.settings.Config().task == name
         assert set(task.settings.STARTS_FROM) <= set(TASKS)
         assert task.starter.read_text().startswith("#")
+
+
+# Text that is no place, by its key, whatever the section.
+OTHER_TEXT = {
+    *("search", "choices", "field", "encoding", "clean", "stop", "require", "text", "label", "negations"),
+    *("numbers", "categories", "ignore", "missing", "task", "weight"),
+}
+
+
+def holds_text(kind: Any) -> bool:
+    """Whether a key of this type may hold any text."""
+    if typing.get_origin(kind) is typing.Literal:
+        return False
+    return kind in (str, Any) or any(holds_text(part) for part in typing.get_args(kind))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_each_key_of_text_names_a_place_or_is_known_not_to(task: str) -> None:
+    """A new key fails here: put it into `places` of its section, or above."""
+    for name, section in sections(TASKS[task].settings.Config, ""):
+        known = section_class(section)
+        assert known is not None
+        for field in msgspec.structs.fields(section):
+            if holds_text(field.type) and field.name not in ("compress", "steps"):
+                assert (field.name in of_section(known)) != (field.name in OTHER_TEXT), f"{name}.{field.name}"

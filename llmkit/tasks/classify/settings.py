@@ -22,6 +22,8 @@ STARTS_FROM = ("classify", "language")  # tasks whose models `train.start_from` 
 class Tokenizer(Section):
     """How text becomes the tokens that the LSTM reads. Trained on the training split only."""
 
+    places = ("file",)
+
     kind: Literal["char", "byte", "word", "bpe"] = "word"
     """char: a token per Unicode character; byte: per UTF-8 byte; word: per word; bpe: byte-level byte-pair encoding."""
     vocab_size: Annotated[int, Meta(ge=3, le=1_000_000)] = 8000
@@ -53,6 +55,8 @@ class Ngrams(Section):
 
 class Prepare(Section):
     """Labelled texts to examples."""
+
+    places = ("files",)
 
     files: str | list[str] = ""
     """A glob or a list of globs, relative to the working directory. CSV, TSV and JSON Lines hold an example a row; any

@@ -18,6 +18,8 @@ Width = Annotated[int, Meta(ge=4, le=1024)]
 class Prepare(Section):
     """Pictures of 28×28 or 32×32 pixels, 16 at least in each split; a small network learns their features."""
 
+    places = ("files", "labels")
+
     files: str | list[str] = ""
     """A glob, a folder, or a list of them, relative to the working directory: pictures (PNG, JPEG, GIF, BMP, WebP), IDX
     files as MNIST has them, NPY arrays, CSV with the pixels of a picture in each row. IDX, NPY and CSV also as .gz."""
@@ -91,6 +93,8 @@ class Search(Tune):
 
 class Generate(Section):
     """What pictures are made. Every key is also an option of `llmkit generate`."""
+
+    places = ("to",)
 
     count: Annotated[int, Meta(ge=1, le=100_000)] = 100
     """Pictures to make. The n-th one depends on seed, label and n alone, not on how many there are."""

@@ -42,6 +42,8 @@ class Split(Section):
 class Prepare(Section):
     """Raw files to arrays of token ids."""
 
+    places = ("files",)
+
     files: str | list[str] = ""
     """A glob or a list of globs, relative to the working directory; ** descends into folders. Read in the order of the
     list, sorted within a glob. A file may be packed as .gz or, with others, in a .zip."""
@@ -101,6 +103,8 @@ class Train(Training):
 
 class Generate(Section):
     """How text is written. Every key is also an option of `llmkit generate`."""
+
+    places = ("prompt", "prompt_file")
 
     prompt: str | list[str] | None = None
     """Text to go on from; several give several texts; - reads standard input. Empty starts a document."""

@@ -20,6 +20,8 @@ Coverage = Annotated[float, Meta(gt=0, lt=1)]
 class Prepare(Section):
     """Rows to arrays of numbers and categories."""
 
+    places = ("files",)
+
     files: str | list[str] = ""
     """A glob or a list of globs, relative to the working directory; rows of all files are read together. A file may be
     packed as .gz or, with others, in a .zip."""

@@ -2,9 +2,11 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hostile_folders import forge
 from PIL import Image
 from small_pictures import squares, write_pictures
 from small_runs import without_torch
@@ -283,3 +285,14 @@ def test_one_label_alone_is_left_out_with_a_warning(image_fresh, llmkit):
     ran = llmkit("prepare", image_fresh.config, "prepare.label=folder", "--json")
     assert ran.code == 0 and ran.json["labels"] == [] and ran.json["splits"]["val"] == {"examples": 16}
     assert "warning: all pictures have the label 'one': it is left out" in ran.err
+
+
+def test_a_folder_does_not_say_where_its_pictures_go(llmkit, image_run, tmp_path, monkeypatch):
+    folder = Path(shutil.copytree(image_run.model, tmp_path / "stranger"))
+    config = (folder / "config.yaml").read_text().replace("generate:\n", f"generate:\n  to: {tmp_path / 'home'}\n")
+    forge(folder, {"config.yaml": config.encode()})
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    ran = llmkit("generate", folder, "--count", "1", "--no-singles", "--json")
+    assert ran.json["files"] == ["generated/grid.png"]
+    assert (tmp_path / "here" / "generated" / "grid.png").exists() and not (tmp_path / "home").exists()
