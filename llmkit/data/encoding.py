@@ -3,6 +3,7 @@
 In: `Rows`. Out: numbers (N, F) float32 and categories (N, M) int64. What was learnt is plain JSON, `columns.json`, in
 the prepared folder and in every model folder:
 
+    columns      how each column of the raw rows is read (`columns.py`), from which the numbers and categories are made
     numbers      of each column the maps of its scaling, piecewise linear ([values, scores]: flat outside), whether it
                  lacked values in training, for which F then has a column of its own (1 where missing), and the edges of
                  its pieces, each of which has a column at the end of F (how far the value is through it, 0 to 1)
@@ -13,6 +14,7 @@ the prepared folder and in every model folder:
 import itertools
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +22,15 @@ from statistics import NormalDist
 
 import numpy as np
 
-from llmkit.data.columns import Rows
+from llmkit.data.columns import BOOLEANS, Column, Kind, Rows
+from llmkit.data.date_format import DateFormat
+from llmkit.data.number_format import NumberFormat
 from llmkit.plain import Json
 from llmkit.store.files import Files
 
 FILE = "columns.json"
 QUANTILES = 32  # of the map to a normal distribution, at most; between them it is linear
+OUTLIER = 100.0  # times the range of the middle half that a value may lie beyond it
 CLIP = 4.0  # deviations that a standardized number is kept within
 SEEN_AT_LEAST = 2  # times in training: of a value seen once nothing can be learnt but to trust it
 ROWS_OF_A_PIECE = 200  # of a column's values, at least: fewer teach more pieces nothing
@@ -65,9 +70,12 @@ class Category:
 class Encoding:
     """How raw rows become arrays."""
 
+    columns: list[Column]
     numbers: list[Number]
     categories: list[Category]
-    missing_values: list[str]
+    missing_values: Sequence[object]
+    label: Column | None = None
+    """How the numbers that are predicted are written, where numbers are."""
 
     @property
     def width(self) -> int:
@@ -93,7 +101,7 @@ class Encoding:
         numbers = np.concatenate([numbers, self._through_pieces(rows.numbers)], axis=1)
         ids = np.zeros((len(rows), len(self.categories)), np.int64)
         for k, category in enumerate(self.categories):
-            place = {value: number for number, value in enumerate(category.values, 1)}
+            place = _places(category)
             ids[:, k] = [category.offset + place.get(value, 0) for value in rows.categories[:, k]]
         return numbers, ids
 
@@ -116,7 +124,7 @@ class Encoding:
         """(row, column, value) of every category that training has not seen, or not often enough to learn it."""
         found = []
         for k, category in enumerate(self.categories):
-            known = set(category.values) | {None}
+            known = {*_places(category), None}
             found += [
                 (row, category.name, value) for row, value in enumerate(rows.categories[:, k]) if value not in known
             ]
@@ -124,23 +132,29 @@ class Encoding:
 
 
 def learn(
-    rows: Rows, names: tuple[list[str], list[str]], scaling: str, missing_values: list[str], pieces: int | None = 0
+    rows: Rows,
+    columns: list[Column],
+    scaling: str,
+    missing_values: Sequence[object],
+    pieces: int | None = 0,
+    label: Column | None = None,
 ) -> Encoding:
-    """The encoding of training rows; `names` of the columns of numbers and of categories.
+    """The encoding of training rows that were parsed by these columns.
 
     `pieces`: of each column of numbers, at most; None takes as many as the rows can teach.
     """
     if pieces is None:
         pieces = min(MOST_PIECES, len(rows) // ROWS_OF_A_PIECE)
-    numbers = [_number(name, rows.numbers[:, k], scaling, pieces) for k, name in enumerate(names[0])]
+    names = [name for column in columns for name in column.numbers]
+    numbers = [_number(name, rows.numbers[:, k], scaling, pieces) for k, name in enumerate(names)]
     categories, offset = [], 0
-    for k, name in enumerate(names[1]):
+    for k, name in enumerate(name for column in columns for name in column.categories):
         counts = Counter(rows.categories[:, k].tolist())
         often = [value for value, count in counts.most_common(MOST_VALUES) if count >= SEEN_AT_LEAST]
         values = sorted(often, key=lambda value: (value is not None, value or ""))
         categories.append(Category(name, values, offset))
         offset += len(values) + 1
-    return Encoding(numbers, categories, missing_values)
+    return Encoding(columns, numbers, categories, missing_values, label)
 
 
 def save(encoding: Encoding, path: Path) -> None:
@@ -152,10 +166,25 @@ def load(folder: Files) -> Encoding:
     """columns.json of a prepared folder or of a model folder."""
     data: Json = folder.read_json(FILE)
     return Encoding(
+        columns_of(data),
         [Number(**column) for column in data["numbers"]],
         [Category(**column) for column in data["categories"]],
         data["missing_values"],
+        _column(data["label"]) if data.get("label") else None,
     )
+
+
+def columns_of(data: Json) -> list[Column]:
+    """The columns that `to_data` was given; of files of the first version, which knew plain numbers alone, too."""
+    if "columns" not in data:
+        kinds: list[tuple[Kind, str]] = [("number", "numbers"), ("category", "categories")]
+        return [Column(column["name"], kind) for kind, key in kinds for column in data[key]]
+    return [_column(about) for about in data["columns"]]
+
+
+def _column(about: Json) -> Column:
+    formats = {"number": NumberFormat, "date": DateFormat}
+    return Column(about["name"], about["kind"], formats[about["kind"]](**about["format"]) if about["format"] else None)
 
 
 def _number(name: str, values: np.ndarray, scaling: str, pieces: int) -> Number:
@@ -167,7 +196,8 @@ def _number(name: str, values: np.ndarray, scaling: str, pieces: int) -> Number:
     if scaling in ("quantile", "both"):
         maps.append(_quantile_map(there))
     if scaling in ("standard", "both"):
-        mean, deviation = float(there.mean()), float(there.std())
+        middle = _without_outliers(there)
+        mean, deviation = float(middle.mean()), float(middle.std())
         maps.append(_short(np.array([mean - CLIP * deviation, mean + CLIP * deviation]), np.array([-CLIP, CLIP])))
     return Number(name, maps, lacks, _edges(there, pieces))
 
@@ -184,6 +214,24 @@ def _quantile_map(values: np.ndarray) -> list[list[float]]:
     return _short(knots, scores)
 
 
+def _without_outliers(values: np.ndarray) -> np.ndarray:
+    """The values, those beyond OUTLIER times the middle half's range drawn in, so that one 1e300 hides no others."""
+    low, high = np.quantile(values, [0.25, 0.75])
+    reach = OUTLIER * (high - low)
+    return np.clip(values, low - reach, high + reach) if 0 < reach < np.inf else values
+
+
+def _places(category: Category) -> dict[str | None, int]:
+    """{value: its number, from 1}; 1 and 0 stand for true and false where training had those, or they for it."""
+    place = {value: number for number, value in enumerate(category.values, 1)}
+    if set(category.values) <= {*BOOLEANS, None} or set(category.values) <= {"0", "1", None}:
+        for pair in zip(BOOLEANS, ("0", "1"), strict=True):
+            for value, other in (pair, pair[::-1]):
+                if value in place:
+                    place.setdefault(other, place[value])
+    return place
+
+
 def _edges(values: np.ndarray, pieces: int) -> list[float]:
     """Edges at quantiles of the values, so that each piece has about as many of them; none for a single piece."""
     edges = np.unique(np.quantile(values, np.linspace(0, 1, pieces + 1))) if pieces > 1 else np.empty(0)
@@ -191,5 +239,5 @@ def _edges(values: np.ndarray, pieces: int) -> list[float]:
 
 
 def _short(knots: np.ndarray, scores: np.ndarray) -> list[list[float]]:
-    """The map in float32's precision of scores, which is what the network reads."""
-    return [[float(f"{knot:.9g}") for knot in knots], [float(f"{score:.7g}") for score in scores]]
+    """The map: knots as they are, for a column may be narrow beside its size; scores in the network's float32."""
+    return [knots.tolist(), [float(f"{score:.7g}") for score in scores]]

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from llmkit.data import encoding
-from llmkit.data.columns import Rows
+from llmkit.data.columns import Column, Rows
+from llmkit.data.date_format import DateFormat
+from llmkit.data.number_format import NumberFormat
 from llmkit.store.files import Files
 
 MISSING = ["", "?"]
@@ -19,7 +21,8 @@ def rows_of(numbers, words=()):
     found = np.full((len(table), 1 if words else 0), None, dtype=object)
     if words:
         found[:, 0] = words
-    return Rows(table, found), (names, ["word"] if words else [])
+    columns = [Column(name, "number") for name in names]
+    return Rows(table, found), [*columns, *([Column("word", "category")] if words else [])]
 
 
 def test_standard_scaling_by_hand():
@@ -96,3 +99,46 @@ def test_pieces_left_open_follow_the_rows():
     for rows, pieces in ((399, 0), (400, 2), (2000, 10), (20_000, encoding.MOST_PIECES)):
         learnt = encoding.learn(*rows_of(np.arange(rows)), "standard", MISSING, pieces=None)
         assert max(0, len(learnt.numbers[0].edges) - 1) == pieces
+
+
+@pytest.mark.parametrize("shift", [0.0, 1575420000.0])
+def test_a_narrow_column_is_told_apart_wherever_it_lies(shift):
+    """Within one second, as times since 1970 are: to a ten-thousandth of its deviation."""
+    values = np.random.default_rng(0).uniform(0, 1, 300)
+    plain, _ = encoding.learn(*rows_of(values), "both", MISSING).encode(rows_of(values)[0])
+    shifted, _ = encoding.learn(*rows_of(values + shift), "both", MISSING).encode(rows_of(values + shift)[0])
+    np.testing.assert_allclose(shifted, plain, atol=1e-4)
+
+
+def test_one_value_beyond_all_others_does_not_hide_them():
+    values = np.append(np.arange(100.0), 1e300)
+    encoded, _ = encoding.learn(*rows_of(values), "both", MISSING, pieces=4).encode(rows_of(values)[0])
+    assert np.isfinite(encoded).all()
+    assert np.ptp(encoded[:100, 1]) > 0.09  # of the standard scaling: the outlier counts as 5,000
+    assert np.ptp(encoded[:100, 0]) > 2
+
+
+def test_one_and_zero_stand_for_true_and_false():
+    learnt = encoding.learn(*rows_of([1, 2, 3, 4], ["true", "false", "true", "false"]), "standard", MISSING)
+    rows, _ = rows_of([1, 1, 1], ["1", "0", "2"])
+    assert learnt.encode(rows)[1][:, 0].tolist() == [2, 1, 0]
+    assert [value for _, _, value in learnt.unseen(rows)] == ["2"]
+
+
+def test_how_columns_are_read_is_part_of_it(tmp_path):
+    columns = [
+        Column("a", "number", NumberFormat(",", ".", "%")),
+        Column("b", "date", DateFormat("month", True)),
+        Column("c", "category"),
+    ]
+    rows = Rows(np.arange(12.0).reshape(4, 3), np.full((4, 4), "x", object))
+    learnt = encoding.learn(rows, columns, "both", [-1], label=columns[0])
+    assert [number.name for number in learnt.numbers] == ["a", "b, days", "b, day of month"]
+    assert [category.name for category in learnt.categories] == ["b, weekday", "b, month", "b, hour", "c"]
+    encoding.save(learnt, tmp_path / encoding.FILE)
+    assert encoding.load(Files(tmp_path)) == learnt
+
+
+def test_columns_of_the_first_model_folders_are_plain():
+    data = {"numbers": [{"name": "a"}], "categories": [{"name": "b"}]}
+    assert encoding.columns_of(data) == [Column("a", "number"), Column("b", "category")]
