@@ -18,7 +18,6 @@ from statistics import NormalDist
 import numpy as np
 
 from llmkit.data.columns import Rows
-from llmkit.plain import Json
 from llmkit.store.files import Files
 
 FILE = "columns.json"
@@ -111,13 +110,18 @@ def save(encoding: Encoding, path: Path) -> None:
 
 
 def load(folder: Files) -> Encoding:
-    """columns.json of a prepared folder or of a model folder."""
-    data: Json = folder.read_json(FILE)
-    return Encoding(
-        [Number(**column) for column in data["numbers"]],
-        [Category(**column) for column in data["categories"]],
-        data["missing_values"],
-    )
+    """columns.json of a prepared folder or of a model folder. Raises InputError."""
+    found = folder.read_as(FILE, Encoding)
+    for column in found.numbers:
+        for one in column.maps:
+            if len(one) != 2 or len(one[0]) != len(one[1]) or not one[0] or sorted(one[0]) != one[0]:
+                raise folder.damaged(FILE, f"the scaling of {column.name!r} is no map")
+    offset = 0
+    for category in found.categories:
+        if category.offset != offset:
+            raise folder.damaged(FILE, f"{category.name!r} begins at {category.offset:,} and not at {offset:,}")
+        offset += len(category.values) + 1
+    return found
 
 
 def _number(name: str, values: np.ndarray, scaling: str) -> Number:

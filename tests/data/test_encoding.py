@@ -8,6 +8,7 @@ from hypothesis import given, strategies as st
 
 from llmkit.data import encoding
 from llmkit.data.columns import Rows
+from llmkit.errors import InputError
 from llmkit.store.files import Files
 
 MISSING = ["", "?"]
@@ -73,3 +74,27 @@ def test_it_is_plain_json_and_comes_back_the_same(tmp_path):
     encoding.save(learnt, tmp_path / "columns.json")
     json.loads((tmp_path / "columns.json").read_text())
     assert encoding.load(Files(tmp_path)) == learnt
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "says"),
+    [
+        (("numbers", 0, "maps", 0), [[1.0, 2.0], [1.0]], "the scaling of 'n0' is no map"),
+        (("numbers", 0, "maps", 0), [[2.0, 1.0], [1.0, 2.0]], "the scaling of 'n0' is no map"),
+        (("numbers", 0, "maps", 0), [[], []], "the scaling of 'n0' is no map"),
+        (("numbers", 0, "name"), 3, "Expected `str`, got `int`"),
+        (("categories", 0, "offset"), 10**9, "'word' begins at 1,000,000,000 and not at 0"),
+        (("categories", 0, "values"), None, "Expected `array`, got `null`"),
+    ],
+)
+def test_columns_that_are_damaged(tmp_path, place, value, says):
+    learnt = encoding.learn(*rows_of([1.0, 2.0], ["a", "a"]), "standard", [""])
+    encoding.save(learnt, tmp_path / encoding.FILE)
+    data = json.loads((tmp_path / encoding.FILE).read_text())
+    inner = data
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    (tmp_path / encoding.FILE).write_text(json.dumps(data))
+    with pytest.raises(InputError, match=f"columns.json is damaged: {says}"):
+        encoding.load(Files(tmp_path))
