@@ -5,7 +5,7 @@ What these say is the affair of its kinds: a `Classifier` has labels and calibra
 (`regressor.py`) numbers with an interval.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -52,9 +52,12 @@ class Predictor(Generic[AnyExamples]):
     def predict(self, examples: Request | Iterable[Request]) -> Any:
         """What the model says of each example, a list of dicts as `named` makes them.
 
-        One example that is no list (a row, a text) gives one dict. Raises InputError for what does not fit the model.
+        One example that is no list (a row, a text) gives one dict; a data frame is a list of its rows. Raises
+        InputError for what does not fit the model.
         """
-        one = isinstance(examples, dict | str)
+        if getattr(examples, "ndim", 0) == 2 and hasattr(examples, "to_dict"):  # of pandas, which need not be here
+            examples = examples.to_dict("records")
+        one = isinstance(examples, Mapping | str)
         if not one and not isinstance(examples, Iterable):
             raise InputError(f"predict takes an example or a list of examples, not {type(examples).__name__}")
         found = self.named(self.answers(self._read([examples] if one else list(examples))))

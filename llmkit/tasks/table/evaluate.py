@@ -6,7 +6,8 @@ import numpy as np
 from msgspec import structs
 
 from llmkit.console.callbacks import Progress, Warn
-from llmkit.data import columns, encoding, prepared_folder
+from llmkit.data import encoding, prepared_folder
+from llmkit.data.columns import Column, Rows
 from llmkit.plain import Json
 from llmkit.predicting import evaluate as measuring
 from llmkit.predicting.evaluate import NUMBER_TABLE, TABLE as LABEL_TABLE, UNIT, Targeted
@@ -21,7 +22,7 @@ __all__ = ["TABLE", "UNIT", "measure", "metrics", "of_files", "of_split", "valid
 TABLE = [*NUMBER_TABLE, *(column for column in LABEL_TABLE if column not in NUMBER_TABLE)]
 
 
-def of_split(folder: ModelFolder, prepared: Files, split: str) -> Targeted[columns.Rows]:
+def of_split(folder: ModelFolder, prepared: Files, split: str) -> Targeted[Rows]:
     """The rows of a split."""
     examples, split = prepared_folder.examples_of(prepared, split)
     truths = "targets.npy" if use.is_of_numbers(folder) else "labels.npy"
@@ -30,7 +31,7 @@ def of_split(folder: ModelFolder, prepared: Files, split: str) -> Targeted[colum
 
 def of_files(
     folder: ModelFolder, files: list[Path], settings: Config, work: Path, progress: Progress, warn: Warn
-) -> Targeted[columns.Rows]:
+) -> Targeted[Rows]:
     """The labelled rows of other files: columns as the model has them, files read as the config says now."""
     how = settings.prepare
     reading = structs.replace(folder.settings.prepare, format=how.format, encoding=how.encoding)
@@ -40,13 +41,13 @@ def of_files(
     for line in use.unseen(learnt, rows, places):
         warn(line)
     if use.is_of_numbers(folder):
-        return _targeted("files", rows, target.as_numbers(labels, places, reading.label))
+        return _targeted(
+            "files", rows, target.as_numbers(labels, places, learnt.label or Column(reading.label, "number"))
+        )
     return _targeted("files", rows, measuring.number_labels(folder, labels, places))
 
 
-def metrics(
-    folder: ModelFolder, examples: Targeted[columns.Rows], settings: Config, progress: Progress, warn: Warn
-) -> Json:
+def metrics(folder: ModelFolder, examples: Targeted[Rows], settings: Config, progress: Progress, warn: Warn) -> Json:
     """Quality, calibration or coverage, size and speed on the rows; of numbers, those of `baselines` too."""
     model = use.load(folder)
     if not isinstance(model, Regressor):
@@ -68,5 +69,5 @@ def measure(folder: ModelFolder, prepared: Files, progress: Progress) -> tuple[f
     return measuring.loss_and_speeds(use.load, folder, of_split(folder, prepared, "val"))
 
 
-def _targeted(split: str, rows: columns.Rows, labels: np.ndarray) -> Targeted[columns.Rows]:
+def _targeted(split: str, rows: Rows, labels: np.ndarray) -> Targeted[Rows]:
     return Targeted(split, labels, lambda model, which: rows.take(which))

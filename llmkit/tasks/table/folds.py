@@ -14,10 +14,10 @@ METRICS = (*FOLD_METRICS, *NUMBER_FOLD_METRICS)
 def fold(prepared: Files, out: Path, number: int, count: int, settings: Prepare, seed: int) -> None:
     """The prepared folder of a fold: another split, and what is learnt from it."""
     of = prepared_folder.copy_for_fold(prepared, out, number, count, settings.split.val, seed)
-    meta = prepared_folder.read_meta(prepared)
+    before = encoding.load(prepared)
     rows = prepare.read(prepared)
     learnt = encoding.learn(
-        rows.take(of == 0), (meta["numbers"], meta["categories"]), settings.scaling, settings.missing
+        rows.take(of == 0), before.columns, settings.scaling, settings.missing, settings.pieces, before.label
     )
     encoding.save(learnt, out / encoding.FILE)
     if target.predicts_number(prepared):

@@ -22,8 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from llmkit.console.callbacks import Progress, Warn
-from llmkit.data import encoding, prepared_folder, splits
-from llmkit.data.columns import Rows, as_text, is_number, parse
+from llmkit.data import column_kinds, encoding, prepared_folder, splits
+from llmkit.data.column_kinds import Wishes
+from llmkit.data.columns import Column, Rows, as_text, missing_texts, parse
 from llmkit.data.decoding import check_encoding
 from llmkit.data.encoding import Encoding
 from llmkit.data.files import find_files, hash_files
@@ -39,7 +40,7 @@ from llmkit.tasks.table import baseline, target as targets
 from llmkit.tasks.table.settings import Prepare
 
 REPORT_ROWS = 20_000  # between two calls of progress
-IDENTIFIER_VALUES = 50  # different ones, and more than half of the rows': the column looks like an identifier
+DECIMALS = {"auto": "", "point": ".", "comma": ","}
 
 
 def check(settings: Prepare) -> None:
@@ -51,11 +52,11 @@ def check(settings: Prepare) -> None:
     if settings.weight and settings.predict == "label":
         raise ConfigError("prepare.weight is for numbers; labels are weighed by train.class_weights")
     weight = [settings.weight] if settings.weight else []
-    named = [settings.label, *weight, *settings.numbers, *settings.categories, *settings.ignore]
+    named = [settings.label, *weight, *settings.numbers, *settings.categories, *settings.dates, *settings.ignore]
     for name in named:
         if named.count(name) > 1:
             raise ConfigError(
-                f"prepare: the column '{name}' is named twice; it is label, weight, in numbers, categories or ignore"
+                f"prepare: the column '{name}' is named twice; it is label, weight, number, category, date or ignored"
             )
 
 
@@ -71,21 +72,23 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
     rows, places = read_files(paths, settings, progress)
     rows, places, labels = with_labels(rows, places, settings, warn)
     predicts = targets.kind(labels, settings, warn)
+    label = None
     if predicts == "label":
         names, label_numbers = number_classes(labels, ", ".join(map(str, paths[:3])))
     else:
-        numbers = targets.as_numbers(labels, places, settings.label)
+        label = targets.column(labels, settings, warn)
+        numbers = targets.as_numbers(labels, places, label)
         names, label_numbers = [], targets.bins(numbers)
-    columns = kinds(rows, places, settings, warn)
+    columns = columns_of(rows, places, settings, warn)
     weights = weights_of(rows, places, settings) if settings.weight else None
-    rows = with_columns(rows, places, [*columns[0], *columns[1]], warn)
-    parsed = parse(rows, places, *columns, settings.missing)
+    rows = with_columns(rows, places, [column.name for column in columns], warn)
+    parsed = parse(rows, places, columns, settings.missing)
     val, test = settings.split.val, settings.split.test
     of = splits.stratified(label_numbers, val, test, seed)
     summary = prepared_folder.write(out, names, label_numbers, of, val, test)
     prepared_folder.warn_of_rare(summary, warn)
-    _write_rows(parsed, columns, out)
-    learnt = encoding.learn(parsed.take(of == 0), columns, settings.scaling, settings.missing)
+    _write_rows(parsed, out)
+    learnt = encoding.learn(parsed.take(of == 0), columns, settings.scaling, settings.missing, settings.pieces, label)
     encoding.save(learnt, out / encoding.FILE)
     more: Json = {"predicts": predicts}
     if predicts == "number":
@@ -96,8 +99,7 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
     meta = {
         **summary,
         **more,
-        "numbers": columns[0],
-        "categories": columns[1],
+        "columns": {column.name: str(column) for column in columns},
         "inputs_of_the_network": learnt.width + len(learnt.categories),
         "sources": hash_files(paths),
     }
@@ -137,9 +139,9 @@ def with_labels(
         if settings.label not in row:
             there = ", ".join(row)
             raise InputError(f"{place}: there is no column '{settings.label}' (prepare.label); there are: {there}")
+    absent = missing_texts(settings.missing)
     labels = [
-        as_text(row.get(settings.label), settings.missing, place, settings.label)
-        for row, place in zip(rows, places, strict=True)
+        as_text(row.get(settings.label), absent, place, settings.label) for row, place in zip(rows, places, strict=True)
     ]
     kept = [number for number, label in enumerate(labels) if label is not None]
     if len(kept) < len(rows):
@@ -148,67 +150,33 @@ def with_labels(
     return [rows[k] for k in kept], [places[k] for k in kept], [labels[k] or "" for k in kept]
 
 
-def kinds(rows: list[Row], places: list[str], settings: Prepare, warn: Warn) -> tuple[list[str], list[str]]:
-    """(columns of numbers, columns of categories), in the order in which they occur.
-
-    Raises InputError for a named column that is not there and for one that holds numbers and words.
-    """
-    there = list(dict.fromkeys(name for row in rows for name in row))
-    for key in ("weight", "numbers", "categories", "ignore"):
-        named = getattr(settings, key)
-        for name in [named] if isinstance(named, str) and named else named:
-            if name not in there:
-                raise InputError(
-                    f"{places[0]}: there is no column '{name}' (prepare.{key}); there are: {', '.join(there)}"
-                )
-    numbers, categories = [], []
-    for name in there:
-        if name in (settings.label, settings.weight) or name in settings.ignore:
-            continue
-        values = [
-            as_text(row.get(name), settings.missing, place, name) for row, place in zip(rows, places, strict=True)
-        ]
-        found = [value for value in values if value is not None]
-        if not found:
-            warn(f"the column '{name}' has no value in any row and is left out")
-        elif name in settings.numbers:
-            numbers.append(name)
-        elif name in settings.categories:
-            categories.append(name)
-        elif words := [value for value in found if not is_number(value)]:
-            if len(words) < len(found) / 2:
-                first = next(place for value, place in zip(values, places, strict=True) if value == words[0])
-                raise InputError(
-                    f"{first}, column '{name}': {words[0][:40]!r} is no number, but most values are ({len(words):,} of "
-                    f"{len(found):,} are not); if it stands for a missing value, name it in prepare.missing; if these "
-                    "are codes, name the column in prepare.categories"
-                )
-            different = len(set(found))
-            if different > IDENTIFIER_VALUES and different > len(found) / 2:
-                warn(
-                    f"the column '{name}' has {different:,} different values in {len(found):,} rows: if it is an "
-                    "identifier or free text, name it in prepare.ignore"
-                )
-            categories.append(name)
-        else:
-            numbers.append(name)
-    if not numbers and not categories:
-        raise InputError(f"{places[0]}: there is no column to learn from beside '{settings.label}'")
-    return numbers, categories
+def columns_of(rows: list[Row], places: list[str], settings: Prepare, warn: Warn) -> list[Column]:
+    """The columns to learn from, and how each is read. Raises InputError."""
+    named = {settings.label: "label"} | ({settings.weight: "weight"} if settings.weight else {})
+    wishes = Wishes(
+        settings.numbers,
+        settings.categories,
+        settings.dates,
+        settings.ignore,
+        settings.missing,
+        DECIMALS[settings.decimal],
+        settings.day_first,
+        named,
+    )
+    return column_kinds.find(rows, places, wishes, warn)
 
 
 def weights_of(rows: list[Row], places: list[str], settings: Prepare) -> np.ndarray:
     """The weights (N,) float64 of the rows. Raises InputError for one that is missing or not above 0."""
-    values = []
-    for row, place in zip(rows, places, strict=True):
-        text = as_text(row.get(settings.weight), settings.missing, place, settings.weight)
-        if text is None or not is_number(text) or float(text) <= 0:
+    column = Column(settings.weight, "number")
+    weights = parse(rows, places, [column], settings.missing).numbers[:, 0]
+    for row, place, weight in zip(rows, places, weights, strict=True):
+        if not weight > 0:
             raise InputError(
-                f"{place}, column '{settings.weight}' (prepare.weight): {text!r} is no number above 0; mend it or "
-                "leave the row out"
+                f"{place}, column '{settings.weight}' (prepare.weight): {row[settings.weight]!r} is no number above 0; "
+                "mend it or leave the row out"
             )
-        values.append(float(text))
-    return np.array(values, np.float64)
+    return weights
 
 
 def learn_baseline(learnt: Encoding, rows: Rows, numbers: np.ndarray, of: np.ndarray, out: Path) -> None:
@@ -237,11 +205,11 @@ def _write_numbers(numbers: np.ndarray, of: np.ndarray, settings: Prepare, out: 
     return {"target": "log" if log else "plain", "target_mean": scale.mean, "target_deviation": scale.deviation}
 
 
-def _write_rows(rows: Rows, columns: tuple[list[str], list[str]], out: Path) -> None:
+def _write_rows(rows: Rows, out: Path) -> None:
     np.save(out / "numbers.npy", rows.numbers)
     ids = np.full(rows.categories.shape, -1, np.int32)
     values = []
-    for k in range(len(columns[1])):
+    for k in range(rows.categories.shape[1]):
         known = sorted({value for value in rows.categories[:, k] if value is not None})
         place = {value: number for number, value in enumerate(known)}
         ids[:, k] = [place.get(value, -1) for value in rows.categories[:, k]]

@@ -17,6 +17,9 @@ Size = Annotated[int, Meta(ge=1, le=65_536)]
 Coverage = Annotated[float, Meta(gt=0, lt=1)]
 
 
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "NULL", "null", "?")
+
+
 class Prepare(Section):
     """Rows to arrays of numbers and categories."""
 
@@ -41,16 +44,28 @@ class Prepare(Section):
     """Column of weights above 0, where numbers are predicted: how much each row counts in the loss. It is not learnt
     from."""
     numbers: list[str] = []
-    """Columns of numbers. A column that is not named is one where all its values are numbers."""
+    """Columns of numbers. A column that is not named is one where all its values are numbers, written in one way:
+    1,234.56 or 1.234,56, 65 %, $400, (12)."""
     categories: list[str] = []
     """Columns of categories, also where they look like numbers (codes)."""
+    dates: list[str] = []
+    """Columns of dates, which become elapsed days, day of the month, weekday, month and hour. A column that is not
+    named is one where all its values are dates, written in one way."""
     ignore: list[str] = []
     """Columns to leave out, such as an identifier."""
-    missing: list[str] = field(default_factory=lambda: ["", "NA", "N/A", "NaN", "nan", "null", "?"])
-    """Values that stand for a missing one."""
+    missing: list[str | int | float] = field(default_factory=lambda: list(MISSING))
+    """Values that stand for a missing one, such as -999 (also where it is written -999.0)."""
+    decimal: Literal["auto", "point", "comma"] = "auto"
+    """Sign before the decimals of numbers; auto finds it for each column, and asks the other columns about 1,234."""
+    day_first: bool | None = None
+    """Whether 3/4/2024 is in April; by default each column tells, and where none of its dates does, the month comes
+    first where slashes part the numbers."""
     scaling: Literal["quantile", "standard", "both"] = "both"
     """How numbers are scaled, learnt from the training split: quantile maps them to a normal distribution, standard
     subtracts the mean and divides by the deviation, clipped to 4 deviations; both gives the network either."""
+    pieces: Annotated[int, Meta(ge=0, le=256)] | None = None
+    """Pieces that each column of numbers is cut into, of about equally many values, so that the network can bend where
+    they meet; by default one for 200 training rows, 48 at most. 0 leaves the scaled numbers alone."""
     split: Split = Split()
 
 

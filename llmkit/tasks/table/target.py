@@ -10,7 +10,9 @@ from typing import Literal
 import numpy as np
 
 from llmkit.console.callbacks import Warn
-from llmkit.data.columns import is_number
+from llmkit.data import number_format
+from llmkit.data.columns import Column
+from llmkit.data.number_format import PLAIN, NumberFormat, has_leading_zeros
 from llmkit.errors import InputError
 from llmkit.plain import Json
 from llmkit.store.files import Files
@@ -39,22 +41,40 @@ def kind(values: Sequence[str], settings: Prepare, warn: Warn) -> Kind:
 
 def are_many_numbers(values: Sequence[str]) -> bool:
     """Whether values look like amounts rather than names of classes."""
-    different = set(values)
-    if len(different) <= FEW_LABELS or not all(is_number(value) for value in different):
+    different = list(dict.fromkeys(values))
+    if len(different) <= FEW_LABELS or has_leading_zeros(different):
         return False
-    whole = all(float(value).is_integer() for value in different)
+    found = number_format.find(different)
+    if found is None:
+        return False
+    whole = all((number_format.parse(text, found.format) or 0.0).is_integer() for text in different)
     return not whole or len(different) > MOST_LABELS or len(different) > SHARE_OF_ROWS * len(values)
 
 
-def as_numbers(values: Sequence[str], places: Sequence[str], column: str) -> np.ndarray:
+def column(values: Sequence[str], settings: Prepare, warn: Warn) -> Column:
+    """How the numbers are written, found from their texts; plainly, where these are not all written in one way."""
+    decimal = {"auto": "", "point": ".", "comma": ","}[settings.decimal]
+    found = number_format.find(list(dict.fromkeys(values)), decimal)
+    if found and found.example:
+        warn(
+            f"the column '{settings.label}' could be read in two ways, such as {found.example!r}: it is taken that it "
+            f"has {found.format if str(found.format) else 'a decimal point'}; see prepare.decimal"
+        )
+    return Column(settings.label, "number", found.format if found else PLAIN)
+
+
+def as_numbers(values: Sequence[str], places: Sequence[str], column: Column) -> np.ndarray:
     """The numbers (N,) float64 of texts that stand at `places`. Raises InputError for what is no finite number."""
-    for value, place in zip(values, places, strict=True):
-        if not is_number(value):
+    how = column.format if isinstance(column.format, NumberFormat) else PLAIN
+    numbers = [number_format.parse(value, how) for value in values]
+    for number, value, place in zip(numbers, values, places, strict=True):
+        if number is None:
+            written = f" as the others are ({how})" if str(how) else ""
             raise InputError(
-                f"{place}, column '{column}': {value[:40]!r} is no finite number; mend it, leave it empty (the row is "
-                "then left out), name it in prepare.missing, or predict labels: prepare.predict=label"
+                f"{place}, column '{column.name}': {value[:40]!r} is no finite number{written}; mend it, leave it "
+                "empty (the row is then left out), name it in prepare.missing, or set prepare.predict=label"
             )
-    return np.array([float(value) for value in values], np.float64)
+    return np.array(numbers, np.float64)
 
 
 def bins(numbers: np.ndarray) -> np.ndarray:

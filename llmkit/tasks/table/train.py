@@ -109,4 +109,4 @@ def _check_columns(folder: ModelFolder, learnt: encoding.Encoding, objective: La
 
 
 def _numbers(learnt: encoding.Encoding) -> list[tuple[str, int, bool]]:
-    return [(column.name, len(column.maps), column.missing) for column in learnt.numbers]
+    return [(column.name, column.width, column.missing) for column in learnt.numbers]

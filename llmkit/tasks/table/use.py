@@ -1,5 +1,6 @@
 """A model of a table in use: raw rows in, labels with probabilities or numbers with intervals out. Without torch."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -18,11 +19,19 @@ Model = Classifier[Rows] | Regressor[Rows]
 
 
 def load(folder: ModelFolder, threads: int | None = None) -> Model:
-    """The model of a folder. Its `predict` takes rows, {column: value}, or one of them."""
+    """The model of a folder. Its `predict` takes rows, {column: value}, or one of them.
+
+    It warns (UserWarning) of categories that training has not seen.
+    """
     learnt = encoding.load(folder)
 
     def read(rows: Sequence[Mapping[str, object]]) -> Rows:
-        return read_rows(learnt, rows, [f"row {number}" for number in range(1, len(rows) + 1)])
+        places = [f"row {number}" for number in range(1, len(rows) + 1)]
+        mappings = [dict(row) if hasattr(row, "keys") else row for row in rows]  # those of a data frame too
+        found = read_rows(learnt, mappings, places)
+        for line in unseen(learnt, found, places):
+            warnings.warn(line, stacklevel=4)  # where `predict` was called
+        return found
 
     def feeds(rows: Rows) -> Iterator[tuple[np.ndarray, Feeds]]:
         for start in range(0, len(rows), BATCH_ROWS):
@@ -41,8 +50,7 @@ def is_of_numbers(folder: ModelFolder) -> bool:
 
 def read_rows(learnt: encoding.Encoding, rows: Sequence[Mapping[str, object]], places: Sequence[str]) -> Rows:
     """Raw rows as the model takes them; `places` are for messages. Raises InputError for what does not fit."""
-    numbers, categories = ([column.name for column in part] for part in (learnt.numbers, learnt.categories))
-    return parse(rows, places, numbers, categories, learnt.missing_values)
+    return parse(rows, places, learnt.columns, learnt.missing_values)
 
 
 def unseen(learnt: encoding.Encoding, rows: Rows, places: Sequence[str]) -> list[str]:

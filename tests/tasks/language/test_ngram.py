@@ -175,7 +175,7 @@ def test_a_saved_model_is_the_same(tmp_path):
         ("children.1", lambda array: array + 1, "children.1"),
         ("children.1", lambda array: np.full(len(array), 2**32 - 1, np.uint32), "children.1"),
         ("tokens.2", lambda array: array + 5, "tokens.2"),
-        ("tokens.2", lambda array: array[::-1].copy(), "tokens.2"),
+        ("tokens.2", lambda array: np.roll(array, -1), "tokens.2"),
         ("shares.2", lambda array: array[:-1], "shares.2"),
         ("table.2", lambda array: array[:-1], "table.2"),
         ("table.2", lambda array: array * np.nan, "table.2"),

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from llmkit.data import encoding
-from llmkit.data.columns import Rows
+from llmkit.data.columns import Column, Rows
 from llmkit.store.files import Files
 from llmkit.tasks.table import baseline
+
+COLUMNS = [Column("x", "number"), Column("y", "number"), Column("c", "category")]
 
 
 @pytest.fixture
@@ -15,7 +17,7 @@ def learnt():
     rows = Rows(generator.normal(5, 2, (200, 2)), generator.choice(["a", "b", "c"], (200, 1)).astype(object))
     truths = 100 + 3 * rows.numbers[:, 0] + 10 * (rows.categories[:, 0] == "b") + generator.normal(0, 0.1, 200)
     of = np.repeat([0, 1, 2], [120, 40, 40])
-    made = encoding.learn(rows.take(of == 0), (["x", "y"], ["c"]), "standard", [])
+    made = encoding.learn(rows.take(of == 0), COLUMNS, "standard", [])
     return made, rows, truths, of, baseline.learn(made, rows, truths, of)
 
 

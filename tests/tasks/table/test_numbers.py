@@ -130,7 +130,7 @@ def test_weights_make_rows_count_and_are_no_input(number_run, tmp_path, llmkit):
     assert llmkit("prepare", *overridden(number_run, tmp_path, *more)).code == 0
     prepared = Files(tmp_path / "run" / "prepared")
     assert set(prepared.array("weights.npy")) == {1.0, 2.0, 3.0}
-    assert prepared.read_json("meta.json")["numbers"] == ["size"]
+    assert prepared.read_json("meta.json")["columns"] == {"size": "number", "town": "category"}
     assert llmkit("train", *overridden(number_run, tmp_path, *more)).code == 0
 
 

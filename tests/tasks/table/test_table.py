@@ -46,7 +46,8 @@ def test_predict_from_a_program(table_run):
     one = model.predict(ROW)
     assert one["label"] == "good" and one["probability"] == one["probabilities"]["good"] > 0.5
     assert sum(one["probabilities"].values()) == pytest.approx(1)
-    several = model.predict([ROW, ROW | {"income": None, "home": "castle"}])
+    with pytest.warns(UserWarning, match="row 2, column 'home': 'castle': seldom or never seen in training"):
+        several = model.predict([ROW, ROW | {"income": None, "home": "castle"}])
     assert several[0]["label"] == "good" and len(several) == 2
     assert model.predict([]) == []
     with pytest.raises(InputError, match="predict takes an example or a list of examples, not int"):
