@@ -103,10 +103,10 @@ class LanguageModel:
     def _sizes(self) -> dict[str, int]:
         """Name -> H of the graph's state. Raises InputError for a graph with other inputs."""
         inputs = self._session.inputs
-        sizes = {name: shape[-1] if shape else None for name, shape in inputs.items() if name != "tokens"}
+        sizes: dict[str, int] = {name: shape[-1] for name, shape in inputs.items() if name != "tokens" and shape}
         known = [f"{part}{layer}" for layer in range(len(sizes) // 2) for part in "hc"]
         whole = all(type(size) is int and size > 0 for size in sizes.values())
-        if list(sizes) != known or "tokens" not in inputs or not whole:
+        if list(sizes) != known or inputs.keys() != {"tokens", *known} or not whole:
             raise self.folder.damaged(GRAPH, f"it takes {', '.join(inputs)}")
         return sizes
 
