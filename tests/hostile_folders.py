@@ -13,11 +13,11 @@ from safetensors.numpy import load, save
 from llmkit.store import artifacts
 
 
-def forge(folder: Path, files: dict[str, bytes] | None = None, **changes: Any) -> Path:
-    """Write `files` into a finished folder and its manifest anew, with all hashes right; `changes` are of its keys."""
+def forge(folder: Path, written: dict[str, bytes] | None = None, **changes: Any) -> Path:
+    """Write files into a finished folder and its manifest anew, with all hashes right; `changes` are of its keys."""
     manifest = json.loads((folder / "manifest.json").read_text())
     del manifest["manifest_sha256"]
-    for name, data in (files or {}).items():
+    for name, data in (written or {}).items():
         (folder / name).write_bytes(data)
         about = manifest["files"].get(name, {})
         manifest["files"][name] = about | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}

@@ -95,7 +95,7 @@ def read(folder: ModelFolder, task: Task) -> Model:
     """A trained model folder as a method takes it; regularised from now on as it was when it was trained."""
     graph, weights = model_folder.read_graph(folder)
     settings = task.compress.as_trained(folder.settings, folder.result) if task.compress else folder.settings
-    return Model(graph, weights, settings, folder.result["parameters"])
+    return Model(graph, weights, settings, folder.parameters)
 
 
 def read_other(path: str, job: Job) -> ModelFolder:

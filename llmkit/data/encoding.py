@@ -20,15 +20,17 @@ from functools import cached_property
 from pathlib import Path
 from statistics import NormalDist
 
+import msgspec
 import numpy as np
 
 from llmkit.data.columns import BOOLEANS, Column, Kind, Rows
 from llmkit.data.date_format import DateFormat
-from llmkit.data.number_format import NumberFormat
+from llmkit.data.number_format import COMMAS, POINTS, NumberFormat
 from llmkit.plain import Json
 from llmkit.store.files import Files
 
 FILE = "columns.json"
+KNOWN = {(how.decimal, how.thousands) for how in (*POINTS, *COMMAS)}
 QUANTILES = 32  # of the map to a normal distribution, at most; between them it is linear
 OUTLIER = 100.0  # times the range of the middle half that a value may lie beyond it
 CLIP = 4.0  # deviations that a standardized number is kept within
@@ -163,15 +165,43 @@ def save(encoding: Encoding, path: Path) -> None:
 
 
 def load(folder: Files) -> Encoding:
-    """columns.json of a prepared folder or of a model folder."""
-    data: Json = folder.read_json(FILE)
+    """columns.json of a prepared folder or of a model folder. Raises InputError."""
+    data = folder.read_json(FILE)
+    try:
+        found = _from_data(data)
+        _check(found)
+    except (msgspec.ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise folder.damaged(FILE, f"no columns ({error})") from error
+    return found
+
+
+def _from_data(data: Json) -> Encoding:
     return Encoding(
         columns_of(data),
-        [Number(**column) for column in data["numbers"]],
-        [Category(**column) for column in data["categories"]],
-        data["missing_values"],
+        msgspec.convert(data["numbers"], list[Number]),
+        msgspec.convert(data["categories"], list[Category]),
+        msgspec.convert(data["missing_values"], list[str | float | int | bool | None]),
         _column(data["label"]) if data.get("label") else None,
     )
+
+
+def _check(found: Encoding) -> None:
+    """Raise ValueError where the parts do not fit each other."""
+    if [name for column in found.columns for name in column.numbers] != [column.name for column in found.numbers]:
+        raise ValueError("other columns of numbers than columns")
+    if [name for column in found.columns for name in column.categories] != [one.name for one in found.categories]:
+        raise ValueError("other columns of categories than columns")
+    for column in found.numbers:
+        for one in column.maps:
+            if len(one) != 2 or len(one[0]) != len(one[1]) or not one[0] or sorted(one[0]) != one[0]:
+                raise ValueError(f"the scaling of {column.name!r} is no map")
+        if any(low >= high for low, high in itertools.pairwise(column.edges)):
+            raise ValueError(f"the pieces of {column.name!r} do not rise")
+    offset = 0
+    for category in found.categories:
+        if category.offset != offset:
+            raise ValueError(f"{category.name!r} begins at {category.offset:,} and not at {offset:,}")
+        offset += len(category.values) + 1
 
 
 def columns_of(data: Json) -> list[Column]:
@@ -183,8 +213,15 @@ def columns_of(data: Json) -> list[Column]:
 
 
 def _column(about: Json) -> Column:
+    """A column in plain data. Raises KeyError, TypeError, ValueError and msgspec.ValidationError."""
     formats = {"number": NumberFormat, "date": DateFormat}
-    return Column(about["name"], about["kind"], formats[about["kind"]](**about["format"]) if about["format"] else None)
+    kind = msgspec.convert(about["kind"], Kind)
+    how: NumberFormat | DateFormat | None = None
+    if about["format"] or kind == "date":
+        how = msgspec.convert(about["format"], formats[kind])
+    if isinstance(how, NumberFormat) and (how.decimal, how.thousands) not in KNOWN:
+        raise ValueError(f"no number is written so: {how.decimal!r}, {how.thousands!r}")
+    return Column(msgspec.convert(about["name"], str), kind, how)
 
 
 def _number(name: str, values: np.ndarray, scaling: str, pieces: int) -> Number:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 FILE = "tokenizer.json"
+MOST_TOKENS = 1_000_000 + 2  # as many as a config may ask for, and the two of its own
 
 BOUNDARY = "<|endoftext|>"
 UNKNOWN = "<unk>"
@@ -240,9 +241,36 @@ def _from_bytes(data: bytes, path: Path) -> "Tokenizer":
     from tokenizers import Tokenizer
 
     try:
-        return Tokenizer.from_buffer(data)
-    except Exception as error:  # tokenizers raises nothing more precise
+        tokenizer = Tokenizer.from_buffer(data)
+        _check(tokenizer)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # tokenizers raises nothing more precise; where Rust panics it is no Exception
         raise InputError(f"{path} is no tokenizer.json ({error}); make it again with: llmkit prepare CONFIG") from error
+    return tokenizer
+
+
+def _check(tokenizer: "Tokenizer") -> None:
+    """Raise ValueError for a tokenizer that is none of the four kinds, or has no whole vocabulary."""
+    vocab = tokenizer.get_vocab()
+    if len(vocab) > MOST_TOKENS:
+        raise ValueError(f"{len(vocab):,} tokens, {MOST_TOKENS:,} are the most")
+    if sorted(vocab.values()) != list(range(len(vocab))):
+        raise ValueError("the ids of its tokens do not go from 0 on, each once")
+    try:
+        kind = kind_of(tokenizer)
+    except (KeyError, TypeError) as error:
+        raise ValueError("of no kind that llmkit makes") from error
+    needed = [BOUNDARY, *BYTE_CHARACTERS] if kind in ("byte", "bpe") else [BOUNDARY, UNKNOWN]
+    for token in needed:
+        if token not in vocab:
+            raise ValueError(f"it has no token {token!r}")
+    if kind == "byte" and (len(vocab) != 257 or any(vocab[token] != i for i, token in enumerate(BYTE_CHARACTERS))):
+        raise ValueError("the ids of its bytes are not their values")
+    if kind == "bpe":
+        known = set(BYTE_CHARACTERS)
+        if not all(known.issuperset(token) for token in vocab if token != BOUNDARY):
+            raise ValueError("it has tokens that are no bytes")
 
 
 def kind_of(tokenizer: "Tokenizer") -> str:
@@ -276,11 +304,22 @@ class Encoder:
             "word": _encode_words,
             "bpe": _encode_bpe,
         }
+        self._vocab = vocab
         self._encode = encoders[self.kind](tokenizer, vocab, self.dtype)
 
     def encode(self, text: str) -> np.ndarray:
         """The ids of the text, shape (tokens,), without a boundary. Do not write to the array."""
         return self._encode(text)
+
+    def unknown_pieces(self, text: str) -> list[str]:
+        """The different pieces of a text that the vocabulary lacks, sorted: characters, or words without their space.
+
+        (By this module's own pattern: the one in a tokenizer.json from elsewhere might never end.)
+        """
+        if self.unknown_id is None:
+            return []
+        pieces = text if self.kind == "char" else re.findall(PATTERNS["word"], _squeeze(text))
+        return sorted({piece if self.kind == "char" else piece.strip() for piece in pieces if piece not in self._vocab})
 
     def count_unknown(self, ids: np.ndarray) -> int:
         """How many of the ids stand for something outside the vocabulary."""

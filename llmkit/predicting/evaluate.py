@@ -64,7 +64,7 @@ def metrics(model: Predictor[AnyExamples], examples: Targeted[AnyExamples], prog
     everything = examples.read(model, np.arange(len(examples.targets)))
     answers = model.answers(everything, lambda done, total: progress(name, done, total))
     found: Json = {"split": examples.split} | model.measure(answers, examples.targets)
-    found |= {"size_bytes": model.folder.size_bytes, "parameters": model.folder.result["parameters"]}
+    found |= {"size_bytes": model.folder.size_bytes, "parameters": model.folder.parameters}
     return found | {"examples_per_second": _speed(model, examples), "latency_ms": _latency(model, examples)}
 
 

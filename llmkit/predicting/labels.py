@@ -28,5 +28,12 @@ class Labelling:
 
 
 def read(folder: Files) -> Labelling:
-    """labels.json of a model folder."""
-    return Labelling(**folder.read_json(LABELS))
+    """labels.json of a model folder. Raises InputError."""
+    found = folder.read_as(LABELS, Labelling)
+    if len(set(found.labels)) < len(found.labels):
+        raise folder.damaged(LABELS, "a label stands twice")
+    if found.temperature is not None and not found.temperature > 0:
+        raise folder.damaged(LABELS, "its temperature is not above 0")
+    if found.shares is not None and (min(found.shares, default=0) < 0 or not sum(found.shares) > 0):
+        raise folder.damaged(LABELS, "its shares are none")
+    return found

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from llmkit.errors import InputError
-from llmkit.plain import Json
 from llmkit.predicting import intervals
 from llmkit.predicting.intervals import Scores
 from llmkit.predicting.number_metrics import pinball
@@ -80,10 +79,13 @@ class Numbering:
 
 
 def read(folder: Files) -> Numbering:
-    """numbers.json of a model folder."""
-    about: Json = folder.read_json(NUMBERS)
-    parts = {"scale": Scale(**about["scale"]), "scores": Scores(**about["scores"])}
-    return Numbering(**{**about, **parts})
+    """numbers.json of a model folder. Raises InputError."""
+    found = folder.read_as(NUMBERS, Numbering)
+    if not found.scale.deviation > 0:
+        raise folder.damaged(NUMBERS, "its deviation is not above 0")
+    if not 0 < len(found.scores.values) <= found.scores.count:
+        raise folder.damaged(NUMBERS, "it has no scores of validation examples")
+    return found
 
 
 def spreads(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from llmkit.errors import InputError
 from llmkit.plain import Json
 from llmkit.predicting import labels, metrics
 from llmkit.runtime.session import open_session
-from llmkit.store.model_folder import ModelFolder
+from llmkit.store.model_folder import GRAPH, ModelFolder
 
 Feeds = dict[str, np.ndarray]
 """The arrays of a batch, by the names of the graph's inputs."""
@@ -72,7 +72,10 @@ class Predictor(Generic[AnyExamples]):
         outputs = np.zeros((len(examples), self._output_count), np.float32)
         done = 0
         for numbers, feeds in self._feeds(examples):
-            [outputs[numbers]] = self._session.run(["logits"], feeds)
+            [found] = self._session.run(["logits"], feeds)
+            if found.shape != (len(numbers), self._output_count):
+                raise self.folder.damaged(GRAPH, f"it gives {found.shape} for {len(numbers)} examples")
+            outputs[numbers] = found
             done += len(numbers)
             progress(done, len(examples))
         return outputs

@@ -6,9 +6,12 @@ tokens then follow the truncated distribution exactly (rejection sampling), and 
 After a few refusals the candidates are sorted after all, of which only those that can belong are looked at.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+
+from llmkit.errors import InputError
 
 RECENT = 64  # tokens that the repetition penalty looks back on
 TRIES = 3  # draws before the candidates are sorted
@@ -44,12 +47,18 @@ def penalize(logits: np.ndarray, recent: list[int], penalty: float) -> np.ndarra
 def draw(
     logits: np.ndarray, sampling: Sampling, generator: np.random.Generator, recent: list[int] | None = None
 ) -> int:
-    """The next token id. logits (V,) float32 are not changed; greedy draws use no randomness."""
+    """The next token id. logits (V,) float32 are not changed; greedy draws use no randomness.
+
+    Raises InputError for logits that are no numbers.
+    """
     if sampling.repetition_penalty != 1 and recent:
         logits = penalize(logits, recent, sampling.repetition_penalty)
+    largest = logits.max()
+    if not math.isfinite(largest):  # one that is no number is the largest, too
+        raise InputError("the model gives no finite numbers: it is damaged, or its training diverged; make it again")
     if sampling.greedy:
         return int(logits.argmax())
-    weights = logits - logits.max()
+    weights = logits - largest
     if sampling.temperature != 1:
         weights *= 1 / sampling.temperature
     np.exp(weights, out=weights)  # relative to the likeliest, which is 1

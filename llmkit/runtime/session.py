@@ -46,9 +46,12 @@ class Session:
     def run(self, outputs: Sequence[str] | None, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """The arrays of the outputs (None: of all). Raises InputError where the graph does not do it."""
         try:
-            return self.session.run(outputs, feeds)
+            found: list[np.ndarray] = self.session.run(outputs, feeds)
         except Exception as error:
             raise InputError(f"{self.where} does not run: {said(error)}; make the model again") from error
+        if not all(array.dtype.kind != "f" or np.isfinite(array).all() for array in found):
+            raise InputError(f"{self.where} gives no finite numbers; make the model again")
+        return found
 
 
 def said(error: Exception) -> str:

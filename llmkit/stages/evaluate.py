@@ -81,7 +81,8 @@ def _row(
     metrics = _measured(folder, experiment, prepared, on, ui)
     if keep and not on:
         with artifacts.building(place) as building:
-            (building.path / "report.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+            text = json.dumps(artifacts.plain(metrics), indent=2) + "\n"
+            (building.path / "report.json").write_text(text, encoding="utf-8")
             building.finish(**wanted.identity, task=folder.task)
     return about | metrics
 

@@ -24,13 +24,15 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NotRequired, TypedDict, cast
 
+from llmkit.config import json_text
 from llmkit.errors import InputError, LaterVersion, LlmkitError
 from llmkit.plain import Json
 from llmkit.store import file_locks
-from llmkit.store.files import Files
+from llmkit.store.files import Files, open_regular
 from llmkit.version import __version__ as LLMKIT_VERSION
 
 SCHEMA_VERSION = 1
+MOST_MANIFEST = 256 << 20  # bytes
 MANIFEST = "manifest.json"
 CHECKSUM = "manifest_sha256"
 
@@ -96,6 +98,13 @@ class Artifact(Files):
 
     manifest: Manifest
     hash: str
+
+    def __contains__(self, name: str) -> bool:
+        return self.listed(name)
+
+    def listed(self, name: str) -> bool:
+        """Whether the manifest names it."""
+        return name in self.manifest["files"]
 
 
 @dataclass(frozen=True)
@@ -170,9 +179,16 @@ def building(path: Path) -> Iterator[Folder]:
 
 
 def read(
-    path: Path, *, made_by: str | None = None, stage: str | tuple[str, ...] | None = None, verify: bool = True
+    path: Path,
+    *,
+    made_by: str | None = None,
+    stage: str | tuple[str, ...] | None = None,
+    verify: bool = True,
+    most_bytes: float = math.inf,
 ) -> Artifact:
     """The artifact at `path`, its files checked against the manifest (`verify=False`: names and sizes only).
+
+    `most_bytes`: of its files together, for one that is read into memory.
 
     Raises InputError when it is missing, damaged, of a newer schema or not of the `stage` expected, naming
     `made_by`, the command that makes it. A `NAME.old` that a crash left alone is moved back first. Files that
@@ -182,23 +198,26 @@ def read(
     while True:
         before = _identity(path)
         try:
-            return _read_once(path, remedy, (stage,) if isinstance(stage, str) else stage, verify)
+            return _read_once(path, remedy, (stage,) if isinstance(stage, str) else stage, verify, most_bytes)
         except InputError:
             if _identity(path) == before:
                 raise
             # else another process put a new folder in place, or moved NAME.old back, meanwhile: read that
 
 
-def _read_once(path: Path, remedy: str, stages: tuple[str, ...] | None, verify: bool) -> Artifact:
+def _read_once(path: Path, remedy: str, stages: tuple[str, ...] | None, verify: bool, most_bytes: float) -> Artifact:
     try:
         _restore(Path(os.path.realpath(path)))
-        data = (path / MANIFEST).read_bytes()
+        with open_regular(path / MANIFEST) as file:
+            data = file.read(MOST_MANIFEST + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
         if os.path.isfile(path):
             raise InputError(f"{path} is a file, not a folder; move it away, then {remedy}") from error
         raise InputError(f"{path} {f'has no {MANIFEST}' if path.is_dir() else 'is missing'}; {remedy}") from error
     except OSError as error:
         raise InputError(f"cannot read {error.filename or path}: {error.strerror}") from error
+    if len(data) > MOST_MANIFEST:
+        raise InputError(f"{path / MANIFEST} is damaged: more than {MOST_MANIFEST:,} bytes; {remedy}")
     manifest = _parse(data, path / MANIFEST, remedy)
     if not isinstance(manifest, dict):
         raise InputError(f"{path / MANIFEST} is damaged: not a JSON object; {remedy}")
@@ -224,17 +243,27 @@ def _read_once(path: Path, remedy: str, stages: tuple[str, ...] | None, verify: 
         raise InputError(f"{path / MANIFEST} is damaged: missing or wrong: {keys}; {remedy}")
     if stages and manifest["stage"] not in stages:
         raise InputError(f"{path} was made by {manifest['stage']}, not by {' or '.join(stages)}; {remedy}")
+    if not all(isinstance(parent, str) for parent in manifest["parents"].values()):
+        raise InputError(f"{path / MANIFEST} is damaged: a parent is no hash; {remedy}")
     for name, entry in manifest["files"].items():
         whole = isinstance(entry, dict) and isinstance(entry.get("bytes"), int) and "sha256" in entry
         if not whole or not _stays_inside(name):
             raise InputError(f"{path / MANIFEST} is damaged: {name!r} is no file of this folder; {remedy}")
-        _check_file(path / name, entry["bytes"], entry["sha256"] if verify else None, remedy)
+    size = sum(entry["bytes"] for entry in manifest["files"].values())
+    if size > most_bytes:
+        raise InputError(f"{path} holds {size:,} bytes, more than the {most_bytes:,} that are read into memory here")
+    for name, entry in manifest["files"].items():
+        _check_file(path, name, entry["bytes"], entry["sha256"] if verify else None, remedy)
     return Artifact(path, cast(Manifest, manifest), hashlib.sha256(data).hexdigest())
 
 
-def _check_file(file: Path, size: int, sha256: str | None, remedy: str) -> None:
+def _check_file(folder: Path, name: str, size: int, sha256: str | None, remedy: str) -> None:
+    file = folder / name
     try:
         found = os.stat(file)
+        inside, place = (os.path.realpath(one) for one in (folder, file))
+        if os.path.commonpath([inside, place]) != inside:
+            raise InputError(f"{file} is a link that leads out of the folder; copy the file itself there")
         if not stat.S_ISREG(found.st_mode):
             raise InputError(f"{file} is not a file; {remedy}")
         if found.st_size != size:
@@ -285,7 +314,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 def read_json(path: Path) -> Any:
     """The content of a JSON file. Raises InputError when it is missing or damaged."""
     try:
-        data = Path(path).read_bytes()
+        with open_regular(path) as file:
+            data = file.read()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     return _parse(data, path, "make it again, or delete it")
@@ -293,8 +323,8 @@ def read_json(path: Path) -> Any:
 
 def _parse(data: bytes, path: Path, remedy: str) -> Any:
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
+        return json_text.parse(data)
+    except ValueError as error:
         raise InputError(f"{path} is damaged: not JSON ({error}); {remedy}") from error
 
 
@@ -536,7 +566,7 @@ def lock(run_dir: Path, purpose: str) -> Iterator[None]:
 
 def _holder(file: Path) -> str:
     try:
-        who = json.loads(file.read_bytes())
+        who = json_text.parse(file.read_bytes())
         return f"process {who['pid']} on {who['host']} ({who['purpose']}, since {who['started']})"
     except (OSError, ValueError, TypeError, KeyError):  # it has the lock and is about to write its name
         return "another process"

@@ -1,17 +1,23 @@
 """The files of a finished folder, and the only way in which they are opened.
 
-(The manifest itself is read by `artifacts`, which checks the others against it.)
+(The manifest itself is read by `artifacts`, which checks the others against it.) What is in a file may be damaged, or
+made by somebody else: whatever it is, an InputError names it.
 """
 
-import json
+import math
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
+from llmkit.config import json_text
 from llmkit.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -23,10 +29,16 @@ class Files:
     def __contains__(self, name: str) -> bool:
         return (self.path / name).exists()
 
+    def listed(self, name: str) -> bool:
+        """Whether a file may be read: where there is a manifest, one that it lists, and that was compared with it."""
+        return True
+
     def open(self, name: str) -> BinaryIO:
         """A file, opened for reading bytes. Raises InputError."""
+        if not self.listed(name):
+            raise InputError(f"{self.path} has no {name} in its manifest; make it again, or copy it anew")
         try:
-            return (self.path / name).open("rb")
+            return open_regular(self.path / name)
         except OSError as error:
             raise InputError(f"cannot read {self.path / name}: {error.strerror}") from error
 
@@ -40,39 +52,79 @@ class Files:
         try:
             return self.read_bytes(name).decode("utf-8")
         except UnicodeDecodeError as error:
-            raise InputError(f"{self.path / name} is damaged: no UTF-8 text; make it again") from error
+            raise self.damaged(name, "no UTF-8 text") from error
 
     def read_json(self, name: str) -> Any:
         """The content of a JSON file. Raises InputError."""
         try:
-            return json.loads(self.read_bytes(name))
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{self.path / name} is damaged: not JSON ({error}); make it again") from error
+            return json_text.parse(self.read_bytes(name))
+        except ValueError as error:
+            raise self.damaged(name, f"not JSON ({error})") from error
+
+    def read_as(self, name: str, kind: type[Kind]) -> Kind:
+        """A JSON file as what it describes, a dataclass for example, its types checked. Raises InputError."""
+        import msgspec
+
+        try:
+            return msgspec.convert(self.read_json(name), kind)
+        except (msgspec.ValidationError, ValueError) as error:
+            raise self.damaged(name, str(error)) from error
 
     def array(self, name: str, mapped: bool = False) -> "np.ndarray":
-        """The array of a .npy file; `mapped`: its pages are read when they are looked at. Raises InputError."""
+        """The numbers of a .npy file; `mapped`: its pages are read when they are looked at. Raises InputError."""
         import numpy as np
 
         try:
-            if mapped:
-                return np.load(self.path / name, mmap_mode="r")
             with self.open(name) as file:
-                return np.load(file)
-        except (ValueError, EOFError) as error:  # pickled objects are refused, too
-            raise InputError(f"{self.path / name} is damaged: no array ({error}); make it again") from error
+                _check_array(file)
+                return np.load(self.path / name, mmap_mode="r") if mapped else np.load(file)
+        except InputError:
+            raise
         except OSError as error:
             raise InputError(f"cannot read {self.path / name}: {error.strerror}") from error
+        except Exception as error:  # pickled objects are refused, too; a head may raise what it likes
+            raise self.damaged(name, f"no array ({error})") from error
 
     def tensors(self, name: str) -> "dict[str, np.ndarray]":
         """The arrays of a .safetensors file by name. Raises InputError."""
-        from safetensors import SafetensorError
         from safetensors.numpy import load
 
+        data = self.read_bytes(name)
         try:
-            return load(self.read_bytes(name))
-        except SafetensorError as error:
-            raise InputError(f"{self.path / name} is damaged: {error}; make it again") from error
+            return load(data)
+        except Exception as error:  # of its own, and KeyError for types that numpy does not have
+            raise self.damaged(name, str(error)) from error
 
     def bytes_of(self, name: str) -> int:
         """Bytes of a file on disk."""
         return (self.path / name).stat().st_size
+
+    def damaged(self, name: str, why: str) -> InputError:
+        """What to raise where a file does not hold what it should."""
+        return InputError(f"{self.path / name} is damaged: {why}; make it again, or copy it anew")
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A file, opened for reading bytes. Raises OSError, also for what is none: a pipe would never end."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(None, "it is not a file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def _check_array(file: BinaryIO) -> None:
+    """Raise ValueError where a .npy file holds no numbers, or others than its head says; it is at its start again."""
+    import numpy as np
+
+    version = np.lib.format.read_magic(file)
+    heads = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in heads:
+        raise ValueError(f"version {version} of the format")
+    shape, _, kind = heads[version](file)
+    if kind.kind not in "uifb":
+        raise ValueError(f"of {kind}")
+    left, needed = os.fstat(file.fileno()).st_size - file.tell(), math.prod(shape) * kind.itemsize
+    if left != needed:
+        raise ValueError(f"shape {shape} of {kind} needs {needed:,} bytes, {left:,} are there")
+    file.seek(0)

@@ -20,7 +20,7 @@ from llmkit.config import places, yaml_text
 from llmkit.config.root import Root
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
-from llmkit.store import artifacts, graph_check, sparse_weights
+from llmkit.store import artifacts, graph_check, memory, sparse_weights
 from llmkit.store.artifacts import Artifact
 from llmkit.store.files import Files
 from llmkit.store.graph_check import WEIGHTS
@@ -69,6 +69,13 @@ class ModelFolder(Files):
     roles: Mapping[str, Role]
     """Of each file but the manifest."""
 
+    def __contains__(self, name: str) -> bool:
+        return self.listed(name)
+
+    def listed(self, name: str) -> bool:
+        """Whether the folder says what it is for."""
+        return name in self.roles
+
     @property
     def task(self) -> str:
         """Name of its task."""
@@ -83,6 +90,14 @@ class ModelFolder(Files):
     def result(self) -> Json:
         """What is known of it since it was made: parameters, trainable, val_loss, …"""
         return self.artifact.manifest["result"]
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers it has learnt. Raises InputError where the manifest does not say it."""
+        found = self.result.get("parameters")
+        if type(found) is not int:
+            raise self.damaged(artifacts.MANIFEST, "its result does not say how many parameters there are")
+        return found
 
     @property
     def trainable(self) -> bool:
@@ -114,7 +129,7 @@ def read(path: str | Path, check: Callable[[Json, Path], Root], made_by: str | N
     path = Path(path)
     if made_by is None and not (path / artifacts.MANIFEST).exists() and (path / "model").is_dir():
         raise InputError(f"{path} is no model folder; did you mean {path / 'model'}?")
-    artifact = artifacts.read(path, made_by=made_by, stage=STAGES)
+    artifact = artifacts.read(path, made_by=made_by, stage=STAGES, most_bytes=memory.most_bytes())
     text = artifact.read_text(CONFIG)
     if len(text) > MOST_CONFIG:
         raise InputError(f"{path / CONFIG} is damaged: {len(text):,} characters; make the model again")
@@ -124,7 +139,9 @@ def read(path: str | Path, check: Callable[[Json, Path], Root], made_by: str | N
             raise ConfigError(f"{path / CONFIG}:1: not a mapping of sections")
         settings = check(data, path / CONFIG)
     except ConfigError as error:  # damage, or a task or key that this version does not know
-        raise InputError(f"{path} does not fit llmkit {artifacts.LLMKIT_VERSION}: {error}") from error
+        first, *others = str(error).splitlines()
+        more = f" (and {len(others)} more)" if others else ""
+        raise InputError(f"{path} does not fit llmkit {artifacts.LLMKIT_VERSION}: {first}{more}") from error
     return ModelFolder(path, artifact, places.without_places(settings), _roles(artifact))
 
 

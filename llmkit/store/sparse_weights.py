@@ -10,10 +10,12 @@ import math
 import numpy as np
 
 from llmkit.errors import InputError
+from llmkit.store import memory
 
 WORTH_IT = (
     0.5  # share of the dense bytes that the sparse ones must stay below: an LSTM's biases, half zeros, stay dense
 )
+WIDEST = 8  # bytes of a number
 HEADER_BYTES = 200  # in the file, about, for two arrays more
 MASK, VALUES, SHAPE = ".sparse.mask", ".sparse.values", ".sparse.shape"
 
@@ -35,6 +37,7 @@ def pack(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def unpack(stored: dict[str, np.ndarray], where: str) -> dict[str, np.ndarray]:
     """What `pack` took. Raises InputError, which says `where`, when parts are missing or do not fit each other."""
+    _check_room(stored, where)
     weights: dict[str, np.ndarray] = {}
     for name, array in stored.items():
         if name.endswith(MASK):
@@ -49,11 +52,23 @@ def unpack(stored: dict[str, np.ndarray], where: str) -> dict[str, np.ndarray]:
     return weights
 
 
+def _check_room(stored: dict[str, np.ndarray], where: str) -> None:
+    """Refuse masks that would unpack to more than may be: a bit each for weights of up to 8 bytes."""
+    unpacked = 0
+    for name, array in stored.items():
+        unpacked += 8 * array.nbytes * (1 + WIDEST) if name.endswith(MASK) else array.nbytes
+    if unpacked > memory.most_bytes():
+        raise InputError(f"{where} would unpack to {unpacked:,} bytes, more than this machine has room for")
+
+
 def _dense(name: str, mask: np.ndarray, values: np.ndarray | None, shape: np.ndarray | None, where: str) -> np.ndarray:
     for part, suffix in ((values, VALUES), (shape, SHAPE)):
         if part is None:
             raise InputError(f"{where}: {name} has no {name}{suffix}; make the model again")
     assert values is not None and shape is not None
+    kinds = (mask.dtype, shape.dtype) == (np.uint8, np.int64) and {mask.ndim, values.ndim, shape.ndim} == {1}
+    if not kinds or (shape < 0).any():
+        raise InputError(f"{where}: {name} is kept in parts of other kinds than these have; make the model again")
     count = math.prod(shape.tolist())
     bits = np.unpackbits(mask, bitorder="little")
     if len(mask) != -(-count // 8) or bits[count:].any():

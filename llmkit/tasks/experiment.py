@@ -110,10 +110,20 @@ def read_model(path: str | Path, made_by: str | None = None, task: Task | None =
     """Open and verify a model folder. Raises InputError when it is missing, damaged, no model or of another task."""
     from llmkit.store import model_folder
 
-    folder = model_folder.read(path, settings_of, made_by)
+    folder = model_folder.read(path, _settings_of_model, made_by)
     if task is not None and folder.task != task.name:
         raise InputError(f"{path} is a model of task {folder.task}, not {task.name}; name a model of task {task.name}")
     return folder
+
+
+def _settings_of_model(data: Mapping[str, object], path: str | Path) -> Root:
+    """The same of a model folder's config, which `prepare` has not looked at here."""
+    from llmkit.data import cleaning, decoding
+
+    settings = settings_of(data, path)
+    decoding.check_encoding(getattr(settings.prepare, "encoding", "utf-8"))
+    cleaning.build_cleaner(getattr(settings.prepare, "clean", "none"))
+    return settings
 
 
 def root_of(data: Mapping[str, object], origins: Origins) -> type[Root]:

@@ -10,6 +10,7 @@ from llmkit.data import encoding
 from llmkit.data.columns import Column, Rows
 from llmkit.data.date_format import DateFormat
 from llmkit.data.number_format import NumberFormat
+from llmkit.errors import InputError
 from llmkit.store.files import Files
 
 MISSING = ["", "?"]
@@ -142,3 +143,31 @@ def test_how_columns_are_read_is_part_of_it(tmp_path):
 def test_columns_of_the_first_model_folders_are_plain():
     data = {"numbers": [{"name": "a"}], "categories": [{"name": "b"}]}
     assert encoding.columns_of(data) == [Column("a", "number"), Column("b", "category")]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "says"),
+    [
+        (("numbers", 0, "maps", 0), [[1.0, 2.0], [1.0]], "the scaling of 'n0' is no map"),
+        (("numbers", 0, "maps", 0), [[2.0, 1.0], [1.0, 2.0]], "the scaling of 'n0' is no map"),
+        (("numbers", 0, "maps", 0), [[], []], "the scaling of 'n0' is no map"),
+        (("numbers", 0, "edges"), [1.0, 1.0], "the pieces of 'n0' do not rise"),
+        (("numbers", 0, "name"), 3, "Expected `str`, got `int`"),
+        (("numbers", 0, "name"), "other", "other columns of numbers than columns"),
+        (("categories", 0, "offset"), 10**9, "'word' begins at 1,000,000,000 and not at 0"),
+        (("categories", 0, "values"), None, "Expected `array`, got `null`"),
+        (("columns", 0, "format"), {"decimal": ".", "thousands": "x"}, "no number is written so: '.', 'x'"),
+        (("columns", 0, "kind"), "date", "Expected `object`, got `null`|"),
+    ],
+)
+def test_columns_that_are_damaged(tmp_path, place, value, says):
+    rows, names = rows_of([1.0, 2.0], ["a", "a"])
+    encoding.save(encoding.learn(rows, names, "standard", [""]), tmp_path / encoding.FILE)
+    data = json.loads((tmp_path / encoding.FILE).read_text())
+    inner = data
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    (tmp_path / encoding.FILE).write_text(json.dumps(data))
+    with pytest.raises(InputError, match=rf"columns.json is damaged: no columns \({says}"):
+        encoding.load(Files(tmp_path))

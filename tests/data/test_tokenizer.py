@@ -290,3 +290,40 @@ def test_a_vocabulary_too_small():
     for kind in ("bpe", "word"):
         with pytest.raises(ConfigError, match=rf"vocab_size: a {kind} vocabulary has at least"):
             check_vocab_size(kind, 2)
+
+
+def broken(kind, change):
+    """tokenizer.json of a kind with something changed, as bytes."""
+    data = json.loads(module.train(kind, 300, ["the quick fox"]).to_str())
+    change(data)
+    return json.dumps(data).encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "says"),
+    [
+        ("char", lambda data: data["model"]["vocab"].update(q=500), "the ids of its tokens do not go from 0 on"),
+        ("char", lambda data: data["model"]["vocab"].update(q=1), "the ids of its tokens do not go from 0 on"),
+        (
+            "char",
+            lambda data: data["model"]["vocab"].update({"<|x|>": data["model"]["vocab"].pop("<|endoftext|>")}),
+            "no token",
+        ),
+        ("word", lambda data: data["pre_tokenizer"].update(pattern={"Regex": "("}), "is no tokenizer.json"),
+        ("byte", lambda data: data["model"]["vocab"].update(a=98, b=97), "the ids of its bytes are not their values"),
+        ("bpe", lambda data: data["model"]["vocab"].update({"語": 257}), "it has tokens that are no bytes"),
+        ("char", lambda data: data.update(pre_tokenizer=None, normalizer=None, model={"type": "WordLevel"}), "is no"),
+    ],
+)
+def test_a_tokenizer_of_somebody_else(tmp_path, kind, change, says):
+    (tmp_path / "tokenizer.json").write_bytes(broken(kind, change))
+    with pytest.raises(InputError, match=rf"tokenizer\.json is no tokenizer\.json .*{says}|{says}"):
+        module.load(tmp_path / "tokenizer.json")
+
+
+def test_pieces_that_a_vocabulary_lacks():
+    characters = module.Encoder(module.train("char", 0, ["the fox"]))
+    assert characters.unknown_pieces("the Zoo, the tax") == [",", "Z", "a"]
+    words = module.Encoder(module.train("word", 100, ["the fox runs"]))
+    assert words.unknown_pieces("the fox  sleeps,") == [",", "sleeps"]
+    assert module.Encoder(module.train("byte", 0, [])).unknown_pieces("Ü") == []

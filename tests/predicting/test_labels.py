@@ -26,3 +26,22 @@ def test_what_is_written_comes_back(tmp_path, about):
 def test_a_folder_without_them_is_refused(tmp_path):
     with pytest.raises(InputError, match="labels.json"):
         labels.read(Files(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[]", "Expected `object`, got `array`"),
+        ("{}", "missing required field `labels`"),
+        ('{"labels": ["a", 1]}', r"Expected `str`, got `int` - at `\$.labels\[1\]`"),
+        ('{"labels": ["a", "a"]}', "a label stands twice"),
+        ('{"labels": ["a"], "temperature": 0}', "its temperature is not above 0"),
+        ('{"labels": ["a"], "temperature": NaN}', "NaN is no number"),
+        ('{"labels": ["a", "b"], "shares": [0.5, -0.5]}', "its shares are none"),
+        ('{"labels": [], "shares": []}', "its shares are none"),
+    ],
+)
+def test_what_are_no_labels(tmp_path, text, says):
+    (tmp_path / LABELS).write_text(text)
+    with pytest.raises(InputError, match=f"{LABELS} is damaged: .*{says}.*; make it again, or copy it anew$"):
+        labels.read(Files(tmp_path))

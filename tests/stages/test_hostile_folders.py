@@ -1,14 +1,16 @@
 """A model folder from a stranger, wherever one may be named: exit code 3, one sentence, nothing read or written."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import yaml
-from hostile_folders import forge, with_graph
+from hostile_folders import forge, with_arrays, with_graph
 
 import llmkit as package
 from llmkit.errors import InputError
@@ -112,3 +114,50 @@ def test_model_folders_hold_no_place(tiny_run: Any) -> None:
         data = b"".join(path.read_bytes() for path in folder.iterdir() if path.name in ("config.yaml", "graph.onnx"))
         assert str(tiny_run.run_dir).encode() not in data
         assert b"run_dir" not in data and b"files" not in data
+
+
+def test_a_vocabulary_whose_ids_go_beyond_it(everywhere: Callable[..., None], tiny_copy: Any, tmp_path: Path) -> None:
+    folder = stranger(tiny_copy, tmp_path)
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"]["q"] = 10**6
+    forge(folder, {"tokenizer.json": json.dumps(tokenizer).encode()})
+    with pytest.raises(InputError, match="the ids of its tokens do not go from 0 on, each once"):
+        package.load(folder)
+
+
+def test_a_graph_for_another_vocabulary(llmkit: Any, tiny_copy: Any, tmp_path: Path) -> None:
+    def cut(arrays: dict[str, np.ndarray]) -> None:
+        arrays["output"], arrays["output_bias"] = arrays["output"][:, :-1], arrays["output_bias"][:-1]
+
+    def declare(model: onnx.ModelProto) -> None:
+        for tensor in model.graph.initializer:
+            if tensor.name in ("output", "output_bias"):
+                tensor.dims[-1] -= 1
+        model.graph.output[0].type.tensor_type.shape.ClearField("dim")
+
+    folder = with_graph(with_arrays(stranger(tiny_copy, tmp_path), cut), declare)
+    ran = llmkit("generate", folder, "--prompt", "the")
+    assert (ran.code, ran.out) == (3, "") and "logits for another vocabulary" in ran.error
+
+
+@pytest.mark.parametrize("keys", [{"max_tokens": 10**12}, {"samples": 10**6}])
+def test_a_folder_does_not_ask_for_endless_texts(llmkit: Any, tiny_copy: Any, tmp_path: Path, keys: Any) -> None:
+    ran = llmkit("generate", with_config(stranger(tiny_copy, tmp_path), generate=keys))
+    assert ran.code == 3 and "does not fit llmkit" in ran.error
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"encoding": "rot13"}, "'rot13' is no text encoding"),
+        ({"encoding": "xyz"}, "no encoding is called 'xyz'"),
+        ({"clean": "shiny"}, "there is no step 'shiny'"),
+    ],
+)
+def test_how_texts_are_read_is_checked(llmkit: Any, tiny_copy: Any, tmp_path: Path, keys: Any, says: str) -> None:
+    ran = llmkit("generate", with_config(stranger(tiny_copy, tmp_path), prepare=keys))
+    assert ran.code == 3 and says in ran.error
+
+
+def test_a_folder_that_lists_nothing(everywhere: Callable[..., None], tiny_copy: Any, tmp_path: Path) -> None:
+    everywhere(forge(stranger(tiny_copy, tmp_path), files={}), "has no config.yaml in its manifest")

@@ -147,10 +147,10 @@ def test_a_listed_name_that_is_a_folder_or_a_pipe(run: Path) -> None:
 def test_unreadable_files_are_named(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(run / "model", NEW)
 
-    def refuse(path: Path) -> NoReturn:
+    def refuse(path: Path, *more: object) -> NoReturn:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(InputError, match=f"^cannot read {run}/model/manifest.json: Permission denied$"):
         artifacts.read(run / "model")
     with pytest.raises(InputError, match=f"^cannot read {run}/x.json: Permission denied$"):
@@ -158,4 +158,58 @@ def test_unreadable_files_are_named(run: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.undo()
     monkeypatch.setattr(artifacts, "fingerprint", refuse)
     with pytest.raises(InputError, match=f"^cannot read {run}/model/[a-z./]+: Permission denied$"):
+        artifacts.read(run / "model")
+
+
+def test_what_is_no_file_is_not_waited_for(run: Path) -> None:
+    write(run / "model", NEW)
+    for name in ("manifest.json", "weights.bin"):
+        (run / "model" / name).rename(run / "kept")
+        os.mkfifo(run / "model" / name)
+        with pytest.raises(InputError, match=f"{name}.* is not a file"):
+            artifacts.read(run / "model")
+        (run / "model" / name).unlink()
+        (run / "model" / name).symlink_to("/dev/zero")
+        with pytest.raises(InputError, match=f"{name}(: it| .*)? is (not a file|a link)"):
+            artifacts.read(run / "model")
+        (run / "model" / name).unlink()
+        (run / "kept").rename(run / "model" / name)
+    assert content(run / "model") == NEW
+
+
+def test_a_link_within_the_folder_is_followed_and_one_that_leads_out_is_not(run: Path) -> None:
+    write(run / "model", NEW)
+    file = run / "model" / "weights.bin"
+    file.rename(run / "model" / "other")
+    file.symlink_to("other")
+    assert content(run / "model") == NEW
+    (run / "model" / "other").rename(run / "outside")
+    file.unlink()
+    file.symlink_to(run / "outside")
+    with pytest.raises(InputError, match="weights.bin is a link that leads out of the folder"):
+        content(run / "model")
+
+
+def test_a_file_that_the_manifest_does_not_list_is_not_read(run: Path) -> None:
+    write(run / "model", NEW)
+    (run / "model" / "more.json").write_text("{}")
+    found = artifacts.read(run / "model")
+    assert "more.json" not in found and "weights.bin" in found
+    for read in (found.read_json, found.read_bytes, found.array, found.tensors):
+        with pytest.raises(InputError, match=r"model has no more.json in its manifest"):
+            read("more.json")
+
+
+def test_what_is_read_into_memory_has_a_limit(run: Path) -> None:
+    write(run / "model", NEW)
+    size = sum(map(len, NEW.values()))
+    artifacts.read(run / "model", most_bytes=size)
+    with pytest.raises(InputError, match=rf"model holds {size} bytes, more than the {size - 1} that are read"):
+        artifacts.read(run / "model", most_bytes=size - 1)
+
+
+def test_parents_are_hashes(run: Path) -> None:
+    write(run / "model", NEW)
+    edit(run / "model", parents={"original": ["x"]})
+    with pytest.raises(InputError, match="a parent is no hash"):
         artifacts.read(run / "model")

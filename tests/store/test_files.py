@@ -49,9 +49,13 @@ def test_a_file_that_is_not_there_is_named(files: Files, read) -> None:
 
 def test_text_and_json_that_are_damaged_are_named(files: Files) -> None:
     (files.path / "words.txt").write_bytes(b"n\xff")
-    with pytest.raises(InputError, match=f"^{files.path}/words.txt is damaged: no UTF-8 text; make it again$"):
+    with pytest.raises(
+        InputError, match=f"^{files.path}/words.txt is damaged: no UTF-8 text; make it again, or copy it anew$"
+    ):
         files.read_text("words.txt")
     for damaged in (b'{"a": ', b"\xff\xfe\x00", b"[" * 100_000):
         (files.path / "meta.json").write_bytes(damaged)
-        with pytest.raises(InputError, match=f"^{files.path}/meta.json is damaged: not JSON .*; make it again$"):
+        with pytest.raises(
+            InputError, match=f"^{files.path}/meta.json is damaged: not JSON .*; make it again, or copy it anew$"
+        ):
             files.read_json("meta.json")

@@ -88,6 +88,10 @@ def damaged(**changes):
         ({"shape": np.array([40, 51])}, "w.sparse.mask has 2000 bits for 2040 weights"),
         ({"mask": np.full(250, 255, np.uint8)}, "w keeps 2000 weights, "),
         ({"values": np.zeros(3, np.float32)}, ", 3 are there; make the model again"),
+        ({"shape": np.array([40.0, 50.0])}, "w is kept in parts of other kinds"),
+        ({"shape": np.array([-40, -50])}, "w is kept in parts of other kinds"),
+        ({"shape": np.array([[40, 50]])}, "w is kept in parts of other kinds"),
+        ({"mask": np.zeros(250, np.float32)}, "w is kept in parts of other kinds"),
     ],
 )
 def test_parts_that_do_not_fit_each_other_are_refused(changes, message):
@@ -101,4 +105,14 @@ def test_a_missing_part_is_named(missing):
     stored = damaged()
     del stored[f"w.sparse.{missing}"]
     with pytest.raises(InputError, match=f"w has no w.sparse.{missing}"):
+        sparse_weights.unpack(stored, "m")
+
+
+def test_what_would_unpack_to_more_than_there_is_room_for(monkeypatch):
+    stored = damaged()
+    room = sum(array.nbytes for array in stored.values()) - 250 + 8 * 250 * 9  # a mask of 250 bytes, 9 a weight
+    monkeypatch.setattr(sparse_weights.memory, "most_bytes", lambda: room)
+    assert sparse_weights.unpack(stored, "m")["w"].shape == (40, 50)
+    monkeypatch.setattr(sparse_weights.memory, "most_bytes", lambda: room - 1)
+    with pytest.raises(InputError, match=f"^m would unpack to {room:,} bytes, more than this machine has room for$"):
         sparse_weights.unpack(stored, "m")

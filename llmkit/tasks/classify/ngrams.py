@@ -21,6 +21,7 @@ from llmkit.data.ragged import Ragged
 
 FILE = "ngrams.npy"
 BITS = 22
+MOST_WORDS, MOST_CHARACTERS = 5, 8  # in an n-gram, as the config allows
 BASE = 0x9E3779B97F4A7C15 | 1  # any odd number has an inverse modulo 2**64
 SPREAD = 0xD6E8FEB86659FD93  # multiplier that mixes a hash before it is cut
 NEGATED = 0xA0761D6478BD642F  # multiplier of a negated word's hash: any odd number keeps different ones different
@@ -102,9 +103,15 @@ def save(ngrams: Ngrams, path: Path) -> None:
 
 
 def load(numbers: np.ndarray, negations: Sequence[str] = ()) -> Ngrams:
-    """The array that `save` wrote."""
+    """The array that `save` wrote. Raises ValueError for another one."""
+    if numbers.ndim != 1 or numbers.dtype != np.uint32 or len(numbers) < 3 or len(numbers) % 2 == 0:
+        raise ValueError(f"{numbers.shape} of {numbers.dtype}")
     words, characters, texts = numbers[:3].tolist()
     buckets, counts = np.split(numbers[3:], 2)
+    if words > MOST_WORDS or characters > MOST_CHARACTERS:
+        raise ValueError(f"n-grams of {words:,} words and {characters:,} characters")
+    if (np.diff(buckets.astype(np.int64)) <= 0).any() or (len(buckets) and buckets[-1] >= 2 << BITS):
+        raise ValueError("buckets that do not rise, or are beyond the last one")
     return Ngrams(buckets, counts.astype(np.int64), texts, words, characters, negations)
 
 

@@ -36,7 +36,10 @@ class Reader:
         """`settings`: those that the folder was made with."""
         self.settings = settings.tokenizer
         self.encoder = tokenizers.Encoder(tokenizers.of_folder(folder))
-        self.ngrams = ngrams.load(folder.array(ngrams.FILE), settings.ngrams.negations)
+        try:
+            self.ngrams = ngrams.load(folder.array(ngrams.FILE), settings.ngrams.negations)
+        except ValueError as error:
+            raise folder.damaged(ngrams.FILE, f"no n-grams ({error})") from error
 
     def read(self, texts: Sequence[str]) -> Examples:
         """The texts as the network reads them."""

@@ -91,7 +91,7 @@ def metrics(folder: ModelFolder, examples: Compared, settings: Config, progress:
     return found | {
         "features_sha256": network.hash,
         "size_bytes": folder.size_bytes,
-        "parameters": folder.result["parameters"],
+        "parameters": folder.parameters,
         "images_per_second": _speed(model),
         "latency_ms": _latency(model),
     }

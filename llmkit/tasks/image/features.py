@@ -25,7 +25,9 @@ class Features:
         data = folder.read_bytes(FILE)
         self.hash = hashlib.sha256(data).hexdigest()
         self._session = Session(data, {}, threads, str(folder.path / FILE))
-        self.shape = tuple(self._session.inputs["pictures"][1:])
+        self.shape = tuple(self._session.inputs.get("pictures", [])[1:])
+        if len(self.shape) != 3:
+            raise folder.damaged(FILE, "it takes no pictures")
 
     def of(self, pixels: np.ndarray) -> np.ndarray:
         """(N, 64) of pictures (N, H, H, C). Raises InputError where they have another size or colour."""

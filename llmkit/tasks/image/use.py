@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from llmkit.data.picture_sizes import SIZES
 from llmkit.errors import ConfigError
 from llmkit.predicting import labels
 from llmkit.runtime.session import open_session
-from llmkit.store.model_folder import ModelFolder
+from llmkit.store.model_folder import GRAPH, ModelFolder
 
+MOST_LATENTS = 4096  # numbers, as the config allows
 BATCH = 100  # pictures made at once: more are no faster
 
 
@@ -25,8 +27,13 @@ class Generator:
         about = labels.read(folder)
         self.labels = about.labels
         self.shares = np.array(about.shares)
+        if about.shares is None or len(about.shares) != max(1, len(self.labels)):
+            raise folder.damaged(labels.LABELS, "it has not a share for each label")
         self._session = open_session(folder, threads)
-        self.latent_size: int = self._session.inputs["latents"][1]
+        shape = self._session.inputs.get("latents", [])
+        if len(shape) != 2 or type(shape[1]) is not int or not 0 < shape[1] <= MOST_LATENTS:
+            raise folder.damaged(GRAPH, f"it takes latents {shape}")
+        self.latent_size: int = shape[1]
 
     def __repr__(self) -> str:
         return f"Generator({str(self.folder.path)!r}, labels {', '.join(self.labels) or 'none'})"
@@ -63,9 +70,17 @@ class Generator:
             feeds = {"latents": given[start : start + BATCH]}
             if self.labels:
                 feeds["labels"] = numbers[start : start + BATCH]
-            parts += self._session.run(["pictures"], feeds)
+            [made] = self._session.run(["pictures"], feeds)
+            self._check(made, len(feeds["latents"]))
+            parts.append(made)
             progress(start + len(parts[-1]), len(given))
         return np.concatenate(parts)
+
+    def _check(self, made: np.ndarray, count: int) -> None:
+        """Raise InputError where the graph has not made `count` pictures."""
+        square = made.ndim == 4 and made.shape[1] == made.shape[2] in SIZES and made.shape[3] in (1, 3)
+        if not square or len(made) != count or made.dtype != np.uint8:
+            raise self.folder.damaged(GRAPH, f"it gives {made.shape} of {made.dtype} for {count} pictures")
 
 
 def latents(seed: int, count: int, size: int) -> np.ndarray:

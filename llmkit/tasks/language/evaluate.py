@@ -87,7 +87,7 @@ def metrics(folder: ModelFolder, examples: Stream, settings: Config, progress: P
             f"{found['unknown_tokens']:,} of {found['tokens']:,} tokens are outside the vocabulary; "
             "bits_per_byte is not comparable with other vocabularies"
         )
-    found |= {"size_bytes": folder.size_bytes, "parameters": folder.result["parameters"]}
+    found |= {"size_bytes": folder.size_bytes, "parameters": folder.parameters}
     return found | {"tokens_per_second": speed(model), "first_token_ms": first_token_ms}
 
 

@@ -23,6 +23,7 @@ FILE = "ngram.safetensors"  # of a model folder: the arrays of the n-gram model 
 EXPONENTS = "exponents"
 FIT_NUMBERS = 1 << 25  # numbers of logits that the exponents are fitted on, at most
 CHUNK = 1 << 21  # numbers looked at together
+LARGEST = 1e3  # exponent that a file may hold
 PRIOR = 0.5  # both exponents, before anything is known
 POOLED = 100.0  # tokens' worth of trust in the exponents of all contexts together, for one length of context
 TURNS = 20  # of Newton's method, at most
@@ -145,5 +146,12 @@ def load(folder: Files) -> Mixture | None:
     if FILE not in folder:
         return None
     arrays = folder.tensors(FILE)
-    exponents = arrays.pop(EXPONENTS)
+    try:
+        exponents = arrays.pop(EXPONENTS)
+        ngram.check(arrays)
+        order = 1 + sum(name.startswith("tokens.") for name in arrays)
+        if exponents.shape != (order, 2) or exponents.dtype != np.float32 or not (np.abs(exponents) < LARGEST).all():
+            raise ValueError("its exponents are not two for each order")
+    except (KeyError, ValueError) as error:
+        raise folder.damaged(FILE, f"no n-gram model ({error})") from error
     return Mixture(NGram(arrays), exponents)

@@ -436,6 +436,33 @@ class NGram:
         return length, logs
 
 
+def check(arrays: dict[str, np.ndarray]) -> None:
+    """Raise KeyError or ValueError for arrays that are no `NGram`, before anything is made of them."""
+    unigrams = arrays["unigrams"]
+    if unigrams.ndim != 1 or unigrams.dtype != np.float32 or not 0 < len(unigrams) <= 1 << 21:
+        raise ValueError("unigrams")
+    if not (np.isfinite(unigrams) & (unigrams > 0) & (unigrams <= 1)).all():
+        raise ValueError("unigrams that are no probabilities")
+    order, below, vocab_size = 1 + sum(name.startswith("tokens.") for name in arrays), len(unigrams), len(unigrams)
+    if order > MAX_ORDER or len(arrays) != 1 + 4 * (order - 1):
+        raise ValueError(f"{len(arrays)} arrays")
+    for k in range(2, order + 1):
+        children, token = arrays[f"children.{k - 1}"], arrays[f"tokens.{k}"]
+        share, table = arrays[f"shares.{k}"], arrays[f"table.{k}"]
+        if any(array.ndim != 1 or array.dtype.kind != "u" for array in (children, token, share)):
+            raise ValueError(f"arrays of order {k}")
+        if len(children) != below or len(token) == 0 or int(children.sum(dtype=np.float64)) != len(token):
+            raise ValueError(f"children.{k - 1}")
+        keys = np.repeat(np.arange(below, dtype=np.int64), children) * vocab_size + token
+        if int(token.max()) >= vocab_size or (np.diff(keys) <= 0).any():
+            raise ValueError(f"tokens.{k}")
+        if len(share) != len(token) or share.dtype != np.uint8:
+            raise ValueError(f"shares.{k}")
+        if table.shape != (256,) or table.dtype != np.float32 or not ((table >= 0) & (table <= 1)).all():
+            raise ValueError(f"table.{k}")
+        below = len(token)
+
+
 def pack(model: Shares) -> dict[str, np.ndarray]:
     """The arrays of an `NGram`: tokens and numbers of children of the smallest type, shares as 8-bit codes of logs."""
     size = model.vocab_size

@@ -110,7 +110,7 @@ class Generate(Section):
     """Text to go on from; several give several texts; - reads standard input. Empty starts a document."""
     prompt_file: str | None = None
     """File with one prompt per line (.jsonl: a field "prompt" per line); - is standard input."""
-    max_tokens: Annotated[int, Meta(ge=1)] = 200
+    max_tokens: Annotated[int, Meta(ge=1, le=1_000_000)] = 200
     """Tokens to write after each prompt."""
     samples: Annotated[int, Meta(ge=1, le=1024)] = 1
     """Texts to write for each prompt."""

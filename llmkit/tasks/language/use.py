@@ -17,7 +17,7 @@ from llmkit.data import cleaning, tokenizer as tokenizers
 from llmkit.errors import ConfigError
 from llmkit.runtime import sampling
 from llmkit.runtime.session import Session, Stepper, log_softmax, open_session
-from llmkit.store.model_folder import ModelFolder
+from llmkit.store.model_folder import GRAPH, ModelFolder
 from llmkit.tasks.language import mixing
 from llmkit.tasks.language.batches import scoring_windows
 from llmkit.tasks.language.settings import Generate
@@ -93,10 +93,22 @@ class LanguageModel:
         self._session = open_session(folder, threads or 1)  # a single stream is fastest on one thread
         self._scoring: Session | None = None
         self.mixture = mixing.load(folder)
-        self.state_sizes = {name: shape[-1] for name, shape in self._session.inputs.items() if name != "tokens"}
+        if self.mixture and self.mixture.model.vocab_size != self.encoder.vocab_size:
+            raise folder.damaged(mixing.FILE, "it has another vocabulary than the tokenizer")
+        self.state_sizes = self._sizes()
 
     def __repr__(self) -> str:
         return f"LanguageModel({str(self.folder.path)!r}, {self.encoder.kind} vocabulary of {self.encoder.vocab_size})"
+
+    def _sizes(self) -> dict[str, int]:
+        """Name -> H of the graph's state. Raises InputError for a graph with other inputs."""
+        inputs = self._session.inputs
+        sizes: dict[str, int] = {name: shape[-1] for name, shape in inputs.items() if name != "tokens" and shape}
+        known = [f"{part}{layer}" for layer in range(len(sizes) // 2) for part in "hc"]
+        whole = all(type(size) is int and size > 0 for size in sizes.values())
+        if list(sizes) != known or inputs.keys() != {"tokens", *known} or not whole:
+            raise self.folder.damaged(GRAPH, f"it takes {', '.join(inputs)}")
+        return sizes
 
     # --- writing -----------------------------------------------------------------------------------------------
 
@@ -184,31 +196,23 @@ class LanguageModel:
     def _window(self, session: Session, tokens: np.ndarray, state: State) -> tuple[np.ndarray, State]:
         """Logits (T, B, V) after each of the tokens (T, B), and the state after the last."""
         logits, *ends = session.run(None, {"tokens": tokens, **state})
+        if logits.shape != (*tokens.shape, self.encoder.vocab_size) or len(ends) != len(state):
+            raise self.folder.damaged(GRAPH, "it gives logits for another vocabulary than the tokenizer's")
         return logits, dict(zip(self.state_sizes, ends, strict=True))
 
     def _zero_state(self, streams: int) -> State:
         return {name: np.zeros((1, streams, size), np.float32) for name, size in self.state_sizes.items()}
 
     def _warn_of_unknown(self, prompt: str, ids: np.ndarray, warn: Warn | None) -> None:
-        if warn and self.encoder.unknown_id is not None and self.encoder.count_unknown(ids):
-            if self.encoder.kind == "char":
-                vocabulary = self.tokenizer.get_vocab()
-                unknown = sorted({character for character in prompt if character not in vocabulary})
-                names = ", ".join(f"{character!r} (U+{ord(character):04X})" for character in unknown[:10])
-                warn(f"the prompt has characters that the model has never seen: {names}; it reads them as unknown")
-            else:
-                pieces = self.tokenizer.encode(prompt)
-                unknown = sorted(
-                    {
-                        prompt[a:b].strip()
-                        for token, (a, b) in zip(pieces.ids, pieces.offsets, strict=True)
-                        if token == self.encoder.unknown_id
-                    }
-                )
-                warn(
-                    f"the prompt has words that the model has never seen: {', '.join(unknown[:10])}; "
-                    "it reads them as unknown"
-                )
+        if not warn or not self.encoder.count_unknown(ids):
+            return
+        unknown = self.encoder.unknown_pieces(prompt)[:10]
+        if self.encoder.kind == "char":
+            what = "characters"
+            unknown = [f"{character!r} (U+{ord(character):04X})" for character in unknown]
+        else:
+            what = "words"
+        warn(f"the prompt has {what} that the model has never seen: {', '.join(unknown)}; it reads them as unknown")
 
     def _advance(
         self, texts: list[Text], logits: np.ndarray, state: State, chosen: Generate

@@ -120,3 +120,21 @@ def test_letters_marks_and_digits_of_any_script_are_words():
         len(ngrams.hashed([word], 1, 0, [])[0]) for word in ("naïve", "e\u0301te\u0301", "мир", "日本", "٣٤", "हिंदी")
     }
     assert one == 1
+
+
+@pytest.mark.parametrize(
+    ("numbers", "says"),
+    [
+        ([], r"\(0,\) of uint32"),
+        ([2, 3, 9, 5], r"\(4,\) of uint32"),
+        ([10**9, 3, 9], "n-grams of 1,000,000,000 words and 3 characters"),
+        ([2, 10**9, 9], "n-grams of 2 words and 1,000,000,000 characters"),
+        ([2, 3, 9, 7, 7, 1, 1], "buckets that do not rise"),
+        ([2, 3, 9, 1 << 23, 1], "beyond the last one"),
+    ],
+)
+def test_what_are_no_ngrams(numbers, says):
+    with pytest.raises(ValueError, match=says):
+        ngrams.load(np.array(numbers, np.uint32))
+    with pytest.raises(ValueError, match="of float32"):
+        ngrams.load(np.zeros(5, np.float32))

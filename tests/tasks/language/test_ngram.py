@@ -165,3 +165,33 @@ def test_a_saved_model_is_the_same(tmp_path):
     loaded = ngram.NGram(Files(tmp_path).tensors("ngram.safetensors"))
     scored = np.array([0, 1, 2, 4, 3])
     assert loaded.score(scored).tolist() == ngram.NGram(arrays).score(scored).tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [
+        ("unigrams", lambda array: array * 0, "unigrams that are no probabilities"),
+        ("unigrams", lambda array: array.astype(np.float64), "unigrams"),
+        ("children.1", lambda array: array + 1, "children.1"),
+        ("children.1", lambda array: np.full(len(array), 2**32 - 1, np.uint32), "children.1"),
+        ("tokens.2", lambda array: array + 5, "tokens.2"),
+        ("tokens.2", lambda array: np.roll(array, -1), "tokens.2"),
+        ("shares.2", lambda array: array[:-1], "shares.2"),
+        ("table.2", lambda array: array[:-1], "table.2"),
+        ("table.2", lambda array: array * np.nan, "table.2"),
+        ("more", lambda array: np.zeros(3), "arrays"),
+    ],
+)
+def test_arrays_that_are_no_model(name, change, says):
+    arrays = ngram.pack(ngram.Shares(*_third_order([0, 1, 2, 0, 1, 3, 0, 1, 2], 5)))
+    ngram.check(arrays)
+    arrays[name] = change(arrays.get(name))
+    with pytest.raises(ValueError, match=says):
+        ngram.check(arrays)
+
+
+def test_a_missing_array_is_named():
+    arrays = ngram.pack(ngram.Shares(*_third_order([0, 1, 2, 0, 1, 3, 0, 1, 2], 5)))
+    arrays["x"] = arrays.pop("table.2")
+    with pytest.raises(KeyError, match=r"table\.2"):
+        ngram.check(arrays)
