@@ -1,7 +1,7 @@
 """Text on its way out, to a terminal or a file: the one place that prints, and that makes control characters harmless.
 
 Names, labels, headings, texts and the messages of other libraries come from files; on a terminal, control characters in
-them could move the cursor, hide what stands there or type for the user. They are shown as the escapes of JSON (\\u001b),
+them could move the cursor, hide what stands there or type for the user. They are shown as the escapes of JSON,
 so that a JSON text stays one. What people read (`show`, `complain`) is cleaned wherever it goes, data (`write`) where
 that is a terminal.
 """

@@ -319,5 +319,20 @@ def build_cleaner(clean: Clean) -> Step:
 
 
 def clean_text(text: str, clean: Clean) -> str:
-    """A short text, such as a prompt, cleaned as the documents were."""
+    """A whole text, cleaned as a document is."""
     return "".join(build_cleaner(clean)([text]))
+
+
+def clean_prompt(text: str, clean: Clean) -> str:
+    """A text that a model is to go on from, or to score, in the characters of the documents it learnt from.
+
+    Nothing is dropped for having been there before, and a blank at the end stays: the next word is to follow it.
+    """
+    text = text.removeprefix("\ufeff")  # byte order mark
+    pieces: Iterable[str] = [text]
+    for name, parameter in parse(clean):
+        if name != "drop_duplicates":
+            pieces = STEPS[name](*parameter)(pieces)
+    cleaned = "".join(pieces)
+    blank = text[-1:].isspace() and cleaned[-1:].strip() and clean_text("a b", clean)[1:2] == " "
+    return cleaned + " " if blank else cleaned

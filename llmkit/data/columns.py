@@ -18,6 +18,7 @@ import numpy as np
 from llmkit.data import date_format, number_format
 from llmkit.data.date_format import DateFormat
 from llmkit.data.number_format import PLAIN, NumberFormat
+from llmkit.data.plain_text import normal
 from llmkit.errors import InputError
 
 WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)\.0*")  # 3.0 and 3. are 3
@@ -136,7 +137,7 @@ def _date_columns(
 
 def missing_texts(values: Collection[object]) -> frozenset[str]:
     """What stands for a missing value, in the spelling that `as_text` gives: -999 for -999.0 and for the number too."""
-    return frozenset(_spelt(str(value).strip()) for value in values)
+    return frozenset(_spelt(normal(str(value)).strip()) for value in values)
 
 
 def as_text(value: object, missing: Collection[str], place: str, column: str) -> str | None:
@@ -152,7 +153,7 @@ def as_text(value: object, missing: Collection[str], place: str, column: str) ->
     if isinstance(value, float):
         text = str(int(value)) if value.is_integer() else repr(value)
     elif isinstance(value, str | int):
-        text = _spelt(str(value).strip())
+        text = _spelt(normal(str(value)).strip())
     else:
         raise InputError(f"{place}, column '{column}': a {type(value).__name__} is no value of a table")
     return None if text in missing else text

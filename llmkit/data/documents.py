@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from llmkit.data.decoding import texts
-from llmkit.data.rows import csv_rows, format_of, json_rows
+from llmkit.data.file_kinds import format_of
+from llmkit.data.rows import csv_rows, json_rows
 from llmkit.errors import ConfigError, InputError
 
 

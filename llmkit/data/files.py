@@ -11,14 +11,16 @@ from collections.abc import Iterable
 from io import BufferedReader
 from pathlib import Path
 
+from llmkit.data.plain_text import normal
 from llmkit.errors import ConfigError, InputError
 from llmkit.store.artifacts import Source
 
 
-def find_files(patterns: str | list[str]) -> list[Path]:
+def find_files(patterns: str | list[str], by_content: bool = True) -> list[Path]:
     """The files that the patterns match: in the patterns' order, sorted within each, every file once.
 
-    Raises ConfigError where there is no pattern and InputError for one that matches nothing.
+    With `by_content` a link to a file is that file; without, a name of its own, as where folders are labels. Raises
+    ConfigError where there is no pattern and InputError for one that matches nothing.
     """
     found: dict[str, Path] = {}
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
@@ -30,7 +32,7 @@ def find_files(patterns: str | list[str]) -> list[Path]:
         if not matches:
             raise InputError(f"prepare.files: {_why_nothing(pattern, place)}")
         for match in matches:
-            found.setdefault(os.path.realpath(match), Path(match))
+            found.setdefault(os.path.realpath(match) if by_content else os.path.abspath(match), Path(match))
     if not found:
         raise ConfigError("prepare.files is empty; name the files to read, e.g. prepare.files=data/*.txt")
     return list(found.values())
@@ -42,6 +44,11 @@ def _why_nothing(pattern: str, place: str) -> str:
     if glob.has_magic(place):
         return f"{pattern} matches no file in {os.getcwd()}; check the pattern and the working directory"
     return f"there is no file {pattern} in {os.getcwd()}; check the name and the working directory"
+
+
+def folder_label(path: Path) -> str:
+    """The label of a file whose folder is its label: that folder's name, also where it is a link."""
+    return normal(Path(os.path.abspath(path)).parent.name)
 
 
 def hash_files(paths: Iterable[Path]) -> list[Source]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from llmkit.console.callbacks import Progress
-from llmkit.data.files import find_files
+from llmkit.data.files import find_files, folder_label
 from llmkit.data.picture_arrays import as_pictures, read_idx, read_npy
 from llmkit.data.picture_files import ENDINGS, read_picture
 from llmkit.data.picture_sizes import Shape, fit
@@ -53,14 +53,14 @@ def files_of(patterns: str | list[str]) -> list[Path]:
     for pattern in patterns or [""]:
         place = os.path.expanduser(pattern)
         if not os.path.isdir(place):
-            found += find_files(pattern)
+            found += find_files(pattern, by_content=False)
             continue
         inside = sorted(glob.glob(os.path.join(glob.escape(place), "**", "*"), recursive=True))
         pictures = [Path(path) for path in inside if path.lower().endswith(ENDINGS) and os.path.isfile(path)]
         if not pictures:
             raise InputError(f"prepare.files: the folder {pattern} holds no picture ({', '.join(ENDINGS)})")
         found += pictures
-    return list({os.path.realpath(path): path for path in found}.values())
+    return list({os.path.abspath(path): path for path in found}.values())
 
 
 def read(paths: list[Path], how: Reading, progress: Progress) -> Pictures:
@@ -117,10 +117,10 @@ def _kind(path: Path, format: str) -> str:
 
 def _folder_labels(pictures: list[Path], how: Reading) -> dict[Path, str]:
     """The folder's name of each picture file, where folders are labels."""
-    several = len({path.resolve().parent for path in pictures}) > 1
+    several = len({Path(os.path.abspath(path)).parent for path in pictures}) > 1
     if how.label_files or not (how.label == "folder" or (how.label == "auto" and several)):
         return {}
-    return {path: path.resolve().parent.name for path in pictures}
+    return {path: folder_label(path) for path in pictures}
 
 
 def _labels_of_files(paths: tuple[Path, ...], pictures: int) -> list[str]:

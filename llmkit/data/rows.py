@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from llmkit.data.decoding import lines, texts
+from llmkit.data.file_kinds import format_of
 from llmkit.data.files import open_file
-from llmkit.data.unpacking import ending
 from llmkit.errors import InputError
 from llmkit.plain import Json
 
 Row = dict[str, object]
 """{column: value}: text in CSV and TSV, whatever JSON has in JSON Lines."""
 
-FORMATS = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}  # by a file's ending
 MAX_CSV_FIELD = 2**31 - 1  # characters; the csv module's own limit is 131,072, less than a chapter
 
 
@@ -55,11 +54,6 @@ def read_rows(file: BinaryIO, name: str, *, format: str = "auto", encoding: str 
                 raise InputError(f"{label}, line 1: two columns are called '{column}'; give each a name of its own")
         for number, values in cells:
             yield f"{name}, line {number}", dict(zip(header, values, strict=True))
-
-
-def format_of(name: str) -> str:
-    """csv, tsv or jsonl, by the ending of a file that is not packed; text for any other."""
-    return FORMATS.get(ending(name), "text")
 
 
 def csv_rows(pieces: Iterable[str], name: str, tabs: bool) -> Iterator[tuple[int, list[str]]]:

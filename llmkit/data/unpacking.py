@@ -63,7 +63,7 @@ def _zip_members(file: BinaryIO, name: str) -> Iterator[tuple[IO[bytes] | gzip.G
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise InputError(f"{name} is no readable zip file ({error}); is it complete?") from error
     # A member's name only says how to read it and what to call it in messages; nothing is written to disk.
-    members = sorted((m for m in archive.infolist() if not _hidden(m.filename)), key=lambda m: m.filename)
+    members = sorted((m for m in archive.infolist() if not is_hidden(m.filename)), key=lambda m: m.filename)
     if len(members) > MAX_ZIP_MEMBERS:
         raise InputError(f"{name} holds {len(members):,} files, at most {MAX_ZIP_MEMBERS:,} are read; unpack it first")
     total = sum(member.file_size for member in members)
@@ -87,7 +87,8 @@ def _zip_members(file: BinaryIO, name: str) -> Iterator[tuple[IO[bytes] | gzip.G
             yield stream, label, member.file_size
 
 
-def _hidden(member: str) -> bool:
+def is_hidden(member: str) -> bool:
+    """Whether a name in an archive is a folder, a hidden file or what macOS adds."""
     parts = [part for part in member.split("/") if part not in (".", "..")]
     return member.endswith("/") or any(part.startswith(".") or part == "__MACOSX" for part in parts)
 

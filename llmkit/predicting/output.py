@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from llmkit.console import tables, terminal
+from llmkit.data.plain_text import is_text
+from llmkit.errors import ConfigError
 from llmkit.plain import Json
 from llmkit.predicting.settings import Predict
 from llmkit.predicting.use import AnyExamples, Predictor
@@ -39,12 +41,20 @@ def predict(
 
 
 def prompts_and_file(settings: Predict) -> tuple[list[str], Path | None]:
-    """What `prompt` and `prompt_file` name: prompts, where - is standard input, and a file."""
+    """What `prompt` and `prompt_file` name: prompts, where - is standard input, and a file. Raises ConfigError."""
     given = settings.prompt
     prompts = [] if given is None else [given] if isinstance(given, str) else list(given)
+    check_text(prompts)
     if settings.prompt_file == "-":
         return [*prompts, "-"], None
     return prompts, Path(settings.prompt_file) if settings.prompt_file else None
+
+
+def check_text(prompts: Sequence[str]) -> None:
+    """Refuse prompts of bytes that are no text. Raises ConfigError."""
+    for prompt in prompts:
+        if not is_text(prompt):
+            raise ConfigError(f"the prompt {prompt[:60]!r} is not UTF-8 text; give it in UTF-8")
 
 
 def items(result: Json) -> list[Json]:

@@ -8,6 +8,7 @@ from typing import BinaryIO
 from llmkit.console.callbacks import Warn
 from llmkit.data.decoding import lines
 from llmkit.data.documents import read_documents
+from llmkit.data.file_kinds import format_at_use, holds_rows
 from llmkit.data.files import open_file
 from llmkit.data.rows import rows_of_files
 from llmkit.errors import ConfigError, InputError
@@ -15,7 +16,7 @@ from llmkit.predicting import output
 from llmkit.predicting.output import items, show, summary
 from llmkit.predicting.use import Classifier
 from llmkit.store.model_folder import ModelFolder
-from llmkit.tasks.classify.prepare import holds_rows, text_of
+from llmkit.tasks.classify.prepare import text_of
 from llmkit.tasks.classify.settings import Generate
 from llmkit.tasks.classify.texts import Examples
 from llmkit.tasks.contract import Answers, Emit
@@ -54,8 +55,8 @@ def texts_of(settings: Generate, folder: ModelFolder) -> list[str]:
         if prompt == "-":
             texts += _lines(io.BytesIO(sys.stdin.buffer.read()), "standard input", folder)
         else:
-            texts.append(prompt.encode("utf-8", "replace").decode())
-    if path and holds_rows(path, "auto"):
+            texts.append(prompt)
+    if path and holds_rows(path, format_at_use(path, folder.settings.prepare.format)):
         texts += _column(path, folder)
     elif path:
         with open_file(path) as file:
@@ -74,7 +75,8 @@ def _lines(file: BinaryIO, name: str, folder: ModelFolder) -> list[str]:
 def _column(path: Path, folder: ModelFolder) -> list[str]:
     how = folder.settings.prepare
     texts = []
-    for place, row in rows_of_files([path], encoding=how.encoding):
+    format = "auto" if how.format == "folders" else format_at_use(path, how.format)
+    for place, row in rows_of_files([path], format=format, encoding=how.encoding):
         if how.text not in row:
             raise InputError(
                 f"{place}: there is no column '{how.text}', which the model reads; there are: {', '.join(row)}"

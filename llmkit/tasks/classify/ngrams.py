@@ -4,12 +4,13 @@ In: texts. Out: for each text the features it holds, each once. An n-gram is its
 these buckets those that training texts hold are the features, numbered from 1 in the order of `buckets`, which is all
 that a model folder keeps of them (`ngrams.npy`). Those of words come first. Two n-grams of one bucket are one feature.
 
-Text is lower-cased and runs of blanks are one space. A word is a run of letters, digits and apostrophes (any character
-outside ASCII counts as a letter); every other mark is a word by itself. After a word that negates, such as "not", the
+Text is lower-cased and runs of blanks are one space. A word is a run of letters, digits and apostrophes, straight
+or curly; every other mark is a word by itself. After a word that negates, such as "not", the
 words up to the next mark are others than elsewhere (Das & Chen 2001; Pang, Lee & Vaithyanathan 2002, section 4).
 Character n-grams lie within a word and the spaces beside it.
 """
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ SPREAD = 0xD6E8FEB86659FD93  # multiplier that mixes a hash before it is cut
 NEGATED = 0xA0761D6478BD642F  # multiplier of a negated word's hash: any odd number keeps different ones different
 BLOCK_CHARACTERS = 1 << 20  # hashed at once: some hundred MB of arrays
 
+APOSTROPHES = dict.fromkeys(
+    map(ord, "\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}"), "'"
+) | dict.fromkeys(map(ord, "\N{MODIFIER LETTER APOSTROPHE}\N{FULLWIDTH APOSTROPHE}"), "'")
 _WORD = np.zeros(128, bool)
 _WORD[[*range(48, 58), *range(97, 123), ord("'")]] = True
 
@@ -128,7 +132,7 @@ def hashed(
 
 def _points(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """(code points uint64 of all texts, a space before and after each; number of each one's text)."""
-    spaced = [f" {' '.join(text.lower().split())} " for text in texts]
+    spaced = [f" {' '.join(text.lower().translate(APOSTROPHES).split())} " for text in texts]
     points = np.frombuffer("".join(spaced).encode("utf-32-le", "surrogatepass"), "<u4").astype(np.uint64)
     return points, np.repeat(np.arange(len(texts)), [len(text) for text in spaced])
 
@@ -169,8 +173,7 @@ def _word_ngrams(
 
 def _words(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(hash of every word, where it starts, whether it is a mark)."""
-    letter = points >= 128
-    letter[~letter] = _WORD[points[~letter].astype(np.int64)]
+    letter = _are_letters(points)
     blank = points == 32
     starts = np.flatnonzero(~blank & ~(letter & np.concatenate([[False], letter[:-1]])))
     ends = np.flatnonzero(~blank & ~(letter & np.concatenate([letter[1:], [False]]))) + 1
@@ -179,6 +182,17 @@ def _words(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     inverse = np.cumprod(np.full(len(points), pow(BASE, -1, 1 << 64), np.uint64))
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(points * powers)])
     return (sums[ends] - sums[starts]) * inverse[starts], starts, ~letter[starts]
+
+
+def _are_letters(points: np.ndarray) -> np.ndarray:
+    """Whether code points (N,) are parts of words: letters, marks upon them and digits, by Unicode's categories."""
+    ascii_ones = points < 128
+    letter = np.zeros(len(points), bool)
+    letter[ascii_ones] = _WORD[points[ascii_ones].astype(np.int64)]
+    different, place = np.unique(points[~ascii_ones], return_inverse=True)
+    known = np.array([unicodedata.category(chr(point))[0] in "LMN" for point in different.tolist()], bool)
+    letter[~ascii_ones] = known[place]
+    return letter
 
 
 def _negated(word: np.ndarray, which: np.ndarray, is_mark: np.ndarray, negations: Sequence[str]) -> np.ndarray:

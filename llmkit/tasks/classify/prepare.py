@@ -20,9 +20,11 @@ from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import prepared_folder, splits, tokenizer as tokenizers
 from llmkit.data.decoding import check_encoding
 from llmkit.data.documents import read_documents
-from llmkit.data.files import find_files, hash_files, open_file
+from llmkit.data.file_kinds import holds_rows
+from llmkit.data.files import find_files, folder_label, hash_files, open_file
 from llmkit.data.labels import number_classes
-from llmkit.data.rows import FORMATS, rows_of_files
+from llmkit.data.plain_text import normal
+from llmkit.data.rows import rows_of_files
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
 from llmkit.predicting.settings import Split
@@ -52,13 +54,13 @@ def check(settings: Prepare) -> None:
 def inputs(settings: Prepare) -> list[Source]:
     """The files that `prepare` reads, with bytes and SHA-256."""
     given = [Path(settings.tokenizer.file)] if settings.tokenizer.file else []
-    return hash_files([*find_files(settings.files), *given])
+    return hash_files([*find_files(settings.files, by_content=False), *given])
 
 
 def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progress, warn: Warn) -> Json:
     """Write the prepared data into the folder `out`; returns what meta.json holds. Raises ConfigError, InputError."""
     check(settings)
-    paths = find_files(settings.files)
+    paths = find_files(settings.files, by_content=False)
     texts, labels, _ = read_examples(paths, settings, progress, warn)
     names, numbers = number_classes(labels, ", ".join(map(str, paths[:3])))
     val, test = settings.split.val, settings.split.test
@@ -101,9 +103,18 @@ def read_examples(
     """(texts, labels, places) of files; examples without text or label are left out with a warning."""
     texts, labels, places = [], [], []
     dropped: list[str] = []
+    tables = [path for path in paths if holds_rows(path, settings.format)]
+    if tables and settings.format == "auto" and len(tables) < len(paths):
+        others = [path for path in paths if path not in tables]
+        warn(
+            f"{len(others):,} files beside tables hold no rows and are left out, the first {others[0]}; name your "
+            "files more narrowly in prepare.files, or set prepare.format: folders where each file is a text"
+        )
+        paths = tables
     for path in paths:
-        rows = _rows(path, settings) if holds_rows(path, settings.format) else _folder_example(path, settings)
+        rows = _rows(path, settings) if path in tables else _folder_example(path, settings)
         for place, text, label in rows:
+            text, label = normal(text), normal(label)
             if not text.strip() or not label:
                 dropped.append(place)
                 continue
@@ -117,12 +128,6 @@ def read_examples(
     if not texts:
         raise InputError(f"there is no labelled text in {', '.join(map(str, paths[:3]))}; name other files")
     return texts, labels, places
-
-
-def holds_rows(path: Path, format: str) -> bool:
-    """Whether a file holds an example a row, by its ending where `format` is auto."""
-    name = path.name.removesuffix(".gz").removesuffix(".zip") if path.suffix in (".gz", ".zip") else path.name
-    return format in ("csv", "tsv", "jsonl") or (format == "auto" and name.endswith(tuple(FORMATS)))
 
 
 def _rows(path: Path, settings: Prepare) -> Iterator[Example]:
@@ -156,4 +161,4 @@ def _folder_example(path: Path, settings: Prepare) -> Iterator[Example]:
     """The example of one file: its label is the name of its folder."""
     with open_file(path) as file:
         for document in read_documents(file, str(path), format="text", encoding=settings.encoding):
-            yield str(path), "".join(document), path.resolve().parent.name
+            yield str(path), "".join(document), folder_label(path)

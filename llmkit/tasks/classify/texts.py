@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmkit.data import tokenizer as tokenizers
+from llmkit.data.plain_text import normal
 from llmkit.data.ragged import Ragged, from_lists
 from llmkit.store.files import Files
 from llmkit.tasks.classify import ngrams
@@ -42,6 +43,7 @@ class Reader:
 
     def read(self, texts: Sequence[str]) -> Examples:
         """The texts as the network reads them."""
+        texts = [normal(text) for text in texts]
         features = self.ngrams.features(texts)
         return Examples(from_lists([self.tokens(text) for text in texts]), features, self.ngrams.values(features))
 

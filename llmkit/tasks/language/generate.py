@@ -1,12 +1,18 @@
 """`llmkit generate` for language models: prompts in, texts out."""
 
-import json
+import io
 import sys
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 from llmkit.console import terminal
 from llmkit.console.callbacks import Warn
+from llmkit.data.decoding import lines, texts
+from llmkit.data.file_kinds import format_of
+from llmkit.data.files import open_file
+from llmkit.data.plain_text import is_text
+from llmkit.data.rows import json_rows
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
 from llmkit.store.model_folder import ModelFolder
@@ -88,7 +94,7 @@ def read_prompts(settings: Generate) -> list[str]:
     if settings.prompt_file:
         prompts += _prompt_lines(Path(settings.prompt_file))
     for prompt in prompts:
-        if not prompt.isascii() and any("\ud800" <= character <= "\udfff" for character in prompt):
+        if not is_text(prompt):
             raise ConfigError(f"the prompt {prompt!r} is not UTF-8 text; give it in UTF-8")
     return prompts or [""]
 
@@ -97,27 +103,31 @@ def _standard_input() -> str:
     """Standard input as one prompt, without the line end that `echo` adds."""
     data = sys.stdin.buffer.read()
     try:
-        return data.decode("utf-8").removesuffix("\n")
+        return data.decode("utf-8").removeprefix("\ufeff").removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError as error:
         raise InputError(f"standard input is not UTF-8 text (byte {error.start})") from error
 
 
 def _prompt_lines(path: Path) -> list[str]:
-    try:
-        data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-        lines = data.decode("utf-8").splitlines()
-    except OSError as error:
-        raise InputError(f"cannot read the prompts of {path}: {error.strerror}; check --prompt-file") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    if not any(line.strip() for line in lines):
+    """The prompts of a file, or of standard input: a line each or, in JSON Lines, a field `prompt` each."""
+    if str(path) == "-":
+        prompts = _prompts(io.BytesIO(sys.stdin.buffer.read()), "standard input")
+    else:
+        with open_file(path) as file:
+            prompts = _prompts(file, str(path))
+    if not prompts:
         raise InputError(f"{path} holds no prompts; write one per line")
-    if path.suffix not in (".jsonl", ".ndjson"):
-        return [line for line in lines if line.strip()]
-    prompts = []
-    for number, line in enumerate(lines, 1):
-        try:
-            prompts.append(str(json.loads(line)["prompt"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f'{path}:{number}: not a JSON object with a field "prompt"') from error
     return prompts
+
+
+def _prompts(file: BinaryIO, name: str) -> list[str]:
+    found: list[str] = []
+    for pieces, label, inner in texts(file, name, "utf-8"):
+        if format_of(inner) != "jsonl":
+            found += [line.rstrip("\r\n") for line in lines(pieces) if line.strip()]
+            continue
+        for number, row in json_rows(pieces, label):
+            if not isinstance(row.get("prompt"), str):
+                raise InputError(f'{label}, line {number}: a field "prompt" that is text is needed')
+            found.append(row["prompt"])
+    return found

@@ -13,7 +13,7 @@ import numpy as np
 
 from llmkit.config import schema
 from llmkit.console.callbacks import Warn
-from llmkit.data import tokenizer as tokenizers
+from llmkit.data import cleaning, tokenizer as tokenizers
 from llmkit.errors import ConfigError
 from llmkit.runtime import sampling
 from llmkit.runtime.session import Session, Stepper, log_softmax, open_session
@@ -158,8 +158,9 @@ class LanguageModel:
         for prompt in prompts:
             if not isinstance(prompt, str):
                 raise ConfigError(f"a prompt is text, not {type(prompt).__name__}")
-            ids = self.encoder.encode(prompt).astype(np.int64)
-            self._warn_of_unknown(prompt, ids, warn)
+            read = self._cleaned(prompt)
+            ids = self.encoder.encode(read).astype(np.int64)
+            self._warn_of_unknown(read, ids, warn)
             ids = np.concatenate([[self.encoder.boundary_id], ids])
             row, state = self._read(ids)
             nodes = self._nodes(ids)
@@ -171,6 +172,10 @@ class LanguageModel:
                 states.append(state)
         state = {name: np.concatenate([one[name] for one in states], axis=1) for name in self.state_sizes}
         return texts, np.concatenate(logits), state
+
+    def _cleaned(self, text: str) -> str:
+        """A text as the model's own were cleaned (`prepare.clean`)."""
+        return cleaning.clean_prompt(text, self.folder.settings.prepare.clean)
 
     def _read(self, ids: np.ndarray) -> tuple[np.ndarray, State]:
         """Logits (1, V) after the last of the ids (T,), and the state there."""
@@ -258,7 +263,7 @@ class LanguageModel:
 
     def score(self, texts: str | Sequence[str]) -> dict[str, float]:
         """Figures of the model on texts, each read as a document: loss (nats per token), bits_per_byte, …"""
-        texts = [texts] if isinstance(texts, str) else list(texts)
+        texts = [self._cleaned(text) for text in ([texts] if isinstance(texts, str) else texts)]
         parts = [part for text in texts for part in ([self.encoder.boundary_id], self.encoder.encode(text))]
         tokens = np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)
         if len(tokens) < 2:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from llmkit.console.callbacks import Warn
 from llmkit.data import encoding
+from llmkit.data.file_kinds import format_at_use
 from llmkit.data.rows import Row, read_rows, rows_of_files
 from llmkit.errors import ConfigError, InputError
 from llmkit.predicting import output
@@ -15,7 +16,7 @@ from llmkit.predicting.regressor import Regressor
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.contract import Answers, Emit
 from llmkit.tasks.table import use
-from llmkit.tasks.table.settings import Generate
+from llmkit.tasks.table.settings import Generate, Prepare
 
 __all__ = ["answer", "items", "requests", "show", "summary"]
 
@@ -29,7 +30,7 @@ class RawRows(NamedTuple):
 
 def requests(settings: Generate, folder: ModelFolder) -> RawRows:
     """The rows of `prompt` and `prompt_file`. Raises ConfigError and InputError."""
-    return rows_of(settings, folder.settings.prepare.encoding)
+    return rows_of(settings, folder.settings.prepare)
 
 
 def answer(
@@ -49,8 +50,11 @@ def answer(
     return Answers(output.predict(model, rows, named, settings, seed))
 
 
-def rows_of(settings: Generate, text_encoding: str) -> RawRows:
-    """The rows of `prompt` and `prompt_file`, and where each was found. Raises ConfigError and InputError."""
+def rows_of(settings: Generate, how: Prepare) -> RawRows:
+    """The rows of `prompt` and `prompt_file`, files read as `how` says, and where each was found.
+
+    Raises ConfigError and InputError.
+    """
     prompts, path = output.prompts_and_file(settings)
     if not prompts and not path:
         raise ConfigError(
@@ -61,14 +65,14 @@ def rows_of(settings: Generate, text_encoding: str) -> RawRows:
     for number, prompt in enumerate(prompts, 1):
         if prompt == "-":
             data = io.BytesIO(sys.stdin.buffer.read())
-            for place, row in read_rows(data, "standard input", encoding=text_encoding):
+            for place, row in read_rows(data, "standard input", format=how.format, encoding=how.encoding):
                 rows.append(row)
                 places.append(place)
         else:
             rows.append(_object(prompt, number))
             places.append("--prompt" if len(prompts) == 1 else f"--prompt number {number}")
     if path:
-        for place, row in rows_of_files([path], encoding=text_encoding):
+        for place, row in rows_of_files([path], format=format_at_use(path, how.format), encoding=how.encoding):
             rows.append(row)
             places.append(place)
     if not rows:

@@ -9,13 +9,14 @@ from hypothesis import given, strategies as st
 from llmkit.store.files import Files
 from llmkit.tasks.classify import ngrams
 
-TEXT = st.text(st.sampled_from("ab'é 1.!"), max_size=30)
+TEXT = st.text(st.sampled_from("ab'é 1.!’“—"), max_size=30)
+LETTER = r"(?:[^\W_]|['\u0301])"  # é may be two characters; the second is a mark upon a letter
 
 
 def plain(text, words, characters, negations=()):
     """The n-grams of a text, by a loop."""
-    text = f" {' '.join(text.lower().split())} "
-    found = re.findall(r"[a-z0-9'\x80-\U0010ffff]+|[^\s]", text)
+    text = f" {' '.join(text.lower().replace('’', chr(39)).split())} "
+    found = re.findall(rf"{LETTER}+|[^\s]", text)
     grams = [("word", *part) for part in word_ngrams(negated(found, negations), words)]
     inside = [text[i : i + n] for n in range(2, characters + 1) for i in range(len(text) - n + 1)]
     return grams + [gram for gram in inside if " " not in gram[1:-1]]
@@ -28,7 +29,7 @@ def word_ngrams(words, longest):
 def negated(words, negations):
     marked, after = [], False
     for word in words:
-        if not re.match(r"[a-z0-9'\x80-\U0010ffff]", word):
+        if not re.match(LETTER, word):
             after = False
         marked.append(word if word in negations or not after else f"not {word}")
         after = after or word in negations
@@ -95,6 +96,30 @@ def test_they_come_back_the_same(tmp_path):
 def test_a_million_characters_are_read():
     learnt = ngrams.learn(["word"], 1, 2, 1, 100)
     assert learnt.features(["word " * 200_000]).counts.tolist() == learnt.features([" word "]).counts.tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("it wasn’t good", "it wasn't good"),
+        ("it wasnʼt good", "it wasn't good"),
+        ("not bad“good”", "not bad “ good ”"),
+        ("not bad—good", "not bad — good"),
+        ("not bad…good、fine", "not bad … good 、 fine"),
+    ],
+)
+def test_punctuation_beyond_ascii_parts_words_and_ends_a_negation(text, same):
+    def grams(text):
+        return sorted(ngrams.hashed([text], 2, 0, ["not", "wasn't"])[0].tolist())
+
+    assert grams(text) == grams(same)
+
+
+def test_letters_marks_and_digits_of_any_script_are_words():
+    (one,) = {
+        len(ngrams.hashed([word], 1, 0, [])[0]) for word in ("naïve", "e\u0301te\u0301", "мир", "日本", "٣٤", "हिंदी")
+    }
+    assert one == 1
 
 
 @pytest.mark.parametrize(
