@@ -188,8 +188,8 @@ def _heading(match: re.Match[str]) -> str:
 
 
 Replacement = str | Callable[[re.Match[str]], str]
-# In this order: a character without which there is no match, the pattern, its replacement. None looks at a run of blanks
-# again from each of its places.
+# In this order: a character without which there is no match, the pattern, its replacement. None looks at a run of
+# blanks again from each of its places.
 MARKED_LINES: list[tuple[str, re.Pattern[str], Replacement]] = [
     (">", re.compile(r"^(?: {0,3}>[ \t]?)+", re.MULTILINE), ""),  # quotation
     ("", re.compile(r"^ {0,3}(?:([-*_])(?:[ \t]*\1){2,}|={3,})[ \t]*$", re.MULTILINE), ""),  # rule, underline
