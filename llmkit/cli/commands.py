@@ -5,7 +5,6 @@ A new verb is a function here: `@app.command`, its arguments, `common: Common` u
 
 import functools
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +27,7 @@ from llmkit.cli.options import (
     common_options,
     generate_options,
 )
+from llmkit.console import terminal
 from llmkit.errors import ConfigError, InputError
 from llmkit.tasks import TASKS, experiment
 from llmkit.version import __version__
@@ -45,7 +45,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"llmkit {__version__}")
+        terminal.show(f"llmkit {__version__}")
         raise typer.Exit
 
 
@@ -164,8 +164,8 @@ def generate(
 
 
 def _write(piece: str) -> None:
-    sys.stdout.write(piece)
-    sys.stdout.flush()
+    terminal.write(piece, end="")
+    terminal.flush()
 
 
 @app.command(rich_help_panel="Stages")
@@ -211,4 +211,4 @@ def init(
         file.write_text(starter.read_text(encoding="utf-8").replace("CONFIG", str(file)), encoding="utf-8")
     if json:
         return show.print_json({"stage": "init", "file": str(file), "task": task})
-    print(f"wrote {file}; next: name your files in it, then llmkit prepare {shlex.quote(str(file))}")
+    terminal.show(f"wrote {file}; next: name your files in it, then llmkit prepare {shlex.quote(str(file))}")

@@ -13,6 +13,7 @@ import typer
 
 from llmkit.cli import show
 from llmkit.cli.commands import app
+from llmkit.console import terminal
 from llmkit.console.messages import Console
 from llmkit.errors import ConfigError, Interrupted, LlmkitError, OfOneProcess
 
@@ -86,7 +87,7 @@ def _interrupt(number: int, frame: object) -> None:
 def _traceback() -> None:
     import traceback
 
-    traceback.print_exc()
+    terminal.complain(traceback.format_exc().rstrip())
 
 
 def _stage(words: list[str]) -> str:

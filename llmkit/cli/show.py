@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from llmkit.console import candidates, tables
+from llmkit.console import candidates, tables, terminal
 from llmkit.console.messages import Console
 from llmkit.errors import RequirementError
 from llmkit.plain import Json
@@ -47,7 +47,9 @@ def print_json(result: Json) -> None:
     from llmkit.store import artifacts
 
     text = json.dumps(artifacts.plain(result), ensure_ascii=False, allow_nan=False)
-    print(text.encode("utf-8", "backslashreplace").decode())  # \udcff of an undecodable file name, as JSON escapes it
+    terminal.write(
+        text.encode("utf-8", "backslashreplace").decode()
+    )  # \udcff of an undecodable file name, as JSON escapes it
 
 
 # --- for people -------------------------------------------------------------------------------------------------
@@ -58,9 +60,9 @@ def dry_run(result: Json) -> None:
     for row in result.get("models", [result]):
         name = f" {row['name']}" if "name" in row else ""
         if row.get("up_to_date"):
-            print(f"{result['stage']}{name}: up to date")
+            terminal.show(f"{result['stage']}{name}: up to date")
         else:
-            print(f"{result['stage']}{name} would run: {'; '.join(row['would_run'])}")
+            terminal.show(f"{result['stage']}{name} would run: {'; '.join(row['would_run'])}")
     _pairs(
         {
             key: result[key]
@@ -79,13 +81,13 @@ def dry_run(result: Json) -> None:
         }
     )
     for sentence in result.get("too_small", []):
-        print(f"  too small: {sentence}")
+        terminal.show(f"  too small: {sentence}")
 
 
 def figures(result: Json) -> None:
     """One result: where it lies, then figure by figure."""
     state = "up to date" if result.get("up_to_date") else "done"
-    print(f"{result['stage']}: {state}  {result.get('folder', '')}".rstrip())
+    terminal.show(f"{result['stage']}: {state}  {result.get('folder', '')}".rstrip())
     _pairs({key: value for key, value in result.items() if key not in ("stage", "folder", "up_to_date")})
 
 
@@ -105,7 +107,7 @@ def trials(result: Json) -> None:
     ]
     tables.table(["trial", "state", "val_loss", *keys], lines)
     if len(shown) < len(rows):
-        print(f"and {len(rows) - len(shown)} more in {Path(result['folder'], 'trials.jsonl')}")
+        terminal.show(f"and {len(rows) - len(shown)} more in {Path(result['folder'], 'trials.jsonl')}")
     figures({key: value for key, value in result.items() if key != "trials"})
 
 
@@ -137,7 +139,7 @@ def compressed(result: Json) -> None:
     tables.table(["model", "size", "smaller", "val_loss", "change", heading, ""], lines)
     for row in rows:
         if "candidates" in row:
-            print(f"\n{row['name']}: the candidates of the budget")
+            terminal.show(f"\n{row['name']}: the candidates of the budget")
             candidates.show(row["candidates"])
 
 
@@ -180,11 +182,11 @@ def _pairs(values: Json, indent: str = "  ") -> None:
         shown = tables.number(value)
         if key.endswith("_bytes") and value is not None:
             shown = f"{tables.size(value)} ({value:,})"
-        print(f"{indent}{key.ljust(width)}  {shown}")
+        terminal.show(f"{indent}{key.ljust(width)}  {shown}")
     for key, value in values.items():
         if key == "folds" and isinstance(value, list):
             columns = list(dict.fromkeys(name for inner in value for name in inner))
-            print(f"{indent}{key}:")
+            terminal.show(f"{indent}{key}:")
             tables.table(columns, [[tables.number(inner.get(column)) for column in columns] for inner in value])
         elif isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values()):
             rows = list(value.items())
@@ -194,11 +196,11 @@ def _pairs(values: Json, indent: str = "  ") -> None:
 
                 rows.sort(key=lambda row: SPLITS.index(row[0]))
                 columns.sort(key=lambda column: column != "examples")
-            print(f"{indent}{key}:")
+            terminal.show(f"{indent}{key}:")
             tables.table(
                 [" " * 4, *columns],
                 [["    " + name, *(tables.number(inner.get(column)) for column in columns)] for name, inner in rows],
             )
         elif isinstance(value, dict) and value:
-            print(f"{indent}{key}:")
+            terminal.show(f"{indent}{key}:")
             _pairs(value, indent + "  ")

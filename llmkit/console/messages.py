@@ -8,6 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from llmkit.console import terminal
 from llmkit.console.callbacks import Event
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Console:
         """How far a piece of work is; a new description starts a new one, done == total ends it."""
         if not self.level:
             return
+        description, note = terminal.line(description), terminal.line(note)
         now = time.monotonic()
         if description != self._description:
             self.close()
@@ -98,11 +100,11 @@ class Console:
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
             columns = (
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
                 TextColumn("{task.percentage:>3.0f} %"),
                 TimeElapsedColumn(),
-                TextColumn("{task.fields[note]}"),
+                TextColumn("{task.fields[note]}", markup=False),
             )
             self._bar = Progress(*columns, console=RichConsole(stderr=True), transient=True)
             self._task = self._bar.add_task(description, total=total, note=note)
@@ -112,9 +114,9 @@ class Console:
 
     def _line(self, message: str) -> None:
         if self._bar is not None:
-            self._bar.console.print(message, markup=False, highlight=False)
+            self._bar.console.print(terminal.clean(message), markup=False, highlight=False, emoji=False)
         else:
-            print(message, file=sys.stderr, flush=True)
+            terminal.complain(message)
 
 
 class Silent(Console):

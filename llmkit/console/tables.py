@@ -7,6 +7,8 @@ import sys
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
+from llmkit.console import terminal
+
 
 class Column(NamedTuple):
     """A column of the table that compares models: a metric, its heading, whether less is better (None: neither)."""
@@ -17,7 +19,8 @@ class Column(NamedTuple):
 
 
 def table(headings: list[str], lines: list[list[str]]) -> None:
-    """Print a table: drawn by rich on a terminal, in aligned columns elsewhere."""
+    """Print a table: drawn by rich on a terminal, in aligned columns elsewhere. A cell is one line."""
+    headings, *lines = [[terminal.line(cell) for cell in row] for row in (headings, *lines)]
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.table import Table
@@ -32,7 +35,7 @@ def table(headings: list[str], lines: list[list[str]]) -> None:
         return
     widths = [max(len(row[i]) for row in [headings, *lines]) for i in range(len(headings))]
     for row in [headings, ["-" * width for width in widths], *lines]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        terminal.show("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def markdown(headings: list[str], lines: Iterable[list[str]], right: Collection[int] = ()) -> list[str]:

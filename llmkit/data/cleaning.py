@@ -114,7 +114,7 @@ def keep(characters: str = "a-z ") -> Step:
     vanish.
     """
     try:
-        inside = re.sub(r"(?<!\\)([\[\]])", r"\\\1", characters)
+        inside = re.sub(r"\\.|[\[\]]", lambda found: found[0] if len(found[0]) > 1 else "\\" + found[0], characters)
         others = re.compile(f"[^{inside}]+")
     except (re.error, TypeError) as error:
         raise ConfigError(f"prepare.clean: keep: {characters!r} is no set of characters ({error})") from error
@@ -178,12 +178,24 @@ MARKDOWN_LINES = 200  # a paragraph is looked at in blocks of at most this many 
 EMPHASIS_CHARACTERS = 2000  # between two marks: bounds the search for the second
 FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
 PROTECTED = re.compile(r"\\([!-/:-@\[-`{-~])|(?<!`)(`+)(?!`)(.{1,2000}?)(?<!`)\2(?!`)|(\0)", re.DOTALL)
-MARKED_LINES = [  # in this order: a character without which there is no match, the pattern, its replacement
+
+
+def _heading(match: re.Match[str]) -> str:
+    """The text of a heading, without marks that close it."""
+    text = match[1].rstrip(" \t")
+    bare = text.rstrip("#")
+    return bare.rstrip(" \t") if bare.endswith((" ", "\t")) else text
+
+
+Replacement = str | Callable[[re.Match[str]], str]
+# In this order: a character without which there is no match, the pattern, its replacement. None looks at a run of
+# blanks again from each of its places.
+MARKED_LINES: list[tuple[str, re.Pattern[str], Replacement]] = [
     (">", re.compile(r"^(?: {0,3}>[ \t]?)+", re.MULTILINE), ""),  # quotation
     ("", re.compile(r"^ {0,3}(?:([-*_])(?:[ \t]*\1){2,}|={3,})[ \t]*$", re.MULTILINE), ""),  # rule, underline
-    ("#", re.compile(r"^ {0,3}#{1,6}[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*$", re.MULTILINE), r"\1"),  # heading
+    ("#", re.compile(r"^ {0,3}#{1,6}[ \t]+(.*)$", re.MULTILINE), _heading),
     ("", re.compile(r"^([ \t]*)[*+-][ \t]+(?=\S)", re.MULTILINE), r"\1- "),  # list
-    ("\n", re.compile(r"(?:[ \t]+|\\)\n"), "\n"),  # blanks at the end, line break
+    ("\n", re.compile(r"(?:(?<![ \t])[ \t]++|\\)\n"), "\n"),  # blanks at the end, line break
 ]
 
 

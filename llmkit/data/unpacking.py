@@ -9,6 +9,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -23,6 +24,29 @@ MAX_RATIO = 200
 FREE_BYTES = 64 << 20
 MAX_ZIP_BYTES = 16 << 30
 MAX_ZIP_MEMBERS = 100_000
+LEAST_HEAD = 30  # bytes before a member's data in a zip file; its name and more come on top
+
+
+@dataclass
+class _Room:
+    """How many bytes a packed file may still unpack to, all that is packed in it together."""
+
+    name: str
+    most: int
+    taken: int = 0
+
+    def take(self, count: int) -> None:
+        """Count bytes that were unpacked. Raises InputError for too many."""
+        self.taken += count
+        if self.taken > self.most:
+            raise InputError(
+                f"{self.name} unpacks to more than {self.most:,} bytes; if it can be trusted, unpack it first"
+            )
+
+
+def _room(name: str, size: int) -> _Room:
+    """That of a packed file of so many bytes."""
+    return _Room(name, max(FREE_BYTES, MAX_RATIO * size))
 
 
 def read_bytes(path: Path) -> bytes:
@@ -31,7 +55,7 @@ def read_bytes(path: Path) -> bytes:
         packed = ending(path.name) == ".gz"
         length = os.fstat(file.fileno()).st_size
         stream = gzip.GzipFile(fileobj=file) if packed else file
-        return b"".join(_blocks(stream, str(path), max(FREE_BYTES, MAX_RATIO * length) if packed else None))
+        return b"".join(_blocks(stream, str(path), _room(str(path), length) if packed else None))
 
 
 def unpacked(file: BinaryIO, name: str) -> Iterator[tuple[Iterator[bytes], str, str]]:
@@ -41,14 +65,16 @@ def unpacked(file: BinaryIO, name: str) -> Iterator[tuple[Iterator[bytes], str, 
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    members = _zip_members(file, name) if ending(name) == ".zip" else iter([(file, name, size)])
-    for stream, label, length in members:
-        limit, inner = None, label
-        if ending(label) == ".gz":
-            stream = gzip.GzipFile(fileobj=stream)
-            inner = label[: -len(".gz")]
-            limit = max(FREE_BYTES, MAX_RATIO * length)
-        yield _blocks(stream, label, limit), label, inner
+    if ending(name) == ".zip":
+        room = _room(name, size)
+        for stream, label in _zip_members(file, name, room.most):
+            packed = ending(label) == ".gz"
+            inner = gzip.GzipFile(fileobj=stream) if packed else stream
+            yield _blocks(inner, label, room), label, label[: -len(".gz")] if packed else label
+    elif ending(name) == ".gz":
+        yield _blocks(gzip.GzipFile(fileobj=file), name, _room(name, size)), name, name[: -len(".gz")]
+    else:
+        yield _blocks(file, name, None), name, name
 
 
 def ending(name: str) -> str:
@@ -56,8 +82,8 @@ def ending(name: str) -> str:
     return os.path.splitext(name)[1].lower()
 
 
-def _zip_members(file: BinaryIO, name: str) -> Iterator[tuple[IO[bytes] | gzip.GzipFile, str, int]]:
-    """(stream, label, unpacked bytes) of each file in a zip file."""
+def _zip_members(file: BinaryIO, name: str, most: int) -> Iterator[tuple[IO[bytes] | gzip.GzipFile, str]]:
+    """(stream, label) of each file in a zip file that says to unpack to `most` bytes at most."""
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError) as error:
@@ -66,11 +92,11 @@ def _zip_members(file: BinaryIO, name: str) -> Iterator[tuple[IO[bytes] | gzip.G
     members = sorted((m for m in archive.infolist() if not is_hidden(m.filename)), key=lambda m: m.filename)
     if len(members) > MAX_ZIP_MEMBERS:
         raise InputError(f"{name} holds {len(members):,} files, at most {MAX_ZIP_MEMBERS:,} are read; unpack it first")
+    _check_places(members, name)
     total = sum(member.file_size for member in members)
-    packed = sum(member.compress_size for member in members)
-    if total > MAX_ZIP_BYTES or total > max(FREE_BYTES, MAX_RATIO * packed):
+    if total > min(most, MAX_ZIP_BYTES):
         raise InputError(
-            f"{name} would unpack from {packed:,} to {total:,} bytes, more than is read from a zip file; "
+            f"{name} would unpack to {total:,} bytes, more than is read from a zip file of its size; "
             "if it can be trusted, unpack it and name its files"
         )
     for member in members:
@@ -84,7 +110,17 @@ def _zip_members(file: BinaryIO, name: str) -> Iterator[tuple[IO[bytes] | gzip.G
         except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
             raise InputError(f"{label} cannot be unpacked ({error}); is the file complete?") from error
         with stream:
-            yield stream, label, member.file_size
+            yield stream, label
+
+
+def _check_places(members: list[zipfile.ZipInfo], name: str) -> None:
+    """Refuse members that lie on each other: one packed file read again and again (Fifield, "A better zip bomb",
+    WOOT 2019). Raises InputError."""
+    end, before = 0, ""
+    for member in sorted(members, key=lambda member: member.header_offset):
+        if member.header_offset < end:
+            raise InputError(f"{name} is damaged: {member.filename!r} and {before!r} in it overlap; pack it again")
+        end, before = member.header_offset + LEAST_HEAD + member.compress_size, member.filename
 
 
 def is_hidden(member: str) -> bool:
@@ -93,8 +129,7 @@ def is_hidden(member: str) -> bool:
     return member.endswith("/") or any(part.startswith(".") or part == "__MACOSX" for part in parts)
 
 
-def _blocks(stream: IO[bytes] | gzip.GzipFile, name: str, limit: int | None) -> Iterator[bytes]:
-    total = 0
+def _blocks(stream: IO[bytes] | gzip.GzipFile, name: str, room: _Room | None) -> Iterator[bytes]:
     while True:
         try:
             block = stream.read(BLOCK_BYTES)
@@ -102,7 +137,6 @@ def _blocks(stream: IO[bytes] | gzip.GzipFile, name: str, limit: int | None) -> 
             raise InputError(f"{name} cannot be read ({error}); is it complete and undamaged?") from error
         if not block:
             return
-        total += len(block)
-        if limit is not None and total > limit:
-            raise InputError(f"{name} unpacks to more than {limit:,} bytes; if it can be trusted, unpack it first")
+        if room:
+            room.take(len(block))
         yield block

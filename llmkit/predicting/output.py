@@ -1,13 +1,13 @@
 """`llmkit generate` for predictors: what the predictions are, and how they are printed."""
 
 import csv
+import io
 import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from llmkit.console import tables
+from llmkit.console import tables, terminal
 from llmkit.data.plain_text import is_text
 from llmkit.errors import ConfigError
 from llmkit.plain import Json
@@ -66,12 +66,14 @@ def show(result: Json, emitted: bool, named: bool) -> None:
     """Print the predictions as `generate.output` says; `named`: say whose they are."""
     if result["output"] == "jsonl":
         for item in items(result):
-            print(json.dumps(item, ensure_ascii=False))
+            terminal.write(json.dumps(item, ensure_ascii=False))
         return
     if named:
-        print(f"--- {result['model']}")
+        terminal.show(f"--- {result['model']}")
     if result["output"] == "csv":
-        csv.writer(sys.stdout, lineterminator="\n").writerows(_rows(result["predictions"], number=repr))
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(_rows(result["predictions"], number=repr))
+        terminal.write(text.getvalue(), end="")
         return
     head, *rows = _rows(result["predictions"], MOST_COLUMNS)
     tables.table(head, [[_short(cell) for cell in row] for row in rows])

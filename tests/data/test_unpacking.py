@@ -104,11 +104,13 @@ def test_an_encrypted_member(monkeypatch):
 def test_what_unpacks_to_too_much_is_refused(monkeypatch):
     monkeypatch.setattr(unpacking, "FREE_BYTES", 1 << 16)
     packed = gzip.compress(ZEROS)
-    with pytest.raises(InputError, match=r"^a\.zip would unpack from [\d,]+ to 1,048,576 bytes"):
+    with pytest.raises(
+        InputError, match=r"^a\.zip would unpack to 1,048,576 bytes, more than is read from a zip file of its size"
+    ):
         contents(zipped({"a.txt": ZEROS}), "a.zip")
     with pytest.raises(InputError, match=r"^a\.txt\.gz unpacks to more than [\d,]+ bytes"):
         contents(packed, "a.txt.gz")
-    with pytest.raises(InputError, match=r"^b\.zip:a\.gz unpacks to more than"):
+    with pytest.raises(InputError, match=r"^b\.zip unpacks to more than"):
         contents(zipped({"a.gz": packed}, zipfile.ZIP_STORED), "b.zip")  # the ratio of the zip itself is 1
 
 
@@ -131,3 +133,36 @@ def test_too_many_members(monkeypatch):
 def test_a_zip_in_a_zip():
     with pytest.raises(InputError, match=r"^a\.zip:b\.zip is a zip file inside a zip file"):
         contents(zipped({"b.zip": b""}), "a.zip")
+
+
+def test_what_is_packed_in_a_zip_counts_together(monkeypatch):
+    """Three gzips of 1 MiB each are within the limit of 1.5 MiB one by one, and not together."""
+    monkeypatch.setattr(unpacking, "FREE_BYTES", 3 << 19)
+    packed = gzip.compress(ZEROS)
+    assert len(contents(zipped({"a.gz": packed}, zipfile.ZIP_STORED), "a.zip")) == 1
+    several = zipped({f"{k}.gz": packed for k in range(3)}, zipfile.ZIP_STORED)
+    assert len(several) * unpacking.MAX_RATIO < 3 << 20
+    with pytest.raises(InputError, match=r"^a\.zip unpacks to more than 1,572,864 bytes; if it can be trusted"):
+        contents(several, "a.zip")
+
+
+def overlapping(count: int) -> bytes:
+    """A zip file whose directory names one packed member again and again."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("0.txt", ZEROS)
+        [first] = archive.filelist
+        for k in range(1, count):
+            again = zipfile.ZipInfo(f"{k}.txt")
+            for name in ("header_offset", "CRC", "compress_size", "file_size", "compress_type", "flag_bits"):
+                setattr(again, name, getattr(first, name))
+            archive.filelist.append(again)
+        archive._didModify = True
+    return file.getvalue()
+
+
+def test_members_that_overlap_are_refused_before_any_is_read():
+    data = overlapping(2000)
+    assert len(data) < 150_000  # and would be 2 GB
+    with pytest.raises(InputError, match=r"^a\.zip is damaged: '1.txt' and '0.txt' in it overlap; pack it again$"):
+        next(unpacked(io.BytesIO(data), "a.zip"))

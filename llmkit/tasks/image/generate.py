@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from llmkit.console import terminal
 from llmkit.console.callbacks import Warn
 from llmkit.data.grid import columns_for, grid, png
 from llmkit.errors import ConfigError
@@ -75,11 +76,11 @@ def items(result: Json) -> list[Json]:
 def show(result: Json, emitted: bool, named: bool) -> None:
     """Print where the files are; `named`: say whose they are."""
     if named:
-        print(f"--- {result['model']}")
+        terminal.show(f"--- {result['model']}")
     whole, *singles = result["files"]
-    print(whole)
+    terminal.show(whole)
     if singles:
-        print(f"{singles[0]} … {Path(singles[-1]).name}" if len(singles) > 1 else singles[0])
+        terminal.show(f"{singles[0]} … {Path(singles[-1]).name}" if len(singles) > 1 else singles[0])
 
 
 def summary(result: Json) -> str:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
+from llmkit.console import terminal
 from llmkit.console.callbacks import Warn
 from llmkit.data.decoding import lines, texts
 from llmkit.data.file_kinds import format_of
@@ -72,12 +73,12 @@ def show(result: Json, emitted: bool, named: bool) -> None:
     """Print the texts, each after its prompt; `emitted`: a single one was printed as it came; `named`: say whose."""
     texts = result["texts"]
     if emitted and len(texts) == 1:
-        print()
+        terminal.write("")
         return
     for number, item in enumerate(texts, 1):
         if len(texts) > 1 or named:
-            print(f"--- {result['model']}, text {number}" if named else f"--- text {number}")
-        print(item["prompt"] + item["text"])
+            terminal.show(f"--- {result['model']}, text {number}" if named else f"--- text {number}")
+        terminal.write(item["prompt"] + item["text"])
 
 
 def summary(result: Json) -> str:
