@@ -4,6 +4,7 @@ In: rows as they were read, and what the user says of columns. Out: `Column`s, i
 was found follows from the values of all rows; what could be read in two ways is told.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from llmkit.data.rows import Row
 from llmkit.errors import InputError
 
 IDENTIFIER_VALUES = 50  # different ones, and more than half of the rows': the column looks like an identifier
+COUNTED_ROWS = 10  # fewer in a row may be anything
 EXAMPLES = 200  # different values that are looked at for the sign of decimals that a table uses
 
 
@@ -53,6 +55,8 @@ def find(rows: list[Row], places: list[str], wishes: Wishes, warn: Warn) -> list
             warn(f"the column '{name}' has no value in any row and is left out")
     distinct = {name: list(dict.fromkeys(v for v in values if v is not None)) for name, values in texts.items()}
     decimal = wishes.decimal or _decimal(distinct)
+    for name, texts_there in distinct.items():
+        _tell_of_counting(name, texts_there, len(rows), wishes, warn)
     columns = [
         _column(name, distinct[name], decimal, wishes, warn) or _words(name, texts[name], distinct[name], places, warn)
         for name in texts
@@ -140,6 +144,17 @@ def _words(
             "identifier or free text, name it in prepare.ignore"
         )
     return Column(name, "category")
+
+
+def _tell_of_counting(name: str, texts: list[str], rows: int, wishes: Wishes, warn: Warn) -> None:
+    """A column that counts the rows says where they stand; where these are sorted by labels it gives them away."""
+    if len(texts) != rows or rows < COUNTED_ROWS or name in wishes.numbers or not all(text.isdigit() for text in texts):
+        return
+    if all(int(after) - int(before) == 1 for before, after in itertools.pairwise(texts)):
+        warn(
+            f"the column '{name}' counts the rows ({_some(texts)}, …): if it only says where a row stands, name it in "
+            "prepare.ignore, else in prepare.numbers"
+        )
 
 
 def _tell(name: str, example: str, reading: str, key: str, warn: Warn) -> None:

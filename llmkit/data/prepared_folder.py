@@ -2,6 +2,7 @@
 
     labels.npy   (examples,) int32, the place in meta.json's list of labels
     split.npy    (examples,) uint8, the place in SPLITS: 0 train, 1 val, 2 test
+    groups.npy   (examples,) int64, where some stay together in one split
     meta.json    what was read and how it was split
 
 In: label numbers and splits of all examples, and what else a task has to say. Left out: the examples themselves, which
@@ -16,10 +17,12 @@ from typing import TypedDict
 import numpy as np
 
 from llmkit.console.callbacks import Warn
-from llmkit.data.splits import SPLITS, fold_split
+from llmkit.data.splits import SPLITS, fold_split, grouped, grouped_fold_split, stratified
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
 from llmkit.store.files import Files
+
+GROUPS = "groups.npy"
 
 
 class Summary(TypedDict):
@@ -69,6 +72,20 @@ def warn_of_rare(summary: Summary, warn: Warn) -> None:
         warn(f"some split has no example of the label {named}: figures say nothing of it; add examples")
 
 
+UNIQUE = "set prepare.split.unique: true, which keeps copies together"
+
+
+def draw(out: Path, labels: np.ndarray, groups: np.ndarray | None, val: float, test: float, seed: int) -> np.ndarray:
+    """The split (N,) uint8 of each example: stratified by labels (N,) or, given groups (N,), whole groups at random.
+
+    Groups are written to groups.npy, for the folds. Raises InputError for fewer groups than splits.
+    """
+    if groups is None:
+        return stratified(labels, val, test, seed)
+    np.save(out / GROUPS, groups)
+    return grouped(groups, val, test, seed)
+
+
 def copy_for_fold(prepared: Files, out: Path, number: int, count: int, val: float, seed: int) -> np.ndarray:
     """Copy a prepared folder with the split of fold `number`, from 1, of `count`; returns that split (N,).
 
@@ -80,7 +97,10 @@ def copy_for_fold(prepared: Files, out: Path, number: int, count: int, val: floa
     labels = prepared.array("labels.npy")
     if count > len(labels):
         raise InputError(f"train.folds: {count} folds need as many examples, and there are {len(labels)}; take fewer")
-    of = fold_split(labels, number, count, val, seed)
+    if GROUPS in prepared:
+        of = grouped_fold_split(prepared.array(GROUPS), number, count, val, seed)
+    else:
+        of = fold_split(labels, number, count, val, seed)
     np.save(out / "split.npy", of)
     return of
 

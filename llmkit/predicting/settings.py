@@ -18,6 +18,8 @@ class Split(Section):
     """Share of the examples used for validation: best weights, early stopping, the temperature of the probabilities."""
     test: Share = 0.2
     """Share of the examples kept for the final test; 0 makes no test split."""
+    unique: bool = False
+    """Keep copies of an example in one split, folds likewise; labels then have about their shares."""
 
 
 class Predicting(Training):

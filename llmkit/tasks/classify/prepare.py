@@ -17,7 +17,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from llmkit.console.callbacks import Progress, Warn
-from llmkit.data import prepared_folder, splits, tokenizer as tokenizers
+from llmkit.data import prepared_folder, tokenizer as tokenizers
+from llmkit.data.copies import groups_of, warn_of_copies
 from llmkit.data.decoding import check_encoding
 from llmkit.data.documents import read_documents
 from llmkit.data.file_kinds import holds_rows
@@ -64,7 +65,9 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
     texts, labels, _ = read_examples(paths, settings, progress, warn)
     names, numbers = number_classes(labels, ", ".join(map(str, paths[:3])))
     val, test = settings.split.val, settings.split.test
-    of = splits.stratified(numbers, val, test, seed)
+    groups = groups_of(text.casefold() for text in texts)
+    of = prepared_folder.draw(out, numbers, groups if settings.split.unique else None, val, test, seed)
+    warn_of_copies(groups, of, "texts", prepared_folder.UNIQUE, warn)
     summary = prepared_folder.write(out, names, numbers, of, val, test)
     prepared_folder.warn_of_rare(summary, warn)
     with (out / TEXTS).open("w", encoding="utf-8", newline="\n") as file:

@@ -11,13 +11,15 @@ In: the section `prepare` of the config. Out, in the folder `out`:
 The same files, settings and seed give the same bytes on the same machine. The pictures must fit into memory.
 """
 
+import hashlib
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from llmkit.console.callbacks import Progress, Warn
-from llmkit.data import pictures as sources, prepared_folder, splits
+from llmkit.data import pictures as sources, prepared_folder
+from llmkit.data.copies import groups_of, warn_of_copies
 from llmkit.data.files import find_files, hash_files
 from llmkit.data.labels import MOST_LABELS, number_labels
 from llmkit.data.picture_sizes import Shape
@@ -59,7 +61,9 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
     found = sources.read(sources.files_of(settings.files), reading(settings), progress)
     names, numbers = _number_labels(found, warn)
     val, test = settings.split.val, settings.split.test
-    of = splits.stratified(numbers, val, test, seed)
+    groups = groups_of(hashlib.blake2b(picture.tobytes()).digest() for picture in found.pixels)
+    of = prepared_folder.draw(out, numbers, groups if settings.split.unique else None, val, test, seed)
+    warn_of_copies(groups, of, "pictures", prepared_folder.UNIQUE, warn)
     summary = prepared_folder.write(out, names, numbers, of, val, test)
     prepared_folder.warn_of_rare(summary, warn)
     for name, part in summary["splits"].items():

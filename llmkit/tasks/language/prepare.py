@@ -30,6 +30,7 @@ import numpy as np
 from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import tokenizer as tokenizers
 from llmkit.data.cleaning import build_cleaner, drops_documents
+from llmkit.data.copies import warn_of_copies
 from llmkit.data.decoding import check_encoding
 from llmkit.data.documents import read_documents
 from llmkit.data.files import find_files, hash_files, open_file
@@ -43,6 +44,7 @@ from llmkit.tasks.language.settings import Prepare, Split
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+KEEP_COPIES = "set prepare.split.by: document, which keeps copies together, or prepare.clean: drop_duplicates"
 BLOCK_BYTES = 1 << 16  # of cleaned text encoded at once: small enough for the processor's cache
 LONGEST_BLOCK = 1 << 20  # characters; where no cut is safe for so long, the text is cut anyhow
 WRITE_TOKENS = 1 << 20  # gathered before they are written
@@ -85,7 +87,7 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
         dropped = 0
         if drops_documents(settings.clean):
             documents, dropped = _without_copies(documents)
-        parts = _split(documents, spool, settings.split, seed)
+        parts = _split(documents, spool, settings.split, seed, warn)
         tokenizer, trained_on = _train_tokenizer(settings, spool, parts["train"], progress, warn)
         tokenizers.save(tokenizer, out / "tokenizer.json")
         encoder = tokenizers.Encoder(tokenizer)
@@ -96,6 +98,7 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
                 figures, counts[name] = _write_tokens(encoder, spool, parts[name], out / f"{name}.npy", progress)
                 _check_tokens(name, figures, settings.split)
                 splits[name] = figures
+        coverage = _coverage(encoder, counts["train"], counts["val"], _strangers(tokenizer, spool, parts["val"]))
     meta = {
         "tokenizer": encoder.kind,
         "vocab_size": encoder.vocab_size,
@@ -107,7 +110,7 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
         "characters": int(documents.characters.sum()),
         "characters_per_token": _characters_per_token(splits.values()),
         "splits": splits,
-        "val_coverage": _coverage(encoder, counts["train"], counts["val"]),
+        "val_coverage": coverage,
         "sources": sources,
     }
     write_meta(out, meta)
@@ -241,9 +244,10 @@ def _whole(documents: Documents) -> Parts:
     return Parts(documents.start, documents.end, int(documents.characters.sum()))
 
 
-def _split(documents: Documents, spool: BinaryIO, split: Split, seed: int) -> dict[str, Parts]:
+def _split(documents: Documents, spool: BinaryIO, split: Split, seed: int, warn: Warn) -> dict[str, Parts]:
     if split.by == "position":
-        parts = _split_by_position(documents, spool, split)
+        parts, of = _split_by_position(documents, spool, split)
+        warn_of_copies(number_groups(documents.digest)[1], of, "documents", KEEP_COPIES, warn)
     else:
         of = _documents_by_hash(documents, split) if split.by == "hash" else _documents_by_seed(documents, split, seed)
         parts = {name: _whole(documents.take(of == i)) for i, name in enumerate(SPLITS)}
@@ -255,8 +259,11 @@ def _split(documents: Documents, spool: BinaryIO, split: Split, seed: int) -> di
     return parts
 
 
-def _split_by_position(documents: Documents, spool: BinaryIO, split: Split) -> dict[str, Parts]:
-    """The first characters train, the next validate, the last test; a cut may go through a document."""
+def _split_by_position(documents: Documents, spool: BinaryIO, split: Split) -> tuple[dict[str, Parts], np.ndarray]:
+    """The first characters train, the next validate, the last test; a cut may go through a document.
+
+    The split (documents,) of each is that of its last character.
+    """
     total = int(documents.characters.sum())
     # Rounded, for 1 - 0.05 - 0.05 is a little less than 0.9.
     cuts = [
@@ -271,7 +278,7 @@ def _split_by_position(documents: Documents, spool: BinaryIO, split: Split) -> d
         end = np.minimum(documents.end, places[i + 1])
         inside = start < end
         parts[name] = Parts(start[inside], end[inside], cuts[i + 1] - cuts[i])
-    return parts
+    return parts, np.searchsorted(places[1:], documents.end)
 
 
 def _byte_at(documents: Documents, spool: BinaryIO, character: int) -> int:
@@ -453,16 +460,30 @@ def _characters_per_token(splits: Iterable[Figures]) -> float:
     return round(sum(split["characters"] for split in figures) / tokens, 4)
 
 
-def _coverage(encoder: tokenizers.Encoder, train: np.ndarray, val: np.ndarray) -> dict[str, float]:
+def _strangers(tokenizer: "Tokenizer", spool: BinaryIO, part: Parts) -> int:
+    """How many different characters of a split a vocabulary of characters lacks; 1 of other vocabularies, whose unknown
+    tokens count as one."""
+    if tokenizers.kind_of(tokenizer) != "char":
+        return 1
+    found: set[str] = set()
+    for text in chain.from_iterable(_texts(spool, part, any_cut=True)):
+        found.update(text)
+    return len(found - set(tokenizer.get_vocab()))
+
+
+def _coverage(encoder: tokenizers.Encoder, train: np.ndarray, val: np.ndarray, strangers: int) -> dict[str, float]:
     """How much of validation training has seen: of its tokens, those that are not unknown; of its different
-    tokens, those that occur in training (`<unk>` does not)."""
+    tokens, those that occur in training, where the unknown ones are `strangers` different ones."""
     val = val.copy()
     val[encoder.boundary_id] = 0
     known = np.ones(len(val), dtype=bool)
     if encoder.unknown_id is not None:
         known[encoder.unknown_id] = False
     types = val > 0
+    different = types.sum()
+    if encoder.unknown_id is not None and types[encoder.unknown_id]:
+        different += strangers - 1
     return {
         "tokens": round(float(val[known].sum() / val.sum()), 6),
-        "types": round(float((types & known & (train > 0)).sum() / types.sum()), 6),
+        "types": round(float((types & known & (train > 0)).sum() / different), 6),
     }

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from llmkit.console.callbacks import Progress, Warn
-from llmkit.data import column_kinds, encoding, prepared_folder, splits
+from llmkit.data import column_kinds, encoding, prepared_folder
 from llmkit.data.column_kinds import Wishes
 from llmkit.data.columns import Column, Rows, as_text, missing_texts, parse
 from llmkit.data.decoding import check_encoding
@@ -36,7 +36,7 @@ from llmkit.predicting.numbers import learn_scale
 from llmkit.predicting.settings import Split
 from llmkit.store.artifacts import Source
 from llmkit.store.files import Files
-from llmkit.tasks.table import baseline, target as targets
+from llmkit.tasks.table import baseline, row_splits, target as targets
 from llmkit.tasks.table.settings import Prepare
 
 REPORT_ROWS = 20_000  # between two calls of progress
@@ -49,6 +49,7 @@ def check(settings: Prepare) -> None:
     prepared_folder.check_split(settings.split.val, settings.split.test, usual_val=Split().val)
     if not settings.label:
         raise ConfigError("prepare.label: say which column holds the label, e.g. prepare.label=risk")
+    row_splits.check(settings.split)
     if settings.weight and settings.predict == "label":
         raise ConfigError("prepare.weight is for numbers; labels are weighed by train.class_weights")
     weight = [settings.weight] if settings.weight else []
@@ -84,7 +85,7 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
     rows = with_columns(rows, places, [column.name for column in columns], warn)
     parsed = parse(rows, places, columns, settings.missing)
     val, test = settings.split.val, settings.split.test
-    of = splits.stratified(label_numbers, val, test, seed)
+    of = row_splits.draw(rows, places, parsed, label_numbers, settings, seed, out, warn)
     summary = prepared_folder.write(out, names, label_numbers, of, val, test)
     prepared_folder.warn_of_rare(summary, warn)
     _write_rows(parsed, out)
@@ -153,6 +154,7 @@ def with_labels(
 def columns_of(rows: list[Row], places: list[str], settings: Prepare, warn: Warn) -> list[Column]:
     """The columns to learn from, and how each is read. Raises InputError."""
     named = {settings.label: "label"} | ({settings.weight: "weight"} if settings.weight else {})
+    named |= {settings.split.group: "split.group"} if settings.split.group else {}
     wishes = Wishes(
         settings.numbers,
         settings.categories,

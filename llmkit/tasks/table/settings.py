@@ -20,6 +20,16 @@ Coverage = Annotated[float, Meta(gt=0, lt=1)]
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "NULL", "null", "?")
 
 
+class RowSplit(Split):
+    """Which rows are held out: drawn by the seed, each label in its share, unless groups or times say otherwise."""
+
+    group: str = ""
+    """Column whose rows of one value stay in one split, folds likewise: a person, a shop, a document. It is not learnt
+    from."""
+    time: str = ""
+    """Column of dates or numbers by which the earliest rows train, the next validate, the latest test."""
+
+
 class Prepare(Section):
     """Rows to arrays of numbers and categories."""
 
@@ -66,7 +76,7 @@ class Prepare(Section):
     pieces: Annotated[int, Meta(ge=0, le=256)] | None = None
     """Pieces that each column of numbers is cut into, of about equally many values, so that the network can bend where
     they meet; by default one for 200 training rows, 48 at most. 0 leaves the scaled numbers alone."""
-    split: Split = Split()
+    split: RowSplit = RowSplit()
 
 
 class Model(Section):

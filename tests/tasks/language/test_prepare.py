@@ -25,6 +25,21 @@ def test_tokenizers_see_the_training_split_only(tmp_path):
     assert (meta["boundary_id"], meta["unknown_id"], meta["tokenizer"]) == (0, 1, "char")
 
 
+def test_unknown_characters_count_as_the_different_ones_that_they_are(tmp_path):
+    """Of a, b, x, y and z training has seen the first two; x comes twice."""
+    meta = run(tmp_path, ["ab" * 45, "abxyzx"], split={"val": 6 / 96, "test": 0})
+    assert meta["val_coverage"] == {"tokens": round(2 / 6, 6), "types": round(2 / 5, 6)}
+
+
+def test_copies_of_training_documents_are_told(tmp_path):
+    messages = []
+    run(tmp_path, ["the same words"] * 9 + ["others here as"], split={"val": 0.2, "test": 0}, warn=messages.append)
+    assert messages == [
+        "1 of the 2 documents that validate and test are copies of training documents, so the figures are too good; "
+        "set prepare.split.by: document, which keeps copies together, or prepare.clean: drop_duplicates"
+    ]
+
+
 @pytest.mark.parametrize("kind", ["word", "bpe"])
 @pytest.mark.parametrize("block", [64, 1 << 16])
 def test_long_documents_are_encoded_like_a_whole(tmp_path, monkeypatch, kind, block):
@@ -79,9 +94,9 @@ def test_bpe_is_trained_on_less_where_pieces_do_not_repeat(tmp_path, monkeypatch
     monkeypatch.setattr(module, "PROBE_CHARACTERS", 2000)
     keys = {"tokenizer": {"kind": "bpe", "vocab_size": 300}, "split": {"val": 0.1, "test": 0}}
     messages = []
-    english = ["to be or not to be " * 50] * 20
+    english = [f"{number:02} " + "to be or not to be " * 50 for number in range(20)]
     meta = run(tmp_path, english, warn=messages.append, **keys)
-    assert meta["tokenizer_trained_on_characters"] == meta["splits"]["train"]["characters"] == 17_100
+    assert meta["tokenizer_trained_on_characters"] == meta["splits"]["train"]["characters"] == 17_154
     assert messages == []
     numbers = [" ".join(f"x{hashlib.md5(bytes([i, j])).hexdigest()}" for j in range(25)) for i in range(20)]
     meta = run(tmp_path, numbers, warn=messages.append, **keys)
