@@ -17,7 +17,7 @@ from llmkit.config.root import Root
 from llmkit.config.schema import to_data
 from llmkit.config.training import Training
 from llmkit.config.variants import FineTuning
-from llmkit.errors import Diverged
+from llmkit.errors import Diverged, InputError
 from llmkit.fitting import fit, setup as setups
 from llmkit.fitting.setup import Setup
 from llmkit.plain import Json
@@ -30,7 +30,13 @@ def learner(job: Job, settings: Root, weights: Arrays | None) -> Learner:
     settings = structs.replace(settings, seed=job.seed, train=structs.replace(settings.train, start_from=None))
     made = setups.learner(Setup(settings, job.prepared, job.device, job.ui))
     if weights is not None:
-        job.learning.load(made, weights)
+        try:
+            job.learning.load(made, weights)
+        except (RuntimeError, KeyError, ValueError, IndexError) as error:
+            raise InputError(
+                f"a model's weights are not of the sizes that its config says ({str(error).splitlines()[-1].strip()}); "
+                "make it again"
+            ) from error
     return made
 
 

@@ -15,6 +15,7 @@ from llmkit.compression.model import Job, Model, Record, read, read_other, valid
 from llmkit.config.root import Root
 from llmkit.config.schema import Section, to_data
 from llmkit.config.variants import Chain, Distil, FineTuning, Fuse, Method, Prune, Quantize, Variant
+from llmkit.errors import InputError
 from llmkit.plain import Json
 from llmkit.store import artifacts
 
@@ -175,6 +176,11 @@ def _with_fewer_units(teacher: Model, student: Root, job: Job) -> dict[str, np.n
     """The weights of a teacher's most important units for a student that differs in their number alone."""
     if not job.task.units:
         return None
+    hidden, there = teacher.settings.model.hidden_size, sum(array.size for array in teacher.weights.values())
+    if hidden * hidden > there:  # before a network of such a size is built
+        raise InputError(
+            f"a teacher's config says {hidden:,} hidden units, and it has {there:,} weights; make it again"
+        )
     whole = fine_tuning.learner(job, teacher.settings, teacher.weights)
     return job.task.units.units_for(fine_tuning.learner(job, student, None), whole, teacher.settings)
 

@@ -117,8 +117,12 @@ class ModelFolder(Files):
         return {name: ModelFile(self.read_bytes(name), role) for name, role in kept.items()}
 
     def weights(self) -> dict[str, np.ndarray]:
-        """Name -> array, read from disk. Raises InputError when sparse ones are damaged."""
-        return sparse_weights.unpack(self.tensors(WEIGHTS), str(self.path / WEIGHTS))
+        """Name -> array, read from disk. Raises InputError when sparse ones are damaged, and for NaN and infinity."""
+        arrays = sparse_weights.unpack(self.tensors(WEIGHTS), str(self.path / WEIGHTS))
+        for name, array in arrays.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise self.damaged(WEIGHTS, f"{name[:60]!r} holds what are no finite numbers")
+        return arrays
 
 
 def read(path: str | Path, check: Callable[[Json, Path], Root], made_by: str | None = None) -> ModelFolder:
@@ -197,7 +201,10 @@ def read_graph(folder: ModelFolder) -> tuple["ModelProto", dict[str, np.ndarray]
 
     weights, data = folder.weights(), folder.read_bytes(GRAPH)
     graph_check.check(data, weights, str(folder.path / GRAPH))
-    graph = onnx.load_model_from_string(data)
+    try:
+        graph = onnx.load_model_from_string(data)
+    except Exception as error:  # of protobuf, which has several readers
+        raise folder.damaged(GRAPH, f"no ONNX model ({error})") from error
     kept = [tensor for tensor in graph.graph.initializer if tensor.name not in weights]
     del graph.graph.initializer[:]
     graph.graph.initializer.extend(kept)

@@ -161,3 +161,22 @@ def test_how_texts_are_read_is_checked(llmkit: Any, tiny_copy: Any, tmp_path: Pa
 
 def test_a_folder_that_lists_nothing(everywhere: Callable[..., None], tiny_copy: Any, tmp_path: Path) -> None:
     everywhere(forge(stranger(tiny_copy, tmp_path), files={}), "has no config.yaml in its manifest")
+
+
+@pytest.mark.parametrize("size", [17, 8, 65_536])
+def test_a_teacher_whose_config_says_other_sizes(llmkit: Any, tiny_copy: Any, tmp_path: Path, size: int) -> None:
+    folder = with_config(stranger(tiny_copy, tmp_path), model={"hidden_size": size})
+    distil = f"{{method: distil, teacher: {folder}, steps: 1, model: {{hidden_size: 16, embedding_size: 8}}}}"
+    fuse = f"{{method: fuse, how: distil, members: [{tiny_copy.model}, {folder}], steps: 1}}"
+    for how in (distil, fuse):
+        ran = llmkit("compress", tiny_copy.config, "student", f"compress.student={how}")
+        assert ran.code == 3
+        assert "config says" in ran.error or "config asks for" in ran.error
+
+
+def test_weights_that_are_no_numbers(everywhere: Callable[..., None], tiny_copy: Any, tmp_path: Path) -> None:
+    def spoil(arrays: dict[str, np.ndarray]) -> None:
+        arrays["output_bias"] = arrays["output_bias"] * np.nan
+
+    folder = with_arrays(stranger(tiny_copy, tmp_path), spoil)
+    everywhere(folder, "'output_bias' holds what are no finite numbers")

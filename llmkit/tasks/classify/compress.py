@@ -3,6 +3,8 @@
 The linear part of a student is fitted like any other's, and its logits are no lesson: it knows its training texts.
 """
 
+import functools
+
 import numpy as np
 import torch
 
@@ -19,6 +21,7 @@ from llmkit.tasks.classify.settings import Config
 from llmkit.tasks.classify.train import build
 
 __all__ = ["as_learned", "as_trained", "check_fits", "half", "load", "refit", "taught", "with_less_dropout"]
+from llmkit.training import from_weights
 
 Arrays = dict[str, np.ndarray]
 
@@ -43,8 +46,8 @@ def taught(
     """The learner with the LSTMs of models of the same vocabulary and labels as teachers."""
     mine, networks = _network(learner), []
     for settings, weights in teachers:
-        networks.append(build(settings.model, mine.vocab_size, 0, mine.classes))  # without the linear part
-        graph.from_arrays(networks[-1], weights)
+        sizes = (settings.model, mine.vocab_size, 0, mine.classes)  # without the linear part
+        networks.append(from_weights.network(functools.partial(build, *sizes), graph.from_arrays, weights))
     return predictors.taught(learner, list(networks), temperature, mix, progress)
 
 

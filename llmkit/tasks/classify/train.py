@@ -22,6 +22,7 @@ from llmkit.store.model_folder import ModelFile, ModelFolder
 from llmkit.tasks.classify import graph, linear, ngrams, prepare, texts
 from llmkit.tasks.classify.network import TextNetwork
 from llmkit.tasks.classify.settings import Config, Model
+from llmkit.training import from_weights
 from llmkit.training.devices import Hardware
 
 _LAST_FIT: dict[str, tuple[Tensor, Tensor]] = {}  # table and bias by the hash of what they were fitted to
@@ -122,7 +123,7 @@ def start_from(network: TextNetwork, folder: ModelFolder, prepared: Files, names
         if labellings.read(folder).labels != names:
             raise InputError(f"train.start_from: {folder.path} has other labels than the prepared data")
         graph.from_arrays(network, arrays)
-    except (KeyError, RuntimeError) as error:
+    except from_weights.MISFITS as error:
         raise InputError(
             f"train.start_from: {folder.path} has other sizes than the section model; take its sizes: "
             f"{to_data(folder.settings.model)}"

@@ -32,7 +32,7 @@ from llmkit.tasks.image.feature_network import scaled
 from llmkit.tasks.image.features import Features
 from llmkit.tasks.image.network import Discriminator, Generator
 from llmkit.tasks.image.settings import Config
-from llmkit.training import optimizer_state
+from llmkit.training import from_weights, optimizer_state
 from llmkit.training.augment import shifted
 from llmkit.training.averages import Averages
 from llmkit.training.batches import Batches
@@ -223,7 +223,7 @@ class ImageLearner:
             raise InputError(f"train.start_from: {folder.path} has learnt other labels than the prepared data has")
         try:
             graph.from_arrays(self.generator, folder.weights())
-        except RuntimeError as error:
+        except from_weights.MISFITS as error:
             raise InputError(
                 f"train.start_from: {folder.path} makes pictures of another size or colour, or has other sizes than "
                 f"the section model; take its sizes: {to_data(folder.settings.model)}"

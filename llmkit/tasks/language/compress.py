@@ -1,5 +1,7 @@
 """What a language model offers to the methods that learn: its weights in a learner, less dropout, a teacher."""
 
+import functools
+
 import numpy as np
 import torch
 from msgspec import structs
@@ -16,7 +18,7 @@ from llmkit.tasks.language.evaluate import same_vocabulary
 from llmkit.tasks.language.network import LanguageModel, State
 from llmkit.tasks.language.settings import Config
 from llmkit.tasks.language.train import LanguageLearner, build
-from llmkit.training import distillation
+from llmkit.training import distillation, from_weights
 from llmkit.training.learner import Learner, Wrapping
 
 ANSWER_BYTES = 1 << 30  # of a teacher's probabilities on the whole training split that are kept, at most
@@ -190,9 +192,8 @@ def taught(
     """The learner with networks of the same vocabulary as teachers."""
     networks = []
     for settings, weights in teachers:
-        network = build(settings.model, learner.network.vocab_size)
-        graph.from_arrays(network, weights)
-        networks.append(network)
+        whole = functools.partial(build, settings.model, learner.network.vocab_size)
+        networks.append(from_weights.network(whole, graph.from_arrays, weights))
     tokens = len(learner.streams.tokens)
     fits = 2 * tokens * learner.network.vocab_size <= ANSWER_BYTES
     return Taught(learner, networks, temperature, mix, fits and learner.passes > 1, progress)

@@ -4,6 +4,7 @@ Each segment of the text is predicted first and learned from afterwards, so ever
 before it alone. Needs torch and float weights; the model folder stays as it is.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -15,6 +16,7 @@ from llmkit.tasks.language import graph, mixing
 from llmkit.tasks.language.batches import Window, scoring_windows
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.train import build
+from llmkit.training import from_weights
 from llmkit.training.devices import flushed_denormals
 
 # Found on the first 15,000 characters of tinyshakespeare's validation text for a model of 448 units.
@@ -28,8 +30,8 @@ WARM_UP = 50  # segments over which the learning rate rises, while the sizes are
 
 def load(folder: ModelFolder, vocab_size: int) -> LanguageModel:
     """The network of a trainable model folder, without dropout."""
-    network = build(folder.settings.model, vocab_size)
-    graph.from_arrays(network, folder.weights())
+    whole = functools.partial(build, folder.settings.model, vocab_size)
+    network = from_weights.network(whole, graph.from_arrays, folder.weights())
     network.dropout = network.input_dropout = network.recurrent_dropout = 0.0
     return network
 

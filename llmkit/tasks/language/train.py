@@ -25,7 +25,7 @@ from llmkit.tasks.language import baseline, dropout, graph, mixing, optimizers
 from llmkit.tasks.language.batches import TrainingStreams, Window, scoring_windows
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.settings import Config, Model, Train
-from llmkit.training import distributed, optimizer_state
+from llmkit.training import distributed, from_weights, optimizer_state
 from llmkit.training.devices import Hardware
 from llmkit.training.distributed import ALONE, Processes
 from llmkit.training.learner import Export, Finish
@@ -173,7 +173,7 @@ class LanguageLearner:
             )
         try:
             graph.from_arrays(self.network, folder.weights())
-        except (KeyError, RuntimeError) as error:
+        except from_weights.MISFITS as error:
             raise InputError(
                 f"train.start_from: {folder.path} has other sizes than the section model; take its sizes: "
                 f"{to_data(folder.settings.model)}"

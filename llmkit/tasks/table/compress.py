@@ -1,5 +1,7 @@
 """What a table's classifier offers to the methods of compression."""
 
+import functools
+
 import numpy as np
 
 from llmkit.console.callbacks import Progress
@@ -15,6 +17,7 @@ from llmkit.tasks.table.settings import Config
 from llmkit.tasks.table.train import build
 
 __all__ = ["as_learned", "as_trained", "check_fits", "half", "load", "refit", "taught", "with_less_dropout"]
+from llmkit.training import from_weights
 
 Arrays = dict[str, np.ndarray]
 
@@ -35,8 +38,8 @@ def taught(
     """The learner with models of the same columns and labels as teachers."""
     mine, networks = _network(learner), []
     for settings, weights in teachers:
-        networks.append(build(settings.model, mine.width, mine.columns, mine.table_size, mine.output_count))
-        graph.from_arrays(networks[-1], weights)
+        sizes = (settings.model, mine.width, mine.columns, mine.table_size, mine.output_count)
+        networks.append(from_weights.network(functools.partial(build, *sizes), graph.from_arrays, weights))
     return predictors.taught(learner, list(networks), temperature, mix, progress)
 
 

@@ -20,6 +20,7 @@ from llmkit.store.model_folder import ModelFile, ModelFolder, Role
 from llmkit.tasks.table import baseline, graph, prepare, target, use
 from llmkit.tasks.table.network import TableNetwork
 from llmkit.tasks.table.settings import Config, Model
+from llmkit.training import from_weights
 from llmkit.training.devices import Hardware
 
 
@@ -56,7 +57,7 @@ def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -
         _check_columns(folder, learnt, objective)
         try:
             graph.from_arrays(network, folder.weights())
-        except RuntimeError as error:
+        except from_weights.MISFITS as error:
             raise InputError(
                 f"train.start_from: {folder.path} has other sizes than the section model; take its sizes: "
                 f"{to_data(folder.settings.model)}"
