@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from llmkit.training.distributed import Processes
 
 
+NO_MEMORY = (
+    "there is not enough memory; close other programs, or take less at a time: fewer or smaller files, a smaller "
+    "model, a lower train.batch_size"
+)
+
+
 def main() -> None:
     """Run the command line and exit with its code."""
     signal.signal(signal.SIGTERM, _interrupt)
@@ -49,6 +55,10 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except MemoryError:
+        if verbose:
+            _traceback()
+        code = _fail(ConfigError(NO_MEMORY), as_json)
     except Exception as error:
         if verbose:
             _traceback()

@@ -59,7 +59,9 @@ JsonLines = Annotated[
     bool, typer.Option("--jsonl", help="Print one JSON object per text or prediction, on standard output.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No messages but warnings and errors.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No messages but warnings and errors; results are printed all the same.")
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="More messages; tracebacks.")]
 Force = Annotated[bool, typer.Option("--force", help="Do it again although it is up to date.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run and why; write nothing.")]

@@ -12,6 +12,8 @@ from llmkit.errors import RequirementError
 from llmkit.plain import Json
 
 Shows = Callable[[Json], None]
+MOST_LABELS = 12  # of a confusion table on a terminal
+MOST_MISTAKES = 15
 BEST_TRIALS = 5  # shown of a search
 
 
@@ -175,6 +177,20 @@ def _relative(value: float, first: float, inverse: bool | None) -> str:
     return f" ({100 * (ratio - 1):+.2f} %)" if 0.8 < ratio < 1.25 else f" ({ratio:.2f}×)"
 
 
+def _confusion(counts: dict[str, dict[str, int]]) -> None:
+    """A row for each true label; of many labels the most frequent mistakes alone."""
+    if len(counts) <= MOST_LABELS:
+        columns = list(counts)
+        lines = [["    " + name, *(str(row[column]) for column in columns)] for name, row in counts.items()]
+        return tables.table(["    true ↓  predicted →", *columns], lines)
+    mistakes = [(n, true, said) for true, row in counts.items() for said, n in row.items() if n and said != true]
+    lines = [
+        ["    " + true, said, str(n)] for n, true, said in sorted(mistakes, key=lambda one: -one[0])[:MOST_MISTAKES]
+    ]
+    tables.table(["    true", "predicted", "examples"], lines)
+    print(f"    the most frequent of {len(mistakes):,} mistaken pairs of {len(counts):,} labels; all with --json")
+
+
 def _pairs(values: Json, indent: str = "  ") -> None:
     single = {key: value for key, value in values.items() if not isinstance(value, dict | list)}
     width = max((len(key) for key in single), default=0)
@@ -188,6 +204,9 @@ def _pairs(values: Json, indent: str = "  ") -> None:
             columns = list(dict.fromkeys(name for inner in value for name in inner))
             terminal.show(f"{indent}{key}:")
             tables.table(columns, [[tables.number(inner.get(column)) for column in columns] for inner in value])
+        elif key == "confusion":
+            print(f"{indent}{key} (true label: predicted labels):")
+            _confusion(value)
         elif isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values()):
             rows = list(value.items())
             columns = list(dict.fromkeys(name for _, inner in rows for name in inner))

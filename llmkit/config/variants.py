@@ -170,10 +170,15 @@ Variant = Method | Chain[Method] | Budget
 RESERVED = ("model", "tuned")
 
 
+LONGEST_NAME = 150  # bytes; file systems take 255, and a folder being built is called a little longer
+
+
 def check_names(variants: Iterable[str]) -> None:
     """Refuse names that are no plain folder names, or those of other models. Raises ValueError."""
     for name in variants:
         if not re.fullmatch(r"\w[\w.-]*", name):
             raise ValueError(f"compress.{name}: a variant's name is a folder's: letters, digits, - and _")
+        if len(name.encode()) > LONGEST_NAME:
+            raise ValueError(f"compress.{name[:20]}…: the name is too long for a folder; {LONGEST_NAME} bytes at most")
         if name in RESERVED:
             raise ValueError(f"compress.{name}: the name is taken: {name} is what llmkit calls another model")

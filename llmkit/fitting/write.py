@@ -34,7 +34,7 @@ def write_model(
     return folder.finish(
         **identity,
         task=experiment.task.name,
-        result=fitted.result,
+        result=fitted.result | ({"overrides": list(experiment.overrides)} if experiment.overrides else {}),
         versions={"torch": torch.__version__, "onnx": onnx.__version__},
         roles=roles | dict.fromkeys((METRICS, *texts), Role.RECORD),
     )

@@ -18,6 +18,7 @@ from llmkit.store.model_folder import ModelFolder
 TABLE = [
     Column("size_bytes", "size", True),
     Column("accuracy", "accuracy", False),
+    Column("majority_accuracy", "majority", None),
     Column("macro_f1", "macro F1", False),
     Column("roc_auc", "ROC AUC", False),
     Column("log_loss", "log loss", True),

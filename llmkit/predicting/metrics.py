@@ -15,14 +15,16 @@ TEMPERATURE_DEVIATION = 0.5
 def of_probabilities(probabilities: np.ndarray, labels: np.ndarray, names: list[str]) -> Json:
     """Of probabilities (N, C) and label numbers (N,): what `evaluate --json` prints, `confusion` as true → predicted.
 
-    macro_f1 is the mean over the labels that occur or are predicted; roc_auc is None but for two labels that both
-    occur; calibration_error is the expected calibration error (Guo et al., arXiv 1706.04599, section 2) in 15 bins.
+    majority_accuracy is that of who always says the label that is most frequent here. macro_f1 is the mean over the
+    labels that occur or are predicted; roc_auc is None but for two labels that both occur; calibration_error is the
+    expected calibration error (Guo et al., arXiv 1706.04599, section 2) in 15 bins.
     """
     predicted = probabilities.argmax(axis=1)
     count = len(names)
     confusion = np.bincount(labels * count + predicted, minlength=count * count).reshape(count, count)
     return {
         "accuracy": float((predicted == labels).mean()),
+        "majority_accuracy": float(confusion.sum(axis=1).max() / max(len(labels), 1)),
         "macro_f1": macro_f1(confusion),
         "roc_auc": roc_auc(probabilities[:, 1], labels == 1) if count == 2 else None,
         "log_loss": log_loss(probabilities, labels),

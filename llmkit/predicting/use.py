@@ -47,7 +47,14 @@ class Predictor(Generic[AnyExamples]):
         `output_count` is C, the numbers that the graph makes of an example."""
         self.folder = folder
         self._read, self._feeds, self._output_count = read, feeds, output_count
+        self._threads = threads
         self._session = open_session(folder, threads)
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        """A copy in another process opens the folder there."""
+        import llmkit
+
+        return llmkit.load, (str(self.folder.path), self._threads)
 
     def predict(self, examples: Request | Iterable[Request]) -> Any:
         """What the model says of each example, a list of dicts as `named` makes them.

@@ -19,6 +19,9 @@ BLOCK = 128  # weights summed at once
 ONES = np.ones(BLOCK, np.float32)
 
 
+COLDEST = 1e-6  # temperature below which the likeliest token is all there is, and float32 has no room for the rest
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How to draw; the defaults draw from the model's own distribution."""
@@ -32,7 +35,7 @@ class Sampling:
     @property
     def greedy(self) -> bool:
         """Whether the likeliest token is taken, so that no randomness is used."""
-        return self.temperature == 0 or self.top_k == 1
+        return self.temperature < COLDEST or self.top_k == 1
 
 
 def penalize(logits: np.ndarray, recent: list[int], penalty: float) -> np.ndarray:

@@ -13,7 +13,7 @@ from llmkit.tasks.experiment import Experiment
 def read(experiment: Experiment, name: str, warn: Warn) -> ModelFolder:
     """Open a model of the config and check that it is not stale; other settings in the config only draw a warning.
 
-    (A model keeps its own settings, so it runs as it was made, and overrides given to `train` alone are common.)
+    A model keeps its own settings, so it runs as it was made. What its training was told by overrides is no difference.
     Raises ConfigError for an unknown name and InputError for a missing, damaged or stale folder.
     """
     places = {"model": ("model", experiment.command("train")), "tuned": ("tuned", experiment.command("tune"))}
@@ -31,6 +31,8 @@ def read(experiment: Experiment, name: str, warn: Warn) -> ModelFolder:
         changed = artifacts.differences(manifest["settings"], {"variant": to_data(experiment.settings.compress[name])})
     elif manifest["stage"] == "train":
         changed = artifacts.differences(manifest["settings"], deciding(experiment.settings))
+        wanted = tuple(f"{override.split('=')[0]}:" for override in folder.result.get("overrides", []))
+        changed = [line for line in changed if not line.startswith(wanted)]  # they were meant for that command alone
     else:
         changed = []
     if changed:

@@ -1,12 +1,15 @@
 """`llmkit prepare`: raw files -> RUN_DIR/prepared. What is read and written inside is the task's affair."""
 
+import os
 import time
 
 from llmkit.config.schema import to_data
 from llmkit.console.messages import Console
+from llmkit.errors import InputError
 from llmkit.plain import Json
 from llmkit.stages import freshness
 from llmkit.store import artifacts
+from llmkit.store.artifacts import Source
 from llmkit.tasks.experiment import Experiment
 
 
@@ -29,9 +32,24 @@ def prepare(experiment: Experiment, *, force: bool = False, dry_run: bool = Fals
     ui.detail(f"making {place}: {'; '.join(why) or '--force'}")
     with artifacts.lock(experiment.run_dir, experiment.command("prepare")), artifacts.building(place) as folder:
         start = time.monotonic()
+        before = states(inputs)
         result = task.prepare.prepare(settings, wanted.seed, folder.path, work, ui.progress, ui.warn)
         ui.close()
+        if changed := [path for path, state in states(inputs).items() if state != before[path]]:
+            raise InputError(f"{changed[0]} was changed while it was read; run: {experiment.command('prepare')}")
         artifact = folder.finish(**wanted.identity, task=task.name, result=result)
         timings = {"seconds": time.monotonic() - start}
         freshness.store_timings(artifact, work, timings)
     return {"stage": "prepare", "folder": str(place), **result, **timings}
+
+
+def states(inputs: list[Source]) -> dict[str, tuple[int, int] | None]:
+    """{path: (bytes, time of the last change in nanoseconds)} of files; None for one that is gone."""
+    found: dict[str, tuple[int, int] | None] = {}
+    for source in inputs:
+        try:
+            about = os.stat(source["path"])
+            found[source["path"]] = about.st_size, about.st_mtime_ns
+        except OSError:
+            found[source["path"]] = None
+    return found

@@ -17,6 +17,7 @@ import shutil
 import socket
 import stat
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -356,6 +357,7 @@ def plain(value: object) -> Any:
 # What a disk or its owner refuses; any other OSError is a mistake of the program and keeps its traceback.
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.EISDIR}
+UNLOCKED_SECONDS = 86_400  # a folder being built counts as alive so long, where folders cannot be locked
 # A full disk in the words of Rust libraries (safetensors, tokenizers) and of numpy's tofile: no errno there.
 _NO_ROOM_TEXT = re.compile(r"\(os error (27|28|122)\)|No space left on device|\d+ requested and \d+ written")
 
@@ -424,6 +426,8 @@ def _flush(folder: Path) -> list[str]:
             if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)) or not _stays_inside(name):
                 raise ValueError(f"an artifact holds plain files and folders only, not {name!r}")
             if stat.S_ISREG(mode):
+                if mode & 0o777 == 0o600:  # some libraries write so, whatever the user's mask says
+                    path.chmod(folder.stat().st_mode & 0o666)
                 _fsync(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
                 names.append(name)
         fsync_directory(Path(parent))
@@ -534,6 +538,8 @@ def _sweep(parent: Path) -> None:
         if re.fullmatch(r"\..+\.building-\d+-[0-9a-f]{8}", name):
             with suppress(OSError):
                 held = file_locks.hold_folder(parent / name)
+                if held is None and time.time() - (parent / name).stat().st_mtime < UNLOCKED_SECONDS:
+                    continue  # nothing tells whether its writer lives, here or on another machine
                 shutil.rmtree(parent / name, ignore_errors=True)
                 file_locks.release(held)
 

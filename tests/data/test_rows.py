@@ -51,3 +51,47 @@ def test_the_first_line_tells_the_format_where_the_name_does_not(data):
 def test_two_columns_of_one_name_are_refused():
     with pytest.raises(InputError, match=r"a\.csv, line 1: two columns are called 'x'"):
         rows(b"x,y,x\n1,2,3\n")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"a|b\n1|2\n",
+        b"a;b\n1;2\n",
+        b"sep=;\na;b\n1;2\n",
+        b"SEP=|\r\na|b\r\n1|2\r\n",
+        b"a\tb\n1\t2\n",
+        b"sep=,\na,b\n1,2\n",
+    ],
+)
+def test_the_head_tells_what_parts_the_columns(data):
+    [(place, row)] = rows(data)
+    assert row == {"a": "1", "b": "2"} and place == f"a.csv, line {data.count(10)}"
+
+
+def test_a_delimiter_by_wish():
+    [(_, row)] = read_rows(io.BytesIO(b"a,x~b\n1~2\n"), "a.csv", delimiter="~")
+    assert row == {"a,x": "1", "b": "2"}
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "message"),
+    [
+        (b'[{"a": 1}]', "a.json", "a.json is a JSON array; write an object a line"),
+        (b'[\n{"a": 1}]', "a.jsonl", "a.jsonl is a JSON array; write an object a line"),
+        (
+            b"Sales of 2024\na,b\n1,2\n",
+            "a.csv",
+            "line 2: 2 columns where the header has 1; the first line must be the head",
+        ),
+        (b"# made by x\na,b\n", "a.csv", "line 2: 2 columns where the header has 1; comments are not skipped"),
+        (
+            b"a,b\n1,2,3\n",
+            "a.csv",
+            "line 2: 3 columns where the header has 2; put text that holds the separator in quo",
+        ),
+    ],
+)
+def test_what_a_file_looks_like_is_said(data, name, message):
+    with pytest.raises(InputError, match=message):
+        list(read_rows(io.BytesIO(data), name))

@@ -15,6 +15,7 @@ LABELS = np.array([0, 0, 1, 1])
 def test_figures_of_four_examples_by_hand():
     found = metrics.of_probabilities(PROBABILITIES, LABELS, ["no", "yes"])
     assert found["accuracy"] == 0.5
+    assert found["majority_accuracy"] == 0.5  # two of each
     assert found["macro_f1"] == 0.5  # each label: one right, one missed, one false
     assert found["roc_auc"] == 0.75  # of the pairs 0.8 > 0.1, 0.8 > 0.6, 0.3 > 0.1 but 0.3 < 0.6
     assert found["log_loss"] == pytest.approx(-(math.log(0.9) + math.log(0.4) + math.log(0.8) + math.log(0.3)) / 4)

@@ -98,3 +98,10 @@ def test_repetition_penalty_divides_positive_and_multiplies_negative_logits():
     logits = np.array([2.0, -2.0, 3.0], np.float32)
     assert penalize(logits, [0, 1, 1], 2.0).tolist() == [1.0, -4.0, 3.0]
     assert logits.tolist() == [2.0, -2.0, 3.0]
+
+
+@pytest.mark.parametrize("temperature", [2e-39, 1e-7])
+def test_next_to_no_temperature_is_none(temperature):
+    """float32 has no room for what such a temperature makes of logits: nan would be drawn from."""
+    how = Sampling(temperature)
+    assert how.greedy and draw(np.array([1.0, 3.0, 2.0], np.float32), how, np.random.default_rng(0)) == 1

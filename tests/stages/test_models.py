@@ -112,3 +112,12 @@ def test_other_settings_than_a_model_was_trained_with_draw_a_warning(llmkit, tin
     assert ran.code == 0
     assert f"warning: {tiny_copy.model} was made with other settings" in ran.err
     assert "train.steps: 5 → 6" in ran.err
+
+
+def test_what_one_training_was_told_is_no_difference_later(llmkit, tiny_fresh):
+    assert llmkit("prepare", tiny_fresh.config).code == 0
+    assert llmkit("train", tiny_fresh.config, "train.steps=2").code == 0
+    ran = llmkit("generate", tiny_fresh.config, "--prompt", "a", "--max-tokens", "1")
+    assert ran.code == 0 and "other settings" not in ran.err
+    ran = llmkit("generate", tiny_fresh.config, "--prompt", "a", "--max-tokens", "1", "train.batch_size=2")
+    assert "other settings than the config has now (train.batch_size: 4 → 2)" in " ".join(ran.err.split())

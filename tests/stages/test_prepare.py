@@ -34,3 +34,18 @@ def test_bad_data_leaves_the_old_artifact(llmkit, tiny_fresh):
     tiny_fresh.text.write_bytes(b"")
     assert llmkit("prepare", tiny_fresh.config).code == 3
     assert snapshot(tiny_fresh.run_dir / "prepared") == before
+
+
+def test_a_file_that_changes_while_it_is_read_is_told(llmkit, tiny_fresh, monkeypatch):
+    from llmkit.tasks.language import prepare as preparing
+
+    whole = preparing.prepare
+
+    def changed(*arguments):
+        tiny_fresh.text.write_text(tiny_fresh.text.read_text() + "more", encoding="utf-8")
+        return whole(*arguments)
+
+    monkeypatch.setattr(preparing, "prepare", changed)
+    ran = llmkit("prepare", tiny_fresh.config)
+    assert ran.code == 3 and f"{tiny_fresh.text} was changed while it was read; run: llmkit prepare" in ran.err
+    assert not (tiny_fresh.run_dir / "prepared").exists()

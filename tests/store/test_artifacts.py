@@ -14,7 +14,7 @@ import pytest
 from artifact_folders import NEW, OLD, content, write
 
 from llmkit.errors import InputError
-from llmkit.store import artifacts
+from llmkit.store import artifacts, file_locks
 
 
 def test_the_manifest_says_what_is_there_and_reads_back(run: Path) -> None:
@@ -179,3 +179,26 @@ def test_differences_are_flat_sorted_lines() -> None:
 def test_importing_it_needs_no_heavy_library() -> None:
     code = "import sys, llmkit.store.artifacts; print({'numpy', 'torch', 'onnxruntime'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
+
+
+def test_where_folders_cannot_be_locked_a_writer_is_left_alone_for_a_day(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_locks, "hold_folder", lambda folder: None)
+    other = run / ".model.building-1-0123abcd"
+    other.mkdir(parents=True)
+    with artifacts.building(run / "model"):
+        assert other.exists()
+    os.utime(other, (0, 0))
+    with artifacts.building(run / "model"):
+        assert not other.exists()
+
+
+def test_files_that_a_library_wrote_for_its_user_alone_are_as_readable_as_the_others(run: Path) -> None:
+    with artifacts.building(run / "model") as folder:
+        (folder.path / "weights").write_bytes(b"x")
+        (folder.path / "weights").chmod(0o600)
+        (folder.path / "graph").write_bytes(b"x")
+        folder.finish(stage="train", settings={})
+    modes = {name: (run / "model" / name).stat().st_mode for name in ("weights", "graph")}
+    assert modes["weights"] == modes["graph"]

@@ -35,7 +35,12 @@ def of_files(
     """The labelled texts of other files, read as the config says now."""
     how = settings.prepare
     reading = structs.replace(
-        folder.settings.prepare, format=how.format, text=how.text, label=how.label, encoding=how.encoding
+        folder.settings.prepare,
+        format=how.format,
+        text=how.text,
+        label=how.label,
+        encoding=how.encoding,
+        delimiter=how.delimiter,
     )
     texts, labels, places = prepare.read_examples(files, reading, progress, warn)
     return _labelled("files", texts, measuring.number_labels(folder, labels, places))

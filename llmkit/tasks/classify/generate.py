@@ -76,7 +76,7 @@ def _column(path: Path, folder: ModelFolder) -> list[str]:
     how = folder.settings.prepare
     texts = []
     format = "auto" if how.format == "folders" else format_at_use(path, how.format)
-    for place, row in rows_of_files([path], format=format, encoding=how.encoding):
+    for place, row in rows_of_files([path], format=format, encoding=how.encoding, delimiter=how.delimiter):
         if how.text not in row:
             raise InputError(
                 f"{place}: there is no column '{how.text}', which the model reads; there are: {', '.join(row)}"

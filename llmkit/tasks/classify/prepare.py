@@ -38,6 +38,7 @@ from llmkit.tasks.classify.texts import spelt
 TEXTS = "texts.jsonl"
 Example = tuple[str, str, str]
 """(place, text, label): text and label may be empty."""
+FASTTEXT = "__label__"
 REPORT_TEXTS = 20_000  # between two calls of progress
 
 
@@ -136,7 +137,7 @@ def read_examples(
 def _rows(path: Path, settings: Prepare) -> Iterator[Example]:
     """The example of each row. Raises InputError where a column is not there."""
     format = "auto" if settings.format == "folders" else settings.format
-    for place, row in rows_of_files([path], format=format, encoding=settings.encoding):
+    for place, row in rows_of_files([path], format=format, encoding=settings.encoding, delimiter=settings.delimiter):
         for key in ("text", "label"):
             if (column := getattr(settings, key)) not in row:
                 raise InputError(f"{place}: there is no column '{column}' (prepare.{key}); there are: {', '.join(row)}")
@@ -164,4 +165,10 @@ def _folder_example(path: Path, settings: Prepare) -> Iterator[Example]:
     """The example of one file: its label is the name of its folder."""
     with open_file(path) as file:
         for document in read_documents(file, str(path), format="text", encoding=settings.encoding):
-            yield str(path), "".join(document), folder_label(path)
+            text = "".join(document)
+            if text.startswith(FASTTEXT):
+                raise InputError(
+                    f"{path} looks like fastText's format ({FASTTEXT}NAME before each text); write CSV with the "
+                    "columns text and label"
+                )
+            yield str(path), text, folder_label(path)

@@ -63,6 +63,8 @@ class Prepare(Section):
     other file is one example whose label is the name of its folder. A file may be packed as .gz, tables in a .zip."""
     format: Literal["auto", "csv", "tsv", "jsonl", "folders"] = "auto"
     """How files are read; auto goes by their ending (.csv, .tsv/.tab, .jsonl/.ndjson), and anything else is folders."""
+    delimiter: Annotated[str, Meta(max_length=1)] = ""
+    """Character that parts the columns of CSV; by default the head of a file tells: comma, semicolon, tab or bar."""
     encoding: str = "utf-8"
     """Character encoding of the files."""
     text: str = "text"

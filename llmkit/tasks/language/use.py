@@ -97,6 +97,12 @@ class LanguageModel:
             raise folder.damaged(mixing.FILE, "it has another vocabulary than the tokenizer")
         self.state_sizes = self._sizes()
 
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        """A copy in another process opens the folder there."""
+        import llmkit
+
+        return llmkit.load, (str(self.folder.path), self._threads)
+
     def __repr__(self) -> str:
         return f"LanguageModel({str(self.folder.path)!r}, {self.encoder.kind} vocabulary of {self.encoder.vocab_size})"
 

@@ -34,7 +34,9 @@ def of_files(
 ) -> Targeted[Rows]:
     """The labelled rows of other files: columns as the model has them, files read as the config says now."""
     how = settings.prepare
-    reading = structs.replace(folder.settings.prepare, format=how.format, encoding=how.encoding)
+    reading = structs.replace(
+        folder.settings.prepare, format=how.format, encoding=how.encoding, delimiter=how.delimiter
+    )
     raw, places, labels = prepare.with_labels(*prepare.read_files(files, reading, progress), reading, warn)
     learnt = encoding.load(folder)
     rows = use.read_rows(learnt, raw, places)

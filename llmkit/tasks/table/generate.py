@@ -65,14 +65,18 @@ def rows_of(settings: Generate, how: Prepare) -> RawRows:
     for number, prompt in enumerate(prompts, 1):
         if prompt == "-":
             data = io.BytesIO(sys.stdin.buffer.read())
-            for place, row in read_rows(data, "standard input", format=how.format, encoding=how.encoding):
+            for place, row in read_rows(
+                data, "standard input", format=how.format, encoding=how.encoding, delimiter=how.delimiter
+            ):
                 rows.append(row)
                 places.append(place)
         else:
             rows.append(_object(prompt, number))
             places.append("--prompt" if len(prompts) == 1 else f"--prompt number {number}")
     if path:
-        for place, row in rows_of_files([path], format=format_at_use(path, how.format), encoding=how.encoding):
+        for place, row in rows_of_files(
+            [path], format=format_at_use(path, how.format), encoding=how.encoding, delimiter=how.delimiter
+        ):
             rows.append(row)
             places.append(place)
     if not rows:

@@ -122,7 +122,9 @@ def read_files(paths: list[Path], settings: Prepare, progress: Progress) -> tupl
     """All rows of the files, and where each was found: "FILE, line N"."""
     rows: list[Row] = []
     places: list[str] = []
-    for place, row in rows_of_files(paths, format=settings.format, encoding=settings.encoding):
+    for place, row in rows_of_files(
+        paths, format=settings.format, encoding=settings.encoding, delimiter=settings.delimiter
+    ):
         rows.append(row)
         places.append(place)
         if len(rows) % REPORT_ROWS == 0:

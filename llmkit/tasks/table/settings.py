@@ -39,8 +39,9 @@ class Prepare(Section):
     """A glob or a list of globs, relative to the working directory; rows of all files are read together. A file may be
     packed as .gz or, with others, in a .zip."""
     format: Literal["auto", "csv", "tsv", "jsonl"] = "auto"
-    """How a file is read; auto goes by its ending or, where that does not tell, by its first line. A CSV's separator is
-    the comma or, where its head has none, the semicolon."""
+    """How a file is read; auto goes by its ending or, where that does not tell, by its first line."""
+    delimiter: Annotated[str, Meta(max_length=1)] = ""
+    """Character that parts the columns of CSV; by default the head of a file tells: comma, semicolon, tab or bar."""
     encoding: str = "utf-8"
     """Character encoding of the files."""
     label: str = ""

@@ -8,6 +8,7 @@ import zipfile
 import pytest
 
 from llmkit.data.files import find_files
+from llmkit.errors import InputError
 from llmkit.store.files import Files
 from llmkit.tasks.classify import prepare as preparing
 from llmkit.tasks.classify.settings import Prepare
@@ -73,3 +74,11 @@ def test_tables_by_any_name_are_tables_at_use_too(text_run, tmp_path, llmkit, na
 def test_bytes_that_are_no_text_are_refused(text_run, llmkit):
     ran = llmkit("generate", text_run.model, "--prompt", "caf\udce9")
     assert ran.code == 2 and "is not UTF-8 text; give it in UTF-8" in ran.err
+
+
+def test_fasttext_s_format_is_named(tmp_path):
+    (tmp_path / "train.txt").write_text("__label__good A bright film.\n")
+    with pytest.raises(
+        InputError, match=r"train.txt looks like fastText's format .*write CSV with the columns text and"
+    ):
+        examples(Prepare(files=str(tmp_path / "train.txt")))

@@ -280,3 +280,24 @@ def test_training_that_diverges_keeps_the_last_good_model(table_run, tmp_path, l
     ran = llmkit("train", table_run.config, f"run_dir={run_dir}", "train.learning_rate=1e30", "train.warmup_steps=0")
     assert ran.code == 2 and "training diverged" in ran.error and "lower train.learning_rate" in ran.error
     assert (run_dir / "model" / "model.safetensors").read_bytes() == before
+
+
+def test_a_model_goes_to_another_process_as_its_folder(table_run):
+    import pickle
+
+    model = package.load(table_run.model)
+    assert pickle.loads(pickle.dumps(model)).predict(ROW) == model.predict(ROW)
+
+
+def test_a_confusion_table_says_which_axis_is_the_truth(capsys):
+    from llmkit.cli import show
+
+    show.figures({"stage": "evaluate", "confusion": {"no": {"no": 3, "yes": 1}, "yes": {"no": 0, "yes": 2}}})
+    out = capsys.readouterr().out.splitlines()
+    assert out[-4].split() == ["true", "↓", "predicted", "→", "no", "yes"] and out[-2].split() == ["no", "3", "1"]
+    names = [f"label {number}" for number in range(500)]
+    counts = {name: dict.fromkeys(names, 0) | {name: 1} for name in names}
+    counts["label 3"]["label 7"] = 5
+    show.figures({"stage": "evaluate", "confusion": counts})
+    out = capsys.readouterr().out
+    assert len(out) < 1000 and "label 3  label 7    5" in out
