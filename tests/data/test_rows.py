@@ -51,3 +51,10 @@ def test_the_first_line_tells_the_format_where_the_name_does_not(data):
 def test_two_columns_of_one_name_are_refused():
     with pytest.raises(InputError, match=r"a\.csv, line 1: two columns are called 'x'"):
         rows(b"x,y,x\n1,2,3\n")
+
+
+@pytest.mark.parametrize("levels", [51, 100_000])
+def test_a_row_nested_deep_is_refused_with_its_line(levels):
+    line = '{"a": ' + "[" * levels + "]" * levels + "}\n"
+    with pytest.raises(InputError, match="^r.jsonl, line 2: no valid JSON .(nested more than 50|maximum recursion)"):
+        list(read_rows(io.BytesIO(('{"a": 1}\n' + line).encode()), "r.jsonl"))
