@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from llmkit.data.picture_files import said
+from llmkit.data.picture_files import Tell, bits_of, said
 from llmkit.data.unpacking import read_bytes
 from llmkit.errors import InputError
 
@@ -53,7 +53,7 @@ def read_npy(path: Path) -> np.ndarray:
     return np.frombuffer(data, kind, offset=file.tell()).reshape(shape, order="F" if fortran else "C")
 
 
-def as_pictures(array: np.ndarray, path: Path) -> np.ndarray:
+def as_pictures(array: np.ndarray, path: Path, tell: Tell = lambda what: None) -> np.ndarray:
     """Pictures (N, H, W, C) uint8 of an array (N, H, W), (N, H, W, C) or (N, C, H, W). Raises InputError."""
     if array.ndim == 3:
         array = array[..., None]
@@ -61,16 +61,24 @@ def as_pictures(array: np.ndarray, path: Path) -> np.ndarray:
         array = array.transpose(0, 2, 3, 1)
     if array.ndim != 4 or array.shape[3] not in (1, 3):
         raise InputError(f"{path}: shape {array.shape}; pictures are (N, H, W), (N, H, W, 1 or 3) or (N, 1 or 3, H, W)")
-    return as_bytes(array, lambda number: f"{path}, picture {number + 1}")
+    return as_bytes(array, lambda number: f"{path}, picture {number + 1}", tell)
 
 
-def as_bytes(values: np.ndarray, place: Callable[[int], str]) -> np.ndarray:
-    """Pixels as uint8: numbers from 0 to 255, or fractions from 0 to 1 where no number is above 1.
+def as_bytes(values: np.ndarray, place: Callable[[int], str], tell: Tell = lambda what: None) -> np.ndarray:
+    """Pixels as uint8: numbers from 0 to 255; from 0 to 1 where none is above 1; whole ones of 10 to 16 bits.
 
-    `place(n)` says where the n-th picture was found. Raises InputError.
+    `place(n)` says where the n-th picture was found, `tell` gets what was done. Raises InputError.
     """
-    if values.dtype == np.uint8:
+    largest = values.max(initial=0)
+    if values.dtype == np.uint8 and largest > 1:
         return values
+    if values.dtype.kind == "b" or (values.dtype.kind in "ui" and largest == 1 and values.min(initial=0) >= 0):
+        tell("have pixels of 0 and 1: 1 is white")
+        return np.where(values > 0, 255, 0).astype(np.uint8)
+    if values.dtype.kind in "ui" and 255 < largest < 1 << 16 and values.min(initial=0) >= 0:
+        bits = bits_of(int(largest))
+        tell(f"have values up to {int(largest):,}: taken for {bits} bits")
+        return (values.astype(np.uint32) >> (bits - 8)).astype(np.uint8)
     rows = values.reshape(len(values), math.prod(values.shape[1:])).astype(np.float32)
     wrong = np.argwhere(~np.isfinite(rows))
     if len(wrong):
@@ -80,5 +88,5 @@ def as_bytes(values: np.ndarray, place: Callable[[int], str]) -> np.ndarray:
         raise InputError(
             f"{place(int(wrong[0, 0]))}: a pixel is {rows[tuple(wrong[0])]:g}; pixels are from 0 to 255, or from 0 to 1"
         )
-    fractions = values.dtype.kind == "f" and rows.max(initial=0) <= 1 and (rows % 1 != 0).any()
+    fractions = values.dtype.kind == "f" and rows.max(initial=0) <= 1
     return np.rint(rows * 255 if fractions else rows).astype(np.uint8).reshape(values.shape)

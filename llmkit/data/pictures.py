@@ -6,20 +6,23 @@ In: paths, and how they are read. Out: `Pictures`. Each kind of file has a modul
 
 import glob
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from llmkit.console.callbacks import Progress
+from llmkit.console.callbacks import Progress, Warn
 from llmkit.data.files import find_files, folder_label
 from llmkit.data.picture_arrays import as_pictures, read_idx, read_npy
-from llmkit.data.picture_files import ENDINGS, read_picture
+from llmkit.data.picture_files import ENDINGS, bits_of, deepest, read_picture
 from llmkit.data.picture_sizes import Shape, fit
 from llmkit.data.pixel_rows import read_pixel_rows
 from llmkit.errors import ConfigError, InputError
 
+NO_PICTURES = (".txt", ".md", ".db", ".ini", ".json", ".yaml", ".xml", ".csv")  # that often lie beside pictures
+NEARLY_BLACK = 32  # of 255
 REPORT_PICTURES = 1000  # between two calls of progress
 
 
@@ -46,8 +49,11 @@ class Reading:
     shape: Shape = field(default_factory=Shape)
 
 
-def files_of(patterns: str | list[str]) -> list[Path]:
-    """The files of globs and folders; of a folder and those in it the pictures. Raises ConfigError and InputError."""
+def files_of(patterns: str | list[str], warn: Warn = lambda message: None) -> list[Path]:
+    """The files of globs and folders; of a folder and those in it the pictures, others being told.
+
+    Raises ConfigError and InputError.
+    """
     patterns = [patterns] if isinstance(patterns, str) else patterns
     found: list[Path] = []
     for pattern in patterns or [""]:
@@ -56,22 +62,34 @@ def files_of(patterns: str | list[str]) -> list[Path]:
             found += find_files(pattern, by_content=False)
             continue
         inside = sorted(glob.glob(os.path.join(glob.escape(place), "**", "*"), recursive=True))
-        pictures = [Path(path) for path in inside if path.lower().endswith(ENDINGS) and os.path.isfile(path)]
+        inside = [path for path in inside if os.path.isfile(path)]
+        pictures = [Path(path) for path in inside if path.lower().endswith(ENDINGS)]
         if not pictures:
             raise InputError(f"prepare.files: the folder {pattern} holds no picture ({', '.join(ENDINGS)})")
+        others = [path for path in inside if not path.lower().endswith((*ENDINGS, *NO_PICTURES))]
+        if others:
+            what = f"{len(others):,} files in {pattern} are no pictures by their endings and are left out"
+            warn(f"{what}, such as {others[0]}")
         found += pictures
     return list({os.path.abspath(path): path for path in found}.values())
 
 
-def read(paths: list[Path], how: Reading, progress: Progress) -> Pictures:
-    """The pictures of the files, all of one size and colour. Raises InputError and ConfigError."""
+def read(paths: list[Path], how: Reading, progress: Progress, warn: Warn) -> Pictures:
+    """The pictures of the files, all of one size and colour; what was done to them is told.
+
+    Raises InputError and ConfigError.
+    """
     kinds = {path: _kind(path, how.format) for path in paths}
+    done: Counter[str] = Counter()
+    bits = bits_of(deepest(path for path in paths if kinds[path] == "pictures"))
+    if bits > 8:
+        done[f"of more than 8 bits are taken for {bits} bits"] = 0
     folders = _folder_labels([path for path in paths if kinds[path] == "pictures"], how)
     pixels: list[np.ndarray] = []
     places: list[str] = []
     labels: list[str | None] = []
     for path in paths:
-        for place, picture, label in _pictures(path, kinds[path], how, folders.get(path)):
+        for place, picture, label in _pictures(path, kinds[path], how, folders.get(path), bits, done):
             first, first_place = (pixels[0], places[0]) if pixels else (None, place)
             pixels.append(fit(picture, place, how.shape, first, first_place))
             places.append(place)
@@ -80,20 +98,46 @@ def read(paths: list[Path], how: Reading, progress: Progress) -> Pictures:
                 progress("reading pictures", len(pixels), None)
     if not pixels:
         raise InputError(f"there is no picture in {', '.join(map(str, paths[:3]))}; name other files in prepare.files")
+    for what, count in done.items():
+        warn(f"{count:,} pictures {what}" if count else f"pictures {what}")
+    stacked = np.stack(pixels)
+    _warn_of_nothing_to_see(stacked, warn)
     found = _labels_of_files(how.label_files, len(places)) if how.label_files else _labels(labels, places, how.label)
-    return Pictures(np.stack(pixels), places, found)
+    return Pictures(stacked, places, found)
 
 
-def _pictures(path: Path, kind: str, how: Reading, folder: str | None) -> Iterator[tuple[str, np.ndarray, str | None]]:
-    """(place, picture (H, W, C) uint8, label) of each picture in a file; `folder` labels a file of one picture."""
+def _pictures(
+    path: Path, kind: str, how: Reading, folder: str | None, bits: int, done: Counter[str]
+) -> Iterator[tuple[str, np.ndarray, str | None]]:
+    """(place, picture (H, W, C) uint8, label) of each picture in a file; `folder` labels a file of one picture.
+
+    `bits` are those of deep pictures; `done` counts the pictures that something was done to.
+    """
     if kind == "pictures":
-        yield str(path), read_picture(path, how.shape.colour, how.shape.resize), folder
-    elif kind == "csv":
-        yield from read_pixel_rows(path, how.label, how.shape.resize)
+        yield (
+            str(path),
+            read_picture(path, how.shape.colour, how.shape.resize, bits, lambda w: done.update([w])),
+            folder,
+        )
+        return
+    told: list[str] = []
+    found: Iterable[tuple[str, np.ndarray, str | None]]
+    if kind == "csv":
+        found = read_pixel_rows(path, how.label, how.shape.resize, told.append)
     else:
-        array = read_idx(path) if kind == "idx" else read_npy(path)
-        for number, picture in enumerate(as_pictures(array, path), 1):
-            yield f"{path}, picture {number}", picture, None
+        pictures = as_pictures(read_idx(path) if kind == "idx" else read_npy(path), path, told.append)
+        found = ((f"{path}, picture {number}", picture, None) for number, picture in enumerate(pictures, 1))
+    for each in found:
+        yield each
+        done.update(told)
+
+
+def _warn_of_nothing_to_see(pixels: np.ndarray, warn: Warn) -> None:
+    """Say so where pictures (N, H, H, C) are all the same, or all nearly black."""
+    if len(pixels) > 1 and (pixels == pixels[0]).all():
+        warn(f"all {len(pixels):,} pictures are the same: there is nothing to learn from them")
+    elif pixels.max() <= NEARLY_BLACK:
+        warn(f"all pictures are nearly black: the brightest pixel is {pixels.max()} of 255; scale their values up")
 
 
 def _kind(path: Path, format: str) -> str:

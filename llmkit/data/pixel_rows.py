@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from llmkit.data.picture_arrays import as_bytes
+from llmkit.data.picture_files import Tell
 from llmkit.data.picture_sizes import SIZES
 from llmkit.data.unpacking import read_bytes
 from llmkit.errors import InputError
@@ -18,7 +19,9 @@ from llmkit.errors import InputError
 LABEL_COLUMNS = ("label", "class")
 
 
-def read_pixel_rows(path: Path, label: str, resize: bool) -> Iterator[tuple[str, np.ndarray, str | None]]:
+def read_pixel_rows(
+    path: Path, label: str, resize: bool, tell: Tell = lambda what: None
+) -> Iterator[tuple[str, np.ndarray, str | None]]:
     """(place, picture (H, H, C) uint8, label) of each row of a CSV file of pixels, with or without a header.
 
     `label` says which column holds the label: first, last, auto (the one that a header calls label or class) or any
@@ -51,7 +54,7 @@ def read_pixel_rows(path: Path, label: str, resize: bool) -> Iterator[tuple[str,
     if not rows:
         return
     shape = _shape(len(rows[0]), f"{path}, line {numbered[0][0]}", resize)
-    pixels = as_bytes(np.stack(rows), lambda number: places[number]).reshape(-1, *shape)
+    pixels = as_bytes(np.stack(rows), lambda number: places[number], tell).reshape(-1, *shape)
     yield from zip(places, pixels, labels, strict=True)
 
 

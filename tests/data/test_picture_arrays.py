@@ -122,9 +122,13 @@ def test_arrays_that_are_no_pictures(tmp_path, shape):
         ([[0.0, 254.6, 7.4]], [[0, 255, 7]]),
         ([[0.0, 1.0, 0.5]], [[0, 255, 128]]),  # fractions: to the nearest, halves to the even one
         ([[0.0, 1.0], [0.2, 0.0]], [[0, 255], [51, 0]]),  # one picture that has some is enough
-        ([[0.0, 1.0, 1.0]], [[0, 1, 1]]),  # whole numbers are pixels, dark ones
-        ([[0, 1]], [[0, 1]]),
-        ([[True, False]], [[1, 0]]),
+        ([[0.0, 1.0, 1.0]], [[0, 255, 255]]),
+        ([[0, 1]], [[0, 255]]),
+        (np.array([[0, 1]], np.uint8), [[0, 255]]),
+        ([[True, False]], [[255, 0]]),
+        ([[0, 1023]], [[0, 255]]),  # 10 bits
+        ([[0, 4095, 2048]], [[0, 255, 128]]),  # 12 bits
+        (np.array([[65535, 256]], np.uint16), [[255, 1]]),
     ],
 )
 def test_numbers_as_bytes(values, expected):
@@ -144,6 +148,14 @@ def test_numbers_as_bytes(values, expected):
 def test_the_first_picture_with_a_wrong_pixel_is_named(wrong, message):
     with pytest.raises(InputError, match=message):
         as_bytes(np.array([[0.0, 1.0], [2.0, wrong], [wrong, 3.0]]), lambda number: ["1st", "2nd", "3rd"][number])
+
+
+def test_what_was_done_is_told():
+    said = []
+    as_bytes(np.array([[0, 1]]), str, said.append)
+    as_bytes(np.array([[0, 3000]]), str, said.append)
+    as_bytes(np.array([[0, 200]]), str, said.append)
+    assert said == ["have pixels of 0 and 1: 1 is white", "have values up to 3,000: taken for 12 bits"]
 
 
 @pytest.mark.parametrize("kind", ["uint8", "float32"])

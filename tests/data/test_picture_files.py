@@ -8,21 +8,21 @@ import pytest
 from PIL import Image
 from small_pictures import squares
 
-from llmkit.data.picture_files import read_picture, said
+from llmkit.data.picture_files import bits_of, deepest, read_picture, said
 from llmkit.errors import InputError
 
 [COLOURED, *_], _ = squares(1, colours=3)
 NOISE = np.random.default_rng(0).integers(0, 256, (28, 28, 3), np.uint8)
 
 
-@pytest.mark.parametrize("ending", ["png", "bmp", "gif", "webp", "jpg"])
+@pytest.mark.parametrize("ending", ["png", "bmp", "gif", "webp", "jpg", "jfif", "tif", "ppm"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_picture_of_each_kind(tmp_path, ending, channels):
     path, pixels = tmp_path / f"a.{ending}", COLOURED[..., :channels]
     Image.fromarray(pixels.squeeze()).save(path, **({"lossless": True} if ending == "webp" else {}))
     found = read_picture(path, {1: "grey", 3: "rgb"}[channels], resize=False)
     assert found.shape == (28, 28, channels) and found.dtype == np.uint8
-    assert np.abs(found.astype(int) - pixels).mean() < (10 if ending == "jpg" else 1)
+    assert np.abs(found.astype(int) - pixels).mean() < (10 if ending in ("jpg", "jfif") else 1)
     if ending in ("png", "bmp"):
         assert (read_picture(path, "auto", resize=False) == pixels).all()
 
@@ -93,12 +93,56 @@ def test_a_picture_that_is_cut_off(tmp_path):
 
 
 def test_a_kind_that_no_decoder_of_these_reads(tmp_path):
-    Image.fromarray(NOISE).save(tmp_path / "a.tiff")
-    with pytest.raises(InputError, match="a.tiff is no picture that can be read"):
-        read_picture(tmp_path / "a.tiff", "auto", resize=False)
+    Image.fromarray(NOISE).save(tmp_path / "a.tga")
+    with pytest.raises(InputError, match="a.tga is no picture that can be read"):
+        read_picture(tmp_path / "a.tga", "auto", resize=False)
 
 
 def test_what_another_librarys_error_says():
     assert said(ValueError("first\nsecond")) == "first"
     assert said(ValueError("long " * 99)) == ("long " * 99)[:120]
     assert said(KeyError()) == "KeyError"
+
+
+def test_a_picture_is_turned_upright(tmp_path):
+    """EXIF says that what is stored lies on its side: the camera was turned."""
+    path, said = tmp_path / "a.jpg", []
+    stored = np.zeros((28, 28), np.uint8)
+    stored[:, :14] = 255  # the left half
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter, clockwise
+    Image.fromarray(stored).save(path, exif=exif, quality=100)
+    found = read_picture(path, "auto", resize=False, tell=said.append)
+    assert found[:13].min() > 200 and found[15:].max() < 50  # the upper half now
+    assert said == ["are turned upright as their EXIF data says"]
+
+
+@pytest.mark.parametrize(("drawn", "under", "paper"), [(255, "black", 0), (0, "white", 255)])
+def test_what_is_drawn_shows_on_what_is_clear(tmp_path, drawn, under, paper):
+    path, said = tmp_path / "a.png", []
+    picture = np.full((28, 28, 4), drawn, np.uint8)
+    picture[..., 3] = 0
+    picture[:14, :, 3] = 255
+    Image.fromarray(picture).save(path)
+    found = read_picture(path, "grey", resize=False, tell=said.append)
+    assert (found[:14] == drawn).all() and (found[14:] == paper).all()
+    assert said == [f"are transparent: put on {under}"]
+
+
+def test_of_an_animation_the_first_frame(tmp_path):
+    path, said = tmp_path / "a.gif", []
+    frames = [Image.fromarray(np.full((28, 28), value, np.uint8)) for value in (10, 200)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    assert (read_picture(path, "grey", resize=False, tell=said.append) == 10).all()
+    assert said == ["are animated or have several pages: the first is taken"]
+
+
+def test_the_depth_of_pictures_of_more_than_8_bits(tmp_path):
+    for number, largest in enumerate((900, 4000)):
+        values = np.zeros((28, 28), np.uint16)
+        values[0, 0] = largest
+        Image.fromarray(values).save(tmp_path / f"{number}.png")
+    Image.fromarray(NOISE).save(tmp_path / "2.png")
+    assert deepest([tmp_path / f"{number}.png" for number in range(4)]) == 4000
+    assert [bits_of(largest) for largest in (0, 255, 256, 4000, 4096, 65535)] == [8, 8, 10, 12, 14, 16]
+    assert read_picture(tmp_path / "1.png", "auto", resize=False, bits=12)[0, 0].tolist() == [4000 >> 4]

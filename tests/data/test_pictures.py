@@ -15,9 +15,10 @@ PIXELS, LABELS = squares(8, colours=3)
 GREY = PIXELS[..., :1]
 
 
-def read(files, *, labels=None, format="auto", label="auto", **shape):
+def read(files, *, labels=None, format="auto", label="auto", said=None, **shape):
+    warn = (said if said is not None else []).append
     how = sources.Reading(format, label, (labels,) if labels else (), Shape(**shape))
-    return sources.read(sources.files_of(str(files)), how, lambda *report: None)
+    return sources.read(sources.files_of(str(files), warn), how, lambda *report: None, warn)
 
 
 # --- what is read -----------------------------------------------------------------------------------------------
@@ -134,3 +135,41 @@ def test_folders_and_labels_that_do_not_fit(tmp_path):
         read(tmp_path / "a.npy", label="folder")
     with pytest.raises(InputError, match="labels are one number for each picture"):
         read(tmp_path / "a.npy", labels=tmp_path / "a.npy")
+
+
+# --- what is told -----------------------------------------------------------------------------------------------
+
+
+def test_what_was_done_is_told_once_with_its_count(tmp_path):
+    said = []
+    for number in range(3):
+        values = np.zeros((28, 28), np.uint16)
+        values[number, 0] = 4000
+        Image.fromarray(values).save(tmp_path / f"{number}.png")
+    (tmp_path / "model.bin").write_bytes(b"no picture")
+    assert read(tmp_path, said=said).pixels.max() == 250
+    assert said == [
+        f"1 files in {tmp_path} are no pictures by their endings and are left out, such as {tmp_path}/model.bin",
+        "pictures of more than 8 bits are taken for 12 bits",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (np.full((4, 28, 28), 9, np.uint8), "all 4 pictures are the same: there is nothing to learn from them"),
+        (np.eye(28, dtype=np.uint8)[None].repeat(2, 0) * np.array([20, 30], np.uint8)[:, None, None], "nearly black"),
+    ],
+)
+def test_pictures_without_anything_to_see_are_told(tmp_path, pixels, message):
+    (tmp_path / "a.npy").write_bytes(npy_bytes(pixels))
+    said = []
+    read(tmp_path / "a.npy", said=said)
+    assert len(said) == 1 and message in said[0]
+
+
+def test_a_linked_folder_is_a_label_of_its_own(tmp_path):
+    write_pictures(tmp_path / "all", GREY, LABELS)
+    (tmp_path / "all" / "west").symlink_to(tmp_path / "all" / "left")
+    found = read(tmp_path / "all")
+    assert sorted(set(found.labels)) == ["left", "right", "west"] and len(found.places) == 12

@@ -66,7 +66,7 @@ def of_files(
     folder: ModelFolder, files: list[Path], settings: Config, work: Path, progress: Progress, warn: Warn
 ) -> Compared:
     """The pictures of other files, in two halves drawn by a fixed seed."""
-    pixels = sources.read(files, prepare.reading(settings.prepare), progress).pixels
+    pixels = sources.read(files, prepare.reading(settings.prepare), progress, warn).pixels
     pixels = pixels[np.random.default_rng(SEED).permutation(len(pixels))]
     half = len(pixels) // 2
     return Compared("files", pixels[:half], pixels[half:])

@@ -58,7 +58,7 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
     """Write the prepared data into the folder `out`; returns what meta.json holds. Raises ConfigError, InputError."""
     check(settings)
     _require_torch()
-    found = sources.read(sources.files_of(settings.files), reading(settings), progress)
+    found = sources.read(sources.files_of(settings.files, warn), reading(settings), progress, warn)
     names, numbers = _number_labels(found, warn)
     val, test = settings.split.val, settings.split.test
     groups = groups_of(hashlib.blake2b(picture.tobytes()).digest() for picture in found.pixels)
