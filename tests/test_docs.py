@@ -110,3 +110,16 @@ def test_the_map_of_the_readme_shows_every_room_in_the_order_of_the_layers():
     assert [floor[room] for room in rooms] == sorted(floor[room] for room in rooms)
     for name in re.findall(r"[a-z]+/[a-z_]+\.py$", text, re.MULTILINE):
         assert (ROOT / "llmkit" / name).exists(), name
+
+
+def test_every_promise_of_security_has_tests_that_are_there():
+    """Each paragraph in bold is followed by the tests that keep it; each of those is a test of the file it names."""
+    text = (ROOT / "docs" / "security.md").read_text()
+    named = re.findall(r"^- `(tests/[\w/]+\.py)::(\w+)`", text, re.MULTILINE)
+    assert len(named) > 40
+    for file, name in named:
+        assert re.search(rf"^def {name}\(", (ROOT / file).read_text(), re.MULTILINE), f"{file} has no {name}"
+    promises = [part for part in text.split("\n\n") if part.startswith("**")]
+    assert len(promises) >= 9
+    for promise in promises:
+        assert "\n- `tests/" in promise, promise.partition("\n")[0]

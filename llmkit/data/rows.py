@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
+from llmkit.config import json_text
 from llmkit.data.decoding import lines, texts
 from llmkit.data.file_kinds import format_of
 from llmkit.data.files import open_file
@@ -127,6 +128,7 @@ def json_rows(pieces: Iterable[str], name: str) -> Iterator[tuple[int, Json]]:
             raise InputError(f"{name} is a JSON array; write an object a line (JSON Lines): jq -c '.[]'")
         try:
             row = json.loads(line)
+            json_text.check_depth(row)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{name}, line {number}: no valid JSON ({error}); one object a line is needed") from error
         if not isinstance(row, dict):

@@ -1,6 +1,7 @@
 """ONNX Runtime sessions of model folders. Imports neither torch nor onnx."""
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 
@@ -8,6 +9,7 @@ import numpy as np
 import onnxruntime as ort
 
 from llmkit.errors import InputError
+from llmkit.runtime.time_limit import Watch
 from llmkit.store import graph_check, memory
 from llmkit.store.model_folder import GRAPH, ModelFolder
 
@@ -39,16 +41,19 @@ class Session:
             self.session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"], enable_fallback=0)
         except Exception as error:  # onnxruntime raises classes of its own for each status
             raise InputError(f"{where} does not load: {said(error)}; make the model again") from error
-        self.where = where
+        self.where, self.watch = where, Watch()
         self.inputs = {node.name: node.shape for node in self.session.get_inputs()}
         self.outputs = [node.name for node in self.session.get_outputs()]
 
     def run(self, outputs: Sequence[str] | None, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """The arrays of the outputs (None: of all). Raises InputError where the graph does not do it."""
+        self.watch.began = time.monotonic()
         try:
-            found: list[np.ndarray] = self.session.run(outputs, feeds)
+            found: list[np.ndarray] = self.session.run(outputs, feeds, self.watch.options)
         except Exception as error:
             raise InputError(f"{self.where} does not run: {said(error)}; make the model again") from error
+        finally:
+            self.watch.began = None
         if not all(array.dtype.kind != "f" or np.isfinite(array).all() for array in found):
             raise InputError(f"{self.where} gives no finite numbers; make the model again")
         return found
@@ -91,16 +96,18 @@ class Stepper:
                 binding.bind_ortvalue_input(name, now[name])
                 binding.bind_ortvalue_output(f"next_{name}", following[name])
             self._bindings.append(binding)
-        self._run, self._where = session.session.run_with_iobinding, session.where
+        self._run, self._where, self._watch = session.session.run_with_iobinding, session.where, session.watch
         self._turn = 0
 
     def step(self, tokens: list[int]) -> np.ndarray:
         """Read one token per stream; returns the logits (N, V) of the next ones, overwritten by the next step."""
         self.tokens[0] = tokens
+        self._watch.began = time.monotonic()
         try:
-            self._run(self._bindings[self._turn])
+            self._run(self._bindings[self._turn], self._watch.options)
         except Exception as error:
             raise InputError(f"{self._where} does not run: {said(error)}; make the model again") from error
+        self._watch.began = None
         self._turn = 1 - self._turn
         return self.logits[0]
 

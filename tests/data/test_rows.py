@@ -95,3 +95,10 @@ def test_a_delimiter_by_wish():
 def test_what_a_file_looks_like_is_said(data, name, message):
     with pytest.raises(InputError, match=message):
         list(read_rows(io.BytesIO(data), name))
+
+
+@pytest.mark.parametrize("levels", [51, 100_000])
+def test_a_row_nested_deep_is_refused_with_its_line(levels):
+    line = '{"a": ' + "[" * levels + "]" * levels + "}\n"
+    with pytest.raises(InputError, match="^r.jsonl, line 2: no valid JSON .(nested more than 50|maximum recursion)"):
+        list(read_rows(io.BytesIO(('{"a": 1}\n' + line).encode()), "r.jsonl"))

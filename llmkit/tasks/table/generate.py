@@ -1,10 +1,10 @@
 """`llmkit generate` for tables: raw rows in, labels with probabilities or numbers with intervals out."""
 
 import io
-import json
 import sys
 from typing import NamedTuple
 
+from llmkit.config import json_text
 from llmkit.console.callbacks import Warn
 from llmkit.data import encoding
 from llmkit.data.file_kinds import format_at_use
@@ -86,8 +86,8 @@ def rows_of(settings: Generate, how: Prepare) -> RawRows:
 
 def _object(prompt: str, number: int) -> Row:
     try:
-        row = json.loads(prompt)
-    except (ValueError, RecursionError) as error:
+        row = json_text.parse(prompt)
+    except ValueError as error:
         raise ConfigError(
             f"--prompt {prompt[:60]!r} is no JSON object ({error}); write '{{\"COLUMN\": VALUE, …}}'"
         ) from error
