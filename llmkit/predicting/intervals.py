@@ -26,6 +26,11 @@ class Scores:
     count: int
 
     @property
+    def whole(self) -> bool:
+        """Whether there are any, as many as are counted at most."""
+        return 0 < len(self.values) <= self.count
+
+    @property
     def widest(self) -> float:
         """The largest coverage that so few examples can promise."""
         return self.count / (self.count + 1)

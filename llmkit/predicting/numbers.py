@@ -83,7 +83,7 @@ def read(folder: Files) -> Numbering:
     found = folder.read_as(NUMBERS, Numbering)
     if not found.scale.deviation > 0:
         raise folder.damaged(NUMBERS, "its deviation is not above 0")
-    if not 0 < len(found.scores.values) <= found.scores.count:
+    if not found.scores.whole:
         raise folder.damaged(NUMBERS, "it has no scores of validation examples")
     return found
 

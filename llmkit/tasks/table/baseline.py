@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from llmkit.data.columns import Rows
-from llmkit.data.encoding import Encoding
+from llmkit.data.encoding import Encoding, load
 from llmkit.errors import ConfigError
 from llmkit.plain import Json
 from llmkit.predicting import intervals, number_metrics
@@ -84,10 +84,13 @@ def to_bytes(found: Baselines) -> bytes:
 
 
 def read(folder: Files) -> Baselines:
-    """baseline.json of a prepared folder or of a model folder."""
-    about: Json = folder.read_json(FILE)
-    parts = {key: Scores(**about[key]) for key in ("constant_scores", "linear_scores")}
-    return Baselines(**{**about, **parts})
+    """baseline.json of a prepared folder or of a model folder. Raises InputError."""
+    found, learnt = folder.read_as(FILE, Baselines), load(folder)
+    if (len(found.numbers), len(found.table)) != (learnt.width, learnt.table_size):
+        raise folder.damaged(FILE, "it is of other columns")
+    if not (found.constant_scores.whole and found.linear_scores.whole):
+        raise folder.damaged(FILE, "it has no scores of validation examples")
+    return found
 
 
 def _least_squares(

@@ -1,10 +1,13 @@
 """The linear baseline against the solution of its normal equations, and the constant's metrics by hand."""
 
+import json
+
 import numpy as np
 import pytest
 
 from llmkit.data import encoding
 from llmkit.data.columns import Column, Rows
+from llmkit.errors import InputError
 from llmkit.store.files import Files
 from llmkit.tasks.table import baseline
 
@@ -45,5 +48,31 @@ def test_its_metrics_and_those_of_the_constant(learnt):
 
 
 def test_the_file_holds_all_of_it(learnt, tmp_path):
+    encoding.save(learnt[0], tmp_path / encoding.FILE)
     (tmp_path / baseline.FILE).write_bytes(baseline.to_bytes(learnt[-1]))
     assert baseline.read(Files(tmp_path)) == learnt[-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"table": []}, "it is of other columns"),
+        ({"numbers": [1.0] * 9}, "it is of other columns"),
+        ({"bias": "x"}, "Expected `float`, got `str`"),
+        ({"linear_scores": None}, "Expected `object`, got `null`"),
+        ({"linear_scores": {"values": [], "count": 3}}, "it has no scores"),
+        ({"constant_scores": {"values": [1.0], "count": 0}}, "it has no scores"),
+    ],
+)
+def test_baselines_that_are_damaged(tmp_path, change, says):
+    rows = Rows(np.arange(20.0)[:, None], np.array([["a"], ["b"]] * 10, dtype=object))
+    columns = [Column("n", "number"), Column("c", "category")]
+    learnt = encoding.learn(rows, columns, "standard", [""])
+    encoding.save(learnt, tmp_path / encoding.FILE)
+    found = baseline.learn(learnt, rows, np.arange(20.0), np.array([0] * 15 + [1] * 5))
+    (tmp_path / baseline.FILE).write_bytes(baseline.to_bytes(found))
+    assert baseline.read(Files(tmp_path)) == found
+    data = json.loads((tmp_path / baseline.FILE).read_text()) | change
+    (tmp_path / baseline.FILE).write_text(json.dumps(data))
+    with pytest.raises(InputError, match=rf"baseline.json is damaged: {says}"):
+        baseline.read(Files(tmp_path))
