@@ -48,13 +48,14 @@ class Predictor(Generic[AnyExamples]):
         self.folder = folder
         self._read, self._feeds, self._output_count = read, feeds, output_count
         self._threads = threads
+        self.opened_by: Callable[[ModelFolder, int | None], object] | None = None  # the task's `use.load`
         self._session = open_session(folder, threads)
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         """A copy in another process opens the folder there."""
-        import llmkit
-
-        return llmkit.load, (str(self.folder.path), self._threads)
+        if self.opened_by is None:
+            raise TypeError(f"{self!r} cannot be pickled: nothing says how it was opened")
+        return self.opened_by, (self.folder, self._threads)
 
     def predict(self, examples: Request | Iterable[Request]) -> Any:
         """What the model says of each example, a list of dicts as `named` makes them.

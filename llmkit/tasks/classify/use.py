@@ -36,4 +36,6 @@ def load(folder: ModelFolder, threads: int | None = None) -> Classifier[Examples
                 given |= {"ngrams": examples.features.padded(which), "values": examples.values.padded(which)}
             yield which, given
 
-    return Classifier(folder, read, feeds, threads)
+    model = Classifier(folder, read, feeds, threads)
+    model.opened_by = load
+    return model

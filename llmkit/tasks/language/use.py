@@ -99,9 +99,7 @@ class LanguageModel:
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         """A copy in another process opens the folder there."""
-        import llmkit
-
-        return llmkit.load, (str(self.folder.path), self._threads)
+        return load, (self.folder, self._threads)
 
     def __repr__(self) -> str:
         return f"LanguageModel({str(self.folder.path)!r}, {self.encoder.kind} vocabulary of {self.encoder.vocab_size})"

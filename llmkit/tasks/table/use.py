@@ -40,7 +40,9 @@ def load(folder: ModelFolder, threads: int | None = None) -> Model:
             given = {"numbers": numbers, "categories": categories}
             yield which, {name: array for name, array in given.items() if array.shape[1]}
 
-    return (Regressor if is_of_numbers(folder) else Classifier)(folder, read, feeds, threads)
+    model: Model = (Regressor if is_of_numbers(folder) else Classifier)(folder, read, feeds, threads)
+    model.opened_by = load
+    return model
 
 
 def is_of_numbers(folder: ModelFolder) -> bool:
