@@ -101,7 +101,7 @@ def test_root_sections_name_their_task_and_its_sections():
 # Text that is no place, by its key, whatever the section.
 OTHER_TEXT = {
     *("search", "choices", "field", "encoding", "clean", "stop", "require", "text", "label", "negations"),
-    *("numbers", "categories", "dates", "group", "ignore", "missing", "task", "time", "weight"),
+    *("numbers", "categories", "dates", "delimiter", "group", "ignore", "missing", "task", "time", "weight"),
 }
 
 
