@@ -4,6 +4,8 @@ llmkit STAGE CONFIG [NAME ...] [section.key=value ...] [options]; the stages are
 several processes, the first one speaks for all.
 """
 
+import errno
+import io
 import os
 import signal
 import sys
@@ -30,6 +32,8 @@ NO_MEMORY = (
 def main() -> None:
     """Run the command line and exit with its code."""
     signal.signal(signal.SIGTERM, _interrupt)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what it cannot encode is shown as its number
+        sys.stdout.reconfigure(errors="backslashreplace")
     words = sys.argv[1:]
     as_json, verbose = "--json" in words, "--verbose" in words or "-v" in words
     command = typer.main.get_command(app)
@@ -55,15 +59,21 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except MemoryError:
-        if verbose:
-            _traceback()
-        code = _fail(ConfigError(NO_MEMORY), as_json)
     except Exception as error:
         if verbose:
             _traceback()
-        code = _fail(LlmkitError(f"internal error: {type(error).__name__}: {error}; --verbose shows where"), as_json)
+        code = _fail(_explained(error), as_json)
     sys.exit(code)
+
+
+def _explained(error: Exception) -> LlmkitError:
+    """An error that nobody caught in words, as far as it is one of the machine's."""
+    if isinstance(error, MemoryError):
+        return ConfigError(NO_MEMORY)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO, errno.EBADF) and error.filename is None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the end of the process would try again
+        return LlmkitError(f"standard output cannot be written: {error.strerror}; what was made is kept")
+    return LlmkitError(f"internal error: {type(error).__name__}: {error}; --verbose shows where")
 
 
 def _launched() -> "Processes | None":

@@ -120,4 +120,5 @@ def read_meta(prepared: Files) -> Json:
 
 def write_meta(out: Path, meta: Json) -> None:
     """Write meta.json."""
-    (out / "meta.json").write_text(json.dumps(meta, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(meta, indent=2, ensure_ascii=False) + "\n"
+    (out / "meta.json").write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files may be no UTF-8

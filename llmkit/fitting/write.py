@@ -30,7 +30,7 @@ def write_model(
     text = card.trained(experiment, prepared.manifest, fitted.result)
     texts = {CARD: text, **(beside or {})}
     for name, content in texts.items():
-        (folder.path / name).write_text(content, encoding="utf-8")
+        (folder.path / name).write_text(content, encoding="utf-8", errors="backslashreplace")
     return folder.finish(
         **identity,
         task=experiment.task.name,

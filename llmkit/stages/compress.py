@@ -151,7 +151,7 @@ def _make(experiment: Experiment, before: Json, job: Job, one: _Waiting) -> Json
             "val_loss_increase_percent": increase_percent(metrics["val_loss"], before["val_loss"]),
         }
         text = card.compressed(job.folder, one.place.name, methods.shown(variant), result)
-        (folder.path / CARD).write_text(text, encoding="utf-8")
+        (folder.path / CARD).write_text(text, encoding="utf-8", errors="backslashreplace")
         roles = {**candidate.roles, CARD: Role.RECORD}
         artifact = folder.finish(**one.wanted.identity, task=experiment.task.name, result=result, roles=roles)
     timings = {"seconds": seconds, **speeds}

@@ -82,7 +82,7 @@ def _row(
     if keep and not on:
         with artifacts.building(place) as building:
             text = json.dumps(artifacts.plain(metrics), indent=2) + "\n"
-            (building.path / "report.json").write_text(text, encoding="utf-8")
+            (building.path / "report.json").write_text(text, encoding="utf-8", errors="backslashreplace")
             building.finish(**wanted.identity, task=folder.task)
     return about | metrics
 

@@ -53,7 +53,7 @@ def _keep(answers: Answers, folder: ModelFolder, settings: Section, seed: int, p
     """Put result and files into RUN_DIR/generated."""
     with artifacts.building(place) as building:
         text = json.dumps(answers.result, indent=2, ensure_ascii=False) + "\n"
-        (building.path / "result.json").write_text(text, encoding="utf-8")
+        (building.path / "result.json").write_text(text, encoding="utf-8", errors="backslashreplace")
         for name, data in answers.files.items():
             (building.path / name).write_bytes(data)
         building.finish(

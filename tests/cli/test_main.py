@@ -252,3 +252,40 @@ def test_training_where_torch_is_not_installed_says_what_to_install(bare, tiny_c
     finished = bare("-m", "llmkit", "train", tiny_copy.config, "--json")  # nothing to do, so nothing is needed
     assert finished.returncode == 0
     assert json.loads(finished.stdout)["up_to_date"] is True
+
+
+def test_a_full_standard_output_is_told_in_one_line(tiny_run):
+    with open("/dev/full", "wb") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "llmkit", "evaluate", str(tiny_run.model), "--on", str(tiny_run.text)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines()[-1] == (
+        "error: standard output cannot be written: No space left on device; what was made is kept"
+    )
+    assert "Traceback" not in ran.stderr and "Exception ignored" not in ran.stderr
+
+
+def test_what_standard_output_cannot_encode_is_shown_as_its_number(tiny_run):
+    ran = subprocess.run(
+        [sys.executable, "-m", "llmkit", "generate", str(tiny_run.model), "--prompt", "漢", "--max-tokens", "1"],
+        env=os.environ | {"PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=False,
+    )
+    assert ran.returncode == 0 and ran.stdout.startswith(b"\\u6f22")
+
+
+def test_memory_that_is_short_is_explained(llmkit, tiny_run, monkeypatch):
+    from llmkit.stages import evaluate
+
+    def short(*arguments, **options):
+        raise MemoryError
+
+    monkeypatch.setattr(evaluate, "_measured", short)
+    ran = llmkit("evaluate", tiny_run.config, "--on", tiny_run.text)
+    assert ran.code == 2 and ran.error.startswith("there is not enough memory; close other programs, or take less")

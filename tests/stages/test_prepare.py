@@ -1,5 +1,7 @@
 """`llmkit prepare` on data that cannot be used: said by name, nothing written, what was there before stays."""
 
+import os
+
 import pytest
 from run_folders import snapshot
 
@@ -49,3 +51,13 @@ def test_a_file_that_changes_while_it_is_read_is_told(llmkit, tiny_fresh, monkey
     ran = llmkit("prepare", tiny_fresh.config)
     assert ran.code == 3 and f"{tiny_fresh.text} was changed while it was read; run: llmkit prepare" in ran.err
     assert not (tiny_fresh.run_dir / "prepared").exists()
+
+
+def test_a_name_of_a_file_that_is_no_utf_8(llmkit, tiny_fresh):
+    """Latin-1, as an old archive has it: é is one byte."""
+    name = os.fsencode(tiny_fresh.text.parent) + b"/caf\xe9.txt"
+    os.rename(tiny_fresh.text, name)
+    config = f"prepare.files={tiny_fresh.text.parent}/caf*.txt"
+    ran = llmkit("prepare", tiny_fresh.config, config, "--json")
+    assert ran.code == 0 and os.fsencode(ran.json["sources"][0]["path"]) == name
+    assert llmkit("train", tiny_fresh.config, config, "train.steps=2").code == 0

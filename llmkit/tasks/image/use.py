@@ -31,14 +31,14 @@ class Generator:
             raise folder.damaged(labels.LABELS, "it has not a share for each label")
         self._threads = threads
         self._session = open_session(folder, threads)
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
-        """A copy in another process opens the folder there."""
-        return load, (self.folder, self._threads)
         shape = self._session.inputs.get("latents", [])
         if len(shape) != 2 or type(shape[1]) is not int or not 0 < shape[1] <= MOST_LATENTS:
             raise folder.damaged(GRAPH, f"it takes latents {shape}")
         self.latent_size: int = shape[1]
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        """A copy in another process opens the folder there."""
+        return load, (self.folder, self._threads)
 
     def __repr__(self) -> str:
         return f"Generator({str(self.folder.path)!r}, labels {', '.join(self.labels) or 'none'})"
