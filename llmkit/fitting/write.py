@@ -7,6 +7,8 @@ from llmkit.store.artifacts import Artifact, Identity
 from llmkit.store.model_folder import CARD, METRICS, Role
 from llmkit.tasks.experiment import Experiment
 
+DECIDING = ("prepare.", "model.", "train.")
+
 
 def write_model(
     folder: artifacts.Folder,
@@ -27,6 +29,8 @@ def write_model(
 
     roles = model_folder.write(folder.path, fitted.graph, fitted.weights, experiment.settings, fitted.files)
     metrics_file.copy_without_clock(fitted.metrics_file, folder.path / METRICS)
+    # The keys alone: a value is in config.yaml, and a path is nobody else's business.
+    told = sorted({override.split("=")[0] for override in experiment.overrides if override.startswith(DECIDING)})
     text = card.trained(experiment, prepared.manifest, fitted.result)
     texts = {CARD: text, **(beside or {})}
     for name, content in texts.items():
@@ -34,7 +38,7 @@ def write_model(
     return folder.finish(
         **identity,
         task=experiment.task.name,
-        result=fitted.result | ({"overrides": list(experiment.overrides)} if experiment.overrides else {}),
+        result=fitted.result | ({"overrides": told} if told else {}),
         versions={"torch": torch.__version__, "onnx": onnx.__version__},
         roles=roles | dict.fromkeys((METRICS, *texts), Role.RECORD),
     )

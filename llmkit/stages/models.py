@@ -31,7 +31,7 @@ def read(experiment: Experiment, name: str, warn: Warn) -> ModelFolder:
         changed = artifacts.differences(manifest["settings"], {"variant": to_data(experiment.settings.compress[name])})
     elif manifest["stage"] == "train":
         changed = artifacts.differences(manifest["settings"], deciding(experiment.settings))
-        wanted = tuple(f"{override.split('=')[0]}:" for override in folder.result.get("overrides", []))
+        wanted = tuple(f"{key}:" for key in folder.result.get("overrides", []))
         changed = [line for line in changed if not line.startswith(wanted)]  # they were meant for that command alone
     else:
         changed = []

@@ -33,7 +33,8 @@ def test_the_folder_is_the_model_that_was_fitted(made):
     assert weights.keys() == fitted.weights.keys()
     assert all((weights[name] == array).all() for name, array in fitted.weights.items())
     assert folder.settings.train.steps == 2
-    assert folder.result == fitted.result and folder.trainable
+    told = {"overrides": ["train.steps", "train.validation_steps"]}
+    assert folder.result == fitted.result | told and folder.trainable
     manifest = folder.artifact.manifest
     assert {key: manifest[key] for key in IDENTITY} == IDENTITY
     assert manifest["task"] == "language"
