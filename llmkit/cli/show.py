@@ -188,7 +188,8 @@ def _confusion(counts: dict[str, dict[str, int]]) -> None:
         ["    " + true, said, str(n)] for n, true, said in sorted(mistakes, key=lambda one: -one[0])[:MOST_MISTAKES]
     ]
     tables.table(["    true", "predicted", "examples"], lines)
-    terminal.show(f"    the most frequent of {len(mistakes):,} mistaken pairs of {len(counts):,} labels; all with --json")
+    pairs = f"{len(mistakes):,} mistaken pairs of {len(counts):,} labels"
+    terminal.show(f"    the most frequent of {pairs}; all with --json")
 
 
 def _pairs(values: Json, indent: str = "  ") -> None:
