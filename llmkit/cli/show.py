@@ -188,7 +188,8 @@ def _confusion(counts: dict[str, dict[str, int]]) -> None:
         ["    " + true, said, str(n)] for n, true, said in sorted(mistakes, key=lambda one: -one[0])[:MOST_MISTAKES]
     ]
     tables.table(["    true", "predicted", "examples"], lines)
-    print(f"    the most frequent of {len(mistakes):,} mistaken pairs of {len(counts):,} labels; all with --json")
+    pairs = f"{len(mistakes):,} mistaken pairs of {len(counts):,} labels"
+    terminal.show(f"    the most frequent of {pairs}; all with --json")
 
 
 def _pairs(values: Json, indent: str = "  ") -> None:
@@ -205,7 +206,7 @@ def _pairs(values: Json, indent: str = "  ") -> None:
             terminal.show(f"{indent}{key}:")
             tables.table(columns, [[tables.number(inner.get(column)) for column in columns] for inner in value])
         elif key == "confusion":
-            print(f"{indent}{key} (true label: predicted labels):")
+            terminal.show(f"{indent}{key} (true label: predicted labels):")
             _confusion(value)
         elif isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values()):
             rows = list(value.items())

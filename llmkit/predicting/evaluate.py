@@ -59,8 +59,11 @@ class Targeted(Generic[AnyExamples]):
 def metrics(model: Predictor[AnyExamples], examples: Targeted[AnyExamples], progress: Progress) -> Json:
     """The metrics of a predictor, as `evaluate --json` prints them.
 
-    What `examples.read` does is part of the time that examples_per_second and latency_ms measure.
+    What `examples.read` does is part of the time that examples_per_second and latency_ms measure. Raises InputError
+    where there is no example.
     """
+    if not len(examples.targets):
+        raise InputError(f"the {examples.split} split holds no example to score; name other data with --on FILE")
     name = f"scoring {model.folder.name}"
     everything = examples.read(model, np.arange(len(examples.targets)))
     answers = model.answers(everything, lambda done, total: progress(name, done, total))

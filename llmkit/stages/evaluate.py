@@ -4,12 +4,14 @@ import glob
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from llmkit.config import requirements
 from llmkit.config.schema import to_data
 from llmkit.console.messages import Console
-from llmkit.errors import InputError
+from llmkit.errors import InputError, LlmkitError
 from llmkit.plain import Json
 from llmkit.stages import freshness
 from llmkit.store import artifacts
@@ -93,11 +95,26 @@ def _measured(
     """Examples -> metrics, the task's affair: of a split of the prepared data, else of the files `on`."""
     task, settings = TASKS[folder.task].evaluate, experiment.settings
     with tempfile.TemporaryDirectory(prefix="llmkit-") as work:
-        if prepared is not None:
-            examples = task.of_split(folder, prepared, settings.evaluate.split)
-        else:
+        if prepared is None:
             examples = task.of_files(folder, on, settings, Path(work), ui.progress, ui.warn)
-        return task.metrics(folder, examples, settings, ui.progress, ui.warn)
+            return task.metrics(folder, examples, settings, ui.progress, ui.warn)
+        with _explained(prepared) if experiment.of_folder else nullcontext():
+            examples = task.of_split(folder, prepared, settings.evaluate.split)
+            return task.metrics(folder, examples, settings, ui.progress, ui.warn)
+
+
+@contextmanager
+def _explained(prepared: artifacts.Artifact) -> Iterator[None]:
+    """Errors of prepared data that lies beside a model folder, and may be somebody else's too, as an InputError."""
+    try:
+        yield
+    except LlmkitError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{prepared.path} does not hold what this model was trained on ({type(error).__name__}: {error}); score "
+            "other data with --on FILE"
+        ) from error
 
 
 def read_data(folders: list[ModelFolder], experiment: Experiment) -> artifacts.Artifact:

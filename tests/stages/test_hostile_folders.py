@@ -180,3 +180,14 @@ def test_weights_that_are_no_numbers(everywhere: Callable[..., None], tiny_copy:
 
     folder = with_arrays(stranger(tiny_copy, tmp_path), spoil)
     everywhere(folder, "'output_bias' holds what are no finite numbers")
+
+
+def test_a_dry_run_checks_a_folder_and_runs_nothing(
+    llmkit: Any, tiny_copy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmkit.stages.generate.generate", None)
+    assert llmkit("generate", tiny_copy.model, "--dry-run").code == 0
+    data = (tiny_copy.model / "model.safetensors").read_bytes()
+    (tiny_copy.model / "model.safetensors").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    ran = llmkit("generate", tiny_copy.model, "--dry-run")
+    assert ran.code == 3 and "model.safetensors is damaged" in ran.error
