@@ -38,8 +38,8 @@ def kind(values: Sequence[str], places: Sequence[str], settings: Prepare, warn: 
         if 0 < 2 * len(words) < len(values) and are_many_numbers([v for v in values if number_format.find([v])]):
             raise InputError(
                 f"{places[words[0]]}, column '{settings.label}': {values[words[0]][:40]!r} is no number, but most "
-                f"values are ({len(words):,} of {len(values):,} are not); mend them, name what stands for a missing one "
-                "in prepare.missing, or set prepare.predict: label"
+                f"values are ({len(words):,} of {len(values):,} are not); mend them, name what stands for a missing one"
+                " in prepare.missing, or set prepare.predict: label"
             )
         return "label"
     warn(
