@@ -61,6 +61,9 @@ class Prepare(Section):
     drop_duplicates: documents (or lines)."""
     tokenizer: Tokenizer = Tokenizer()
     split: Split = Split()
+    workers: Annotated[int, Meta(ge=1, le=1024)] | None = None
+    """Processes that encode words and BPE; by default as many as there are processors, where there is much to encode.
+    What is prepared is the same."""
 
 
 class Model(Section):
