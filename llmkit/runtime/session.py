@@ -119,3 +119,9 @@ class Stepper:
 def open_session(folder: ModelFolder, threads: int | None = None) -> Session:
     """The session of a model folder."""
     return Session(folder.read_bytes(GRAPH), folder.weights(), threads, str(folder.path / GRAPH))
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Log-probabilities along the last axis, float32 in and out."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
