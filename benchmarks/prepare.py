@@ -32,7 +32,7 @@ def encode_speed(files: str) -> dict[str, float]:
     texts = [path.read_text(encoding="utf-8") for path in find_files(files)]
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
     seconds: list[float] = []
-    write_tokens = prepare._write_tokens
+    write_tokens = prepare.write_tokens
 
     def timed(*arguments: Any) -> Any:
         start = time.perf_counter()
@@ -46,9 +46,9 @@ def encode_speed(files: str) -> dict[str, float]:
             files=files, tokenizer=Tokenizer(kind="bpe", vocab_size=VOCAB_SIZE), split=Split(val=0.05, test=0.05)
         )
         start = time.perf_counter()
-        prepare._write_tokens = timed  # reads, encodes and writes one split
+        prepare.write_tokens = timed  # reads, encodes and writes one split
         prepare.prepare(settings, 1, out, out / "work", lambda *progress: None, lambda message: None)
-        prepare._write_tokens = write_tokens
+        prepare.write_tokens = write_tokens
         whole = time.perf_counter() - start
         library = tokenizers.load(out / "tokenizer.json")
         start = time.perf_counter()

@@ -10,7 +10,7 @@ from small_corpora import B, run, text_of
 from tokenizers import Tokenizer as HuggingFace
 
 from llmkit.errors import ConfigError, InputError
-from llmkit.tasks.language import prepare as module
+from llmkit.tasks.language import prepare as module, spool, token_files
 from llmkit.tasks.language.prepare import encode_files, prepare
 from llmkit.tasks.language.settings import Prepare
 
@@ -44,7 +44,7 @@ def test_copies_of_training_documents_are_told(tmp_path):
 @pytest.mark.parametrize("block", [64, 1 << 16])
 def test_long_documents_are_encoded_like_a_whole(tmp_path, monkeypatch, kind, block):
     text = "".join(f"Line {i},  the   king's\n\n" if i % 3 else f"漢字{i}\t" for i in range(400))
-    monkeypatch.setattr(module, "BLOCK_BYTES", block)
+    monkeypatch.setattr(spool, "BLOCK_BYTES", block)
     meta = run(
         tmp_path,
         [text],
@@ -62,15 +62,15 @@ def test_long_documents_are_encoded_like_a_whole(tmp_path, monkeypatch, kind, bl
 
 
 def test_text_without_a_safe_cut_is_cut_anyhow(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "BLOCK_BYTES", 16)
-    monkeypatch.setattr(module, "LONGEST_BLOCK", 64)
+    monkeypatch.setattr(spool, "BLOCK_BYTES", 16)
+    monkeypatch.setattr(spool, "LONGEST_BLOCK", 64)
     run(tmp_path, ["x" * 1000], tokenizer={"kind": "bpe", "vocab_size": 300}, split={"val": 0.5, "test": 0})
     assert text_of(tmp_path, "train") == B + "x" * 500
 
 
 def test_streams_longer_than_one_write(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "BATCH_CHARACTERS", 7)
-    monkeypatch.setattr(module, "BLOCK_BYTES", 5)
+    monkeypatch.setattr(token_files, "BATCH_CHARACTERS", 7)
+    monkeypatch.setattr(spool, "BLOCK_BYTES", 5)
     texts = ["abcdefghij" * 5, "klmnopqrst" * 5]
     run(tmp_path, texts, split={"val": 0.2, "test": 0})
     assert text_of(tmp_path, "train") == f"|{texts[0]}|{texts[1][:30]}"
@@ -240,7 +240,7 @@ def test_importing_it_imports_neither_torch_nor_tokenizers():
 
 @pytest.mark.parametrize("kind", ["word", "bpe"])
 def test_workers_prepare_the_same_bytes(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(module, "BATCH_CHARACTERS", 500)
+    monkeypatch.setattr(token_files, "BATCH_CHARACTERS", 500)
     texts = [f"Line {i},  the   king's\n\n漢字{i}\t" * 40 for i in range(9)]
     made = []
     for workers in (1, 2):

@@ -1,4 +1,4 @@
-"""Files to training, validation and test splits of streams: by position, by document, by hash of the text."""
+"""Files to training, validation and test splits of streams: by position, by document, by hash of the text (`document_splits`)."""
 
 import hashlib
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from small_corpora import B, run, text_of
 
 from llmkit.errors import InputError
-from llmkit.tasks.language import prepare as module
+from llmkit.tasks.language import spool
 
 
 def test_split_by_position_cuts_the_stream(tmp_path):
@@ -44,7 +44,7 @@ def test_position_agrees_with_slicing_the_whole_text(tmp_path_factory, texts, va
     if not test:
         del expected["test"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "BLOCK_BYTES", block)
+        patch.setattr(spool, "BLOCK_BYTES", block)
         if min(len(text.encode()) for text in expected.values()) < 2:
             with pytest.raises(InputError, match=r"needs at least 2 tokens, found [01];"):
                 run(folder, texts, split={"val": val, "test": test}, clean="none", tokenizer={"kind": "byte"})
