@@ -52,7 +52,7 @@ class Training(Section):
     keep_checkpoints: Count = 2
     """Checkpoints kept of a running training; a damaged one is skipped for the one before it."""
     number_type: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Type the matrix products are computed in; auto takes bfloat16 where the processor computes in it."""
+    """Type the matrix products are computed in; auto takes bfloat16 where the processor is faster in it."""
     tensorboard: bool = False
     """Write curves for TensorBoard to RUN_DIR/work/train/tensorboard; needs the extra `tensorboard`."""
     start_from: str | None = None

@@ -89,7 +89,7 @@ def csv_rows(pieces: Iterable[str], name: str, tabs: bool, delimiter: str = "") 
         # Spreadsheets write semicolons where the comma is the decimal sign.
         reader = csv.reader(text, delimiter=delimiter or max(DELIMITERS, key=first.count), strict=True)
     try:
-        header = next(reader, [])
+        header = [cell.strip() for cell in next(reader, [])]  # people write a blank behind the separator
         if not header:
             return
         yield 1 + skipped, header

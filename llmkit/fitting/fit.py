@@ -44,6 +44,8 @@ class Fitted:
 
 def fit(setup: Setup, checkpoints: Path) -> Fitted:
     """Train, and take the model out of the learner. Raises what `training.loop.run` raises."""
+    if sentence := setups.faster_type(setup):
+        setup.ui.info(sentence)
     learner, outcome = train_weights(setup, checkpoints)
     learner.load_weights(outcome.weights)
     export = learner.export()

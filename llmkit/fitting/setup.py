@@ -82,6 +82,21 @@ def hardware(setup: Setup) -> "Hardware":
     return devices.Hardware(device, devices.number_type(setup.settings.train.number_type, device))
 
 
+def faster_type(setup: Setup) -> str | None:
+    """A sentence where a second's measurement finds another number type far faster than the one that auto takes.
+
+    Only where the clock decides anyway, with a budget in minutes, and the processor has both types.
+    """
+    from llmkit.training import processors
+
+    train, chosen = setup.settings.train, hardware(setup)
+    if train.number_type != "auto" or train.budget[0] != "max_minutes" or chosen.device.type != "cpu":
+        return None
+    if not setup.processes.leads or not processors.this().computes_in_bfloat16:
+        return None
+    return processors.slower_choice(chosen.number_type, processors.speeds())
+
+
 def learner(setup: Setup) -> "Learner":
     """The task's learner, its weights random or those of `train.start_from`. Raises ConfigError and InputError."""
     from llmkit.training import devices

@@ -1,6 +1,5 @@
 """ONNX Runtime sessions of model folders. Imports neither torch nor onnx."""
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -9,6 +8,7 @@ import numpy as np
 import onnxruntime as ort
 
 from llmkit.errors import InputError
+from llmkit.runtime.processors import usable_processors
 from llmkit.runtime.time_limit import Watch
 from llmkit.store import graph_check, memory
 from llmkit.store.model_folder import GRAPH, ModelFolder
@@ -119,13 +119,6 @@ class Stepper:
 def open_session(folder: ModelFolder, threads: int | None = None) -> Session:
     """The session of a model folder."""
     return Session(folder.read_bytes(GRAPH), folder.weights(), threads, str(folder.path / GRAPH))
-
-
-def usable_processors() -> int:
-    """Processors this process may use (a container may allow fewer than the machine has)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -18,11 +18,11 @@ from llmkit.config.schema import to_data
 from llmkit.console.messages import Console
 from llmkit.errors import Interrupted
 from llmkit.plain import Json
+from llmkit.runtime.processors import usable_processors
 from llmkit.search.study import Running, Search
 from llmkit.search.worker import Message, TrialEvent, run_trial
 from llmkit.store import artifacts
 from llmkit.tasks.experiment import Experiment
-from llmkit.training.distributed import processors
 
 POLL_SECONDS = 0.2  # how soon Ctrl-C is noticed
 STOP_SECONDS = 30.0  # for a worker to write its checkpoint and end
@@ -126,7 +126,7 @@ def _run_in_workers(
     from llmkit.training import interruption
 
     count = experiment.settings.tune.workers
-    threads = max(1, processors() // count)
+    threads = max(1, usable_processors() // count)
     shared = {"config_path": str(experiment.path), "prepared": str(prepared.path), "device": device, "threads": threads}
     inbox: Inbox = queue.SimpleQueue()
     workers: list[_Worker] = []

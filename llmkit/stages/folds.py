@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from llmkit.config.schema import to_data
 from llmkit.fitting import fit, write
 from llmkit.fitting.setup import Setup, deciding, start_folder
 from llmkit.plain import Json
@@ -52,7 +51,7 @@ def cross_validate(experiment: Experiment, setup: Setup, folds: Folds, place: Pa
 def _split(experiment: Experiment, prepared: Artifact, folds: Folds, place: Path, number: int) -> Artifact:
     """The prepared folder of a fold."""
     settings, count = experiment.settings, experiment.settings.train.folds or 0
-    identity = {"fold": number, "folds": count, "prepare": to_data(settings.prepare)}
+    identity = {"fold": number, "folds": count, "prepare": freshness.of_prepare(settings.prepare)}
     wanted = freshness.Wanted("prepare", identity, settings.seed, {"prepared": prepared.hash})
     present, why = freshness.reasons(place, wanted)
     if present and not why:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from llmkit.config.schema import to_data
+from llmkit.config.schema import Section, to_data
 from llmkit.errors import InputError, LaterVersion
 from llmkit.plain import Json
 from llmkit.store import artifacts
@@ -75,6 +75,11 @@ def changed_inputs(before: list[Source], now: list[Source]) -> list[str]:
     return lines if len(lines) <= 3 else [*lines[:3], f"and {len(lines) - 3} more files"]
 
 
+def of_prepare(settings: Section) -> Json:
+    """The keys of the section prepare that decide what is prepared; how many processes do it does not."""
+    return {key: value for key, value in to_data(settings).items() if key != "workers"}
+
+
 def read_prepared(experiment: Experiment) -> artifacts.Artifact:
     """The prepared folder, verified and fresh. Raises InputError naming the command to run when it is not.
 
@@ -87,7 +92,7 @@ def read_prepared(experiment: Experiment) -> artifacts.Artifact:
         raise InputError(
             f"{place} was prepared for task {prepared.manifest['task']}, not {experiment.task.name}; run: {command}"
         )
-    changed = artifacts.differences(prepared.manifest["settings"], {"prepare": to_data(experiment.settings.prepare)})
+    changed = artifacts.differences(prepared.manifest["settings"], {"prepare": of_prepare(experiment.settings.prepare)})
     try:
         now = experiment.task.prepare.inputs(experiment.settings.prepare)
     except InputError:

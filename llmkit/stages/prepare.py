@@ -3,7 +3,6 @@
 import os
 import time
 
-from llmkit.config.schema import to_data
 from llmkit.console.messages import Console
 from llmkit.errors import InputError
 from llmkit.plain import Json
@@ -23,7 +22,9 @@ def prepare(experiment: Experiment, *, force: bool = False, dry_run: bool = Fals
     place, work = experiment.run_dir / "prepared", experiment.work
     task.prepare.check(settings)
     inputs = task.prepare.inputs(settings)
-    wanted = freshness.Wanted("prepare", {"prepare": to_data(settings)}, experiment.settings.seed, inputs=inputs)
+    wanted = freshness.Wanted(
+        "prepare", {"prepare": freshness.of_prepare(settings)}, experiment.settings.seed, inputs=inputs
+    )
     present, why = freshness.reasons(place, wanted)
     if present and not why and not force:
         return {"stage": "prepare", "folder": str(place), "up_to_date": True, **freshness.stored(present, work)}

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from llmkit.errors import ConfigError
+from llmkit.training import processors
 
 
 @dataclass(frozen=True)
@@ -57,18 +58,13 @@ def flushed_denormals() -> Iterator[None]:
 
 
 def number_type(name: str, device: torch.device) -> torch.dtype:
-    """The type of the matrix products; auto: bfloat16 where the processor computes in it."""
+    """The type of the matrix products; auto: bfloat16 where the processor is faster in it (`processors.py`)."""
     if name == "auto":
-        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else computes_in_bfloat16()
+        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else processors.this().bfloat16_is_faster
         return torch.bfloat16 if fast else torch.float32
-    if name == "bfloat16" and device.type == "cpu" and not computes_in_bfloat16():
+    if name == "bfloat16" and device.type == "cpu" and not processors.this().computes_in_bfloat16:
         raise ConfigError("train.number_type: this processor does not compute in bfloat16; set it to auto or float32")
     return getattr(torch, name)
-
-
-def computes_in_bfloat16() -> bool:
-    """Whether the CPU has bfloat16 matrix instructions (AVX-512 BF16 or AMX)."""
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def peak_memory_bytes(device: torch.device) -> int:

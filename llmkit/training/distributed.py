@@ -18,6 +18,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from llmkit.errors import ConfigError, Interrupted, LlmkitError, OfOneProcess
+from llmkit.runtime.processors import usable_processors
 
 if TYPE_CHECKING:
     import torch
@@ -210,14 +211,7 @@ def own_threads(local_count: int) -> int | None:
     """
     if os.environ.get("OMP_NUM_THREADS", "1") != "1":
         return None
-    return max(1, processors() // local_count)
-
-
-def processors() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return max(1, usable_processors() // local_count)
 
 
 def _explained(error: BaseException, count: int) -> BaseException:

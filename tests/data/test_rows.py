@@ -102,3 +102,9 @@ def test_a_row_nested_deep_is_refused_with_its_line(levels):
     line = '{"a": ' + "[" * levels + "]" * levels + "}\n"
     with pytest.raises(InputError, match="^r.jsonl, line 2: no valid JSON .(nested more than 50|maximum recursion)"):
         list(read_rows(io.BytesIO(('{"a": 1}\n' + line).encode()), "r.jsonl"))
+
+
+def test_blanks_around_the_names_of_columns_are_none_of_them():
+    assert rows(b"a, b ,c\n1,2,3\n") == [("a.csv, line 2", {"a": "1", "b": "2", "c": "3"})]
+    with pytest.raises(InputError, match="two columns are called 'a'"):
+        rows(b"a, a\n1,2\n")

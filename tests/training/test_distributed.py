@@ -275,7 +275,7 @@ def test_what_torchrun_tells(monkeypatch):
 
 
 def test_processes_share_the_processors(monkeypatch):
-    monkeypatch.setattr(distributed, "processors", lambda: 8)
+    monkeypatch.setattr(distributed, "usable_processors", lambda: 8)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as torchrun sets it
     assert [distributed.own_threads(count) for count in (2, 3, 16)] == [4, 2, 1]
     monkeypatch.setenv("OMP_NUM_THREADS", "3")

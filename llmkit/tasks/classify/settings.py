@@ -114,7 +114,7 @@ class Train(Classifying):
     patience: Annotated[int, Meta(ge=0)] = 0
     """Stop after this many validations without a better one; 0 never stops early."""
     number_type: Literal["auto", "float32", "bfloat16"] = "float32"
-    """Type the matrix products are computed in; auto takes bfloat16 where the processor computes in it."""
+    """Type the matrix products are computed in; auto takes bfloat16 where the processor is faster in it."""
     start_from: str | None = None
     """A trainable model folder whose weights are the start: of this task, or a language model with the same tokenizer
     (prepare.tokenizer.file) and sizes, which gives its embedding and its first layer (for the forward direction)."""

@@ -1,10 +1,8 @@
 """How much dropout a training gets where the config does not say: as much as it will read its text again and again.
 
 Read once, a text cannot be learned by heart, and dropout only slows the learning down; read twenty times it can, the
-better the more weights there are. In: settings, the length of the training split, the network's weights and the device.
-Out: every dropout. Nothing is timed:
-the passes that a budget in minutes makes are reckoned with a fixed speed for the kind of processor, so that the same
-config gives the same dropout on every run.
+better the more weights there are. In: settings, the length of the training split, the network's weights and, of a
+budget in minutes, how long a step takes. Out: every dropout. With a budget in steps or epochs nothing is timed.
 """
 
 from itertools import pairwise
@@ -12,9 +10,7 @@ from typing import NamedTuple
 
 from llmkit.tasks.language.settings import Model, Train
 
-# Training speed that is reckoned with, in FLOP/s, by the kind of device and the number type: half of what the matrix
-# products of a small machine's two cores reach; those of a GPU are guesses. A factor of 2 changes the dropout little.
-NOMINAL_SPEED = {"cpu float32": 60e9, "cpu bfloat16": 180e9, "cuda float32": 5e12, "cuda bfloat16": 20e12}
+TRAINING_SHARE = 0.94  # of a budget in minutes that steps take; the rest goes into validations and checkpoints
 
 # (passes over the training split, dropout, input_dropout, recurrent_dropout); straight lines between. Found on a text
 # of a million characters with 448 units: against 0.2, 0.05, 0.1 the second row is 0.011 nats better after 6 passes, the
@@ -52,14 +48,15 @@ def chosen(model: Model, passes: float, weights: float) -> Dropouts:
     return Dropouts(*(by_passes if own is None else own for own, by_passes in zip(given, usual, strict=True)))
 
 
-def expected_passes(train: Train, tokens: int, flops_per_token: float, speed: float) -> float:
-    """Passes over the training split of `tokens` that the budget makes at a speed in FLOP/s."""
+def expected_passes(train: Train, tokens: int, seconds_of_step: float | None = None) -> float:
+    """Passes over the training split of `tokens` that the budget makes; one in minutes by the seconds of a step."""
     kind, amount = train.budget
     if kind == "epochs":
         return amount
-    if kind == "steps":
-        return amount * train.batch_size * train.sequence_length / tokens
-    return 60 * amount * speed / flops_per_token / tokens
+    if kind == "max_minutes":
+        assert seconds_of_step is not None
+        amount = TRAINING_SHARE * 60 * amount / seconds_of_step
+    return amount * train.batch_size * train.sequence_length / tokens
 
 
 def for_passes(passes: float) -> Dropouts:

@@ -1,6 +1,6 @@
 """The optimizers of a language model: which weights each trains, and how long Muon's steps are.
 
-Out of settings and network, nothing timed: the same config gives the same optimizers on every run.
+Out of settings, network and the number of steps that a training is expected to make.
 """
 
 import math
@@ -35,6 +35,14 @@ def of(
         return [adamw]
     scale = 1.0 if network.output is None else step_scale(steps)
     return [adamw, Muon(gates, rate, weight_decay=decay, blocks=GATES, scale=scale, number_type=number_type)]
+
+
+def expect(optimizers: list[torch.optim.Optimizer], network: LanguageModel, steps: float) -> None:
+    """Let Muon's steps be as long as in a training of so many."""
+    for optimizer in optimizers:
+        if isinstance(optimizer, Muon) and network.output is not None:
+            for group in optimizer.param_groups:
+                group["scale"] = step_scale(steps)
 
 
 def step_scale(steps: float) -> float:

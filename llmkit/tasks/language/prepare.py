@@ -18,6 +18,7 @@ Left out: making `out` complete-or-absent, and knowing whether there is anything
 import codecs
 import hashlib
 from array import array
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypedDict
 import numpy as np
 
 from llmkit.console.callbacks import Progress, Warn
-from llmkit.data import tokenizer as tokenizers
+from llmkit.data import encoding_workers, tokenizer as tokenizers
 from llmkit.data.cleaning import build_cleaner, drops_documents
 from llmkit.data.copies import warn_of_copies
 from llmkit.data.decoding import check_encoding
@@ -38,6 +39,7 @@ from llmkit.data.prepared_folder import check_split, write_meta
 from llmkit.data.splits import SPLITS, grouped, number_groups
 from llmkit.errors import InputError
 from llmkit.plain import Json
+from llmkit.runtime.processors import usable_processors
 from llmkit.store.artifacts import Source
 from llmkit.tasks.language.settings import Prepare, Split
 
@@ -47,7 +49,8 @@ if TYPE_CHECKING:
 KEEP_COPIES = "set prepare.split.by: document, which keeps copies together, or prepare.clean: drop_duplicates"
 BLOCK_BYTES = 1 << 16  # of cleaned text encoded at once: small enough for the processor's cache
 LONGEST_BLOCK = 1 << 20  # characters; where no cut is safe for so long, the text is cut anyhow
-WRITE_TOKENS = 1 << 20  # gathered before they are written
+BATCH_CHARACTERS = 1 << 20  # encoded and written at once
+WORKERS_FROM = 16 << 20  # bytes of a split from which starting workers pays where nobody asks for them
 REPORT_CHARACTERS = 4 << 20  # between two calls of progress
 
 # word and bpe are trained on at most so many characters, in blocks spread over the training split: more text
@@ -95,7 +98,9 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
         counts = {}
         for name in SPLITS:
             if name in parts:
-                figures, counts[name] = _write_tokens(encoder, spool, parts[name], out / f"{name}.npy", progress)
+                figures, counts[name] = _write_tokens(
+                    tokenizer, spool, parts[name], out / f"{name}.npy", settings.workers, progress
+                )
                 _check_tokens(name, figures, settings.split)
                 splits[name] = figures
         coverage = _coverage(encoder, counts["train"], counts["val"], _strangers(tokenizer, spool, parts["val"]))
@@ -133,9 +138,8 @@ def encode_files(
 ) -> Encoded:
     """Other files, read and cleaned alike, as one stream in the file `out` (.npy); returns its figures."""
     check(settings)
-    encoder = tokenizers.Encoder(tokenizer)
     with _spooled(paths, settings, work, progress, warn) as (spool, documents):
-        figures, _ = _write_tokens(encoder, spool, _whole(documents), out, progress)
+        figures, _ = _write_tokens(tokenizer, spool, _whole(documents), out, settings.workers, progress)
     return {**figures, "sources": hash_files(paths)}
 
 
@@ -402,38 +406,24 @@ def _blocks(spool: BinaryIO, start: int, end: int, any_cut: bool) -> Iterator[st
 
 
 def _write_tokens(
-    encoder: tokenizers.Encoder, spool: BinaryIO, parts: Parts, path: Path, progress: Progress
+    tokenizer: "Tokenizer", spool: BinaryIO, parts: Parts, path: Path, workers: int | None, progress: Progress
 ) -> tuple[Figures, np.ndarray]:
     """Encode the parts into one .npy file; returns figures and how often each token occurs, (vocab_size,)."""
+    encoder = tokenizers.Encoder(tokenizer)
     boundary = np.array([encoder.boundary_id], encoder.dtype)
     size = int((parts.end - parts.start).sum())
     counts = np.zeros(encoder.vocab_size, dtype=np.int64)
     tokens = done = 0
     with open(path, "wb") as file:
         _write_header(file, encoder.dtype, 0)
-        gathered: list[np.ndarray] = []
-        waiting = 0
-
-        def write() -> None:
-            nonlocal gathered, waiting, tokens
-            ids = np.concatenate([*gathered, boundary[:0]])
-            file.write(ids.tobytes())
-            counts[:] += np.bincount(ids, minlength=encoder.vocab_size)
-            tokens += len(ids)
-            gathered, waiting = [], 0
-
-        for blocks in _texts(spool, parts, any_cut=encoder.kind in ("char", "byte")):
-            gathered.append(boundary)
-            waiting += 1
-            for text in blocks:
-                ids = encoder.encode(text)
-                gathered.append(ids)
-                waiting += len(ids)
-                done += len(text)
-                if waiting >= WRITE_TOKENS:
-                    write()
-                    progress(f"encoding {path.stem}", done, parts.characters)
-        write()
+        for batch, ids in _encoded(tokenizer, encoder, _batches(spool, parts, encoder.kind), workers, size):
+            pieces = [piece for text, array in zip(batch, ids, strict=True) for piece in _with(boundary, text, array)]
+            written = np.concatenate([*pieces, boundary[:0]])
+            file.write(written.tobytes())
+            counts += np.bincount(written, minlength=encoder.vocab_size)
+            tokens += len(written)
+            done += sum(len(text) for text in batch if text is not None)
+            progress(f"encoding {path.stem}", done, parts.characters)
         progress(f"encoding {path.stem}", parts.characters, parts.characters)
         file.seek(0)
         _write_header(file, encoder.dtype, tokens)
@@ -445,6 +435,50 @@ def _write_tokens(
         "tokens": tokens,
         "unknown_tokens": unknown,
     }, counts
+
+
+def _batches(spool: BinaryIO, parts: Parts, kind: str) -> Iterator[list[str | None]]:
+    """The parts in runs of about BATCH_CHARACTERS; None stands where a part begins."""
+    batch: list[str | None] = []
+    waiting = 0
+    for blocks in _texts(spool, parts, any_cut=kind in ("char", "byte")):
+        batch.append(None)
+        for text in blocks:
+            batch.append(text)
+            waiting += len(text)
+            if waiting >= BATCH_CHARACTERS:
+                yield batch
+                batch, waiting = [], 0
+    if batch:
+        yield batch
+
+
+def _encoded(
+    tokenizer: "Tokenizer",
+    encoder: tokenizers.Encoder,
+    batches: Iterator[list[str | None]],
+    workers: int | None,
+    size: int,
+) -> Iterator[tuple[list[str | None], list[np.ndarray]]]:
+    """Each batch with the ids of its texts, an empty array for None; `size` in bytes decides whether workers pay."""
+    count = workers or usable_processors()
+    if count == 1 or encoder.kind in ("char", "byte") or (workers is None and size < WORKERS_FROM):
+        for batch in batches:
+            yield batch, [encoder.encode(text or "") for text in batch]
+        return
+    kept: deque[list[str | None]] = deque()
+
+    def texts() -> Iterator[list[str]]:
+        for batch in batches:
+            kept.append(batch)
+            yield [text or "" for text in batch]
+
+    for ids in encoding_workers.encoded(texts(), tokenizer, encoder.dtype, count):
+        yield kept.popleft(), ids
+
+
+def _with(boundary: np.ndarray, text: str | None, ids: np.ndarray) -> tuple[np.ndarray, ...]:
+    return (boundary,) if text is None else (ids,)
 
 
 def _write_header(file: BinaryIO, dtype: np.dtype, tokens: int) -> None:

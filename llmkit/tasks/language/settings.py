@@ -61,6 +61,9 @@ class Prepare(Section):
     drop_duplicates: documents (or lines)."""
     tokenizer: Tokenizer = Tokenizer()
     split: Split = Split()
+    workers: Annotated[int, Meta(ge=1, le=1024)] | None = None
+    """Processes that encode words and BPE; by default as many as there are processors, where there is much to encode.
+    What is prepared is the same."""
 
 
 class Model(Section):
@@ -77,7 +80,7 @@ class Model(Section):
     """Dropout between layers and before the output, one mask for all time steps. By default as much as a text needs
     that is read so often: 0.15 for 6 passes over the training split, 0.25 for 20 or more, in proportion between and
     below; a network of less than 0.9 million weights gets less, by the square root of their share. The passes of a
-    budget in minutes are reckoned with a usual speed, not timed."""
+    budget in minutes follow from a few steps that are timed before it starts."""
     input_dropout: Dropout | None = None
     """Dropout of the embedded inputs, one mask for all time steps; by default likewise, 0.05 at most."""
     recurrent_dropout: Dropout | None = None

@@ -4,7 +4,8 @@ In: the prepared folder (train.npy, val.npy, meta.json) and the settings. Out: t
 which `graph.py` writes as a model folder.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,8 @@ from llmkit.training.devices import Hardware
 from llmkit.training.distributed import ALONE, Processes
 from llmkit.training.learner import Export, Finish
 
+# Of a budget in minutes, before its clock starts: what follows from the machine's speed comes from real steps.
+PROBE_SECONDS, PROBE_SHARE, PROBE_STEPS = 2.0, 0.02, 3  # at most, share of the budget at most, steps at least
 TIE_FROM = 1000  # tokens in the vocabulary from which the embedding is a real share of the weights
 VALIDATION_STREAMS, VALIDATION_LENGTH = 16, 256
 MAX_LOGITS = 1 << 25  # numbers in one window's logits (128 MiB)
@@ -71,8 +74,10 @@ class LanguageLearner:
         seed: int,
         hardware: Hardware,
         passes: float,
+        dropouts: Callable[[float], dropout.Dropouts] | None = None,
     ):
-        """`passes`: over the training split, that the budget is expected to make."""
+        """`passes`: over the training split, that the budget is expected to make; `dropouts(passes)` are those of the
+        network then, by default the ones that it has."""
         self.prepared, self.settings, self.hardware = prepared, settings, hardware
         train, self.val = (prepared.array(f"{name}.npy", mapped=True) for name in ("train", "val"))
         self.network = network.to(hardware.device)
@@ -80,9 +85,9 @@ class LanguageLearner:
         self.streams = TrainingStreams(
             train, settings.batch_size, settings.sequence_length, boundary_id, seed, settings.state_resets
         )
-        self.passes = passes
-        steps = passes * len(train) / (settings.batch_size * settings.sequence_length)
-        self.optimizers = optimizers.of(network, settings, hardware.number_type, steps)
+        self.dropouts = dropouts
+        self.optimizers = optimizers.of(network, settings, hardware.number_type)
+        self.expect(passes)
         self.gradient_clip = settings.gradient_clip
         self.carried = network.initial_state(settings.batch_size)
         self.processes, self.mine = ALONE, slice(None)  # the streams of this process
@@ -95,6 +100,15 @@ class LanguageLearner:
     def epochs(self) -> float:
         return self.streams.epochs
 
+    def expect(self, passes: float) -> None:
+        """Set what depends on how often the budget reads the training split: dropouts, the length of Muon's steps."""
+        self.passes = passes
+        if self.dropouts:
+            chosen = self.dropouts(passes)
+            self.network.dropout, self.network.input_dropout, self.network.recurrent_dropout = chosen
+        tokens = self.settings.batch_size * self.settings.sequence_length
+        optimizers.expect(self.optimizers, self.network, passes * len(self.streams.tokens) / tokens)
+
     def distribute(self, processes: Processes) -> None:
         """Train on this process's streams of each window; every process reads the same windows (`Learner`)."""
         batch_size = self.settings.batch_size
@@ -105,6 +119,8 @@ class LanguageLearner:
                 f"set train.batch_size={more}, or start another number of processes"
             )
         self.processes, self.mine = processes, processes.part(batch_size)
+        total, count = processes.sum(self.passes, 1.0)
+        self.expect(total / count)  # each has timed its own steps, and all must do the same
         self.carried = self.network.initial_state(batch_size // processes.count)
         tokens = torch.zeros(1, batch_size // processes.count, dtype=torch.int64, device=self.hardware.device)
         self.network.train()
@@ -154,7 +170,7 @@ class LanguageLearner:
         tensors = {"carried.h": h, "carried.c": c}
         for number, optimizer in enumerate(self.optimizers):
             tensors |= optimizer_state.to_tensors(optimizer, f"optimizer.{number}")
-        return tensors, {"streams": self.streams.state(), "count": self.count}
+        return tensors, {"streams": self.streams.state(), "count": self.count, "passes": self.passes}
 
     def load_state(self, tensors: dict[str, Tensor], plain: Json) -> None:
         h, c = (tensors[name][:, self.mine].to(self.hardware.device) for name in ("carried.h", "carried.c"))
@@ -163,6 +179,7 @@ class LanguageLearner:
             optimizer_state.from_tensors(optimizer, f"optimizer.{number}", tensors)
         self.streams.load_state(plain["streams"])
         self.count = plain["count"]
+        self.expect(plain["passes"])  # not what was timed now
 
     def start_from(self, folder: ModelFolder) -> None:
         """Take the weights of a trained model of the same sizes and vocabulary. Raises InputError when they differ."""
@@ -190,6 +207,8 @@ class LanguageLearner:
         found = baseline.of_run(self.prepared, work, progress)
         kinds = ("dropout", "input_dropout", "recurrent_dropout")
         metrics = found.metrics() | {kind: getattr(self.network, kind) for kind in kinds}
+        if self.settings.budget[0] == "max_minutes":
+            metrics["expected_passes"] = round(self.passes, 4)
         if not self.settings.ngram:
             return Finish({}, metrics, baseline.warning(val_loss, metrics))
         self.network.eval()
@@ -258,12 +277,36 @@ def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -
     torch.manual_seed(settings.seed)
     tokens = len(prepared.array("train.npy", mapped=True))
     train = fit_to_data(settings.train, tokens, warn)
-    network = build(settings.model, read_meta(prepared)["vocab_size"])
-    speed = dropout.NOMINAL_SPEED[f"{hardware.device.type} {str(hardware.number_type).removeprefix('torch.')}"]
-    passes = dropout.expected_passes(train, tokens, 3 * network.flops_per_token, speed)
-    chosen = dropout.chosen(settings.model, passes, network.flops_per_token / 2)
-    network.dropout, network.input_dropout, network.recurrent_dropout = chosen
-    return LanguageLearner(network, prepared, train, settings.seed, hardware, passes)
+    vocab_size = read_meta(prepared)["vocab_size"]
+    seconds = None
+    if train.budget[0] == "max_minutes":
+        probed = LanguageLearner(build(settings.model, vocab_size), prepared, train, settings.seed, hardware, 1.0)
+        seconds = seconds_of_step(probed, min(PROBE_SECONDS, PROBE_SHARE * 60 * train.budget[1]))
+        torch.manual_seed(settings.seed)
+    network = build(settings.model, vocab_size)
+    passes = dropout.expected_passes(train, tokens, seconds)
+    weights = network.flops_per_token / 2
+    return LanguageLearner(
+        network,
+        prepared,
+        train,
+        settings.seed,
+        hardware,
+        passes,
+        lambda passes: dropout.chosen(settings.model, passes, weights),
+    )
+
+
+def seconds_of_step(learner: LanguageLearner, seconds: float) -> float:
+    """Median of real steps, timed for so many seconds after a first one; the learner is then no longer new."""
+    taken: list[float] = []
+    learner.step(learner.settings.learning_rate, 0.0).item()
+    until = time.monotonic() + seconds
+    while len(taken) < PROBE_STEPS or time.monotonic() < until:
+        start = time.monotonic()
+        learner.step(learner.settings.learning_rate, 0.0).item()  # waits for the device
+        taken.append(time.monotonic() - start)
+    return float(np.median(taken))
 
 
 def fit_to_data(settings: Train, tokens: int, warn: Warn) -> Train:

@@ -72,7 +72,7 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
     paths = find_files(settings.files)
     rows, places = read_files(paths, settings, progress)
     rows, places, labels = with_labels(rows, places, settings, warn)
-    predicts = targets.kind(labels, settings, warn)
+    predicts = targets.kind(labels, places, settings, warn)
     label = None
     if predicts == "label":
         names, label_numbers = number_classes(labels, ", ".join(map(str, paths[:3])))

@@ -120,7 +120,7 @@ class Train(Classifying):
     patience: Annotated[int, Meta(ge=0)] = 0
     """Stop after this many validations without a better one; 0 never stops early."""
     number_type: Literal["auto", "float32", "bfloat16"] = "float32"
-    """Type the matrix products are computed in; auto takes bfloat16 where the processor computes in it."""
+    """Type the matrix products are computed in; auto takes bfloat16 where the processor is faster in it."""
 
 
 def _search() -> dict[str, Range]:

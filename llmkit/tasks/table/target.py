@@ -26,11 +26,21 @@ BINS = 10  # of equal size; each split has its share of every one
 WIDE = 100.0  # times that the 95 % quantile is above the 5 % one: beyond it the logarithm is learnt
 
 
-def kind(values: Sequence[str], settings: Prepare, warn: Warn) -> Kind:
-    """What is predicted: as `prepare.predict` says or, by itself, numbers where there are many different ones."""
+def kind(values: Sequence[str], places: Sequence[str], settings: Prepare, warn: Warn) -> Kind:
+    """What is predicted: as `prepare.predict` says or, by itself, numbers where there are many different ones.
+
+    Raises InputError where most values are such, but not all.
+    """
     if settings.predict != "auto":
         return settings.predict
     if not are_many_numbers(values):
+        words = [number for number, value in enumerate(values) if number_format.find([value]) is None]
+        if 0 < 2 * len(words) < len(values) and are_many_numbers([v for v in values if number_format.find([v])]):
+            raise InputError(
+                f"{places[words[0]]}, column '{settings.label}': {values[words[0]][:40]!r} is no number, but most "
+                f"values are ({len(words):,} of {len(values):,} are not); mend them, name what stands for a missing one"
+                " in prepare.missing, or set prepare.predict: label"
+            )
         return "label"
     warn(
         f"the column '{settings.label}' has {len(set(values)):,} different numbers, so numbers are predicted; if they "

@@ -69,7 +69,7 @@ def test_text_without_a_safe_cut_is_cut_anyhow(tmp_path, monkeypatch):
 
 
 def test_streams_longer_than_one_write(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "WRITE_TOKENS", 7)
+    monkeypatch.setattr(module, "BATCH_CHARACTERS", 7)
     monkeypatch.setattr(module, "BLOCK_BYTES", 5)
     texts = ["abcdefghij" * 5, "klmnopqrst" * 5]
     run(tmp_path, texts, split={"val": 0.2, "test": 0})
@@ -236,3 +236,18 @@ def test_importing_it_imports_neither_torch_nor_tokenizers():
     code = "import sys, llmkit.tasks.language.prepare; print({'torch', 'tokenizers'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert result.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("kind", ["word", "bpe"])
+def test_workers_prepare_the_same_bytes(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(module, "BATCH_CHARACTERS", 500)
+    texts = [f"Line {i},  the   king's\n\n漢字{i}\t" * 40 for i in range(9)]
+    made = []
+    for workers in (1, 2):
+        folder = tmp_path / str(workers)
+        folder.mkdir()
+        run(
+            folder, texts, tokenizer={"kind": kind, "vocab_size": 300}, workers=workers, split={"val": 0.2, "test": 0.2}
+        )
+        made.append({path.name: path.read_bytes() for path in folder.rglob("*.npy")})
+    assert made[0] == made[1] and set(made[0]) == {"train.npy", "val.npy", "test.npy"}

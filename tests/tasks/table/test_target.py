@@ -27,10 +27,10 @@ def test_amounts_are_told_from_labels(values, many):
 def test_the_setting_decides_and_auto_says_what_it_found():
     said = []
     values = [str(number) for number in range(100)]
-    assert target.kind(values, Prepare(label="age", predict="label"), said.append) == "label"
-    assert target.kind(["a", "b"], Prepare(label="age"), said.append) == "label"
+    assert target.kind(values, values, Prepare(label="age", predict="label"), said.append) == "label"
+    assert target.kind(["a", "b"], ["", ""], Prepare(label="age"), said.append) == "label"
     assert not said
-    assert target.kind(values, Prepare(label="age"), said.append) == "number"
+    assert target.kind(values, values, Prepare(label="age"), said.append) == "number"
     assert said[0].startswith("the column 'age' has 100 different numbers, so numbers are predicted")
 
 
@@ -47,3 +47,11 @@ def test_the_logarithm_of_numbers_that_span_powers_of_ten():
     assert target.learns_logarithm(np.arange(1.0, 100), Prepare(target="log"))
     with pytest.raises(InputError, match="log needs numbers above 0, and the column 'x' has -1"):
         target.learns_logarithm(np.array([-1.0, 2.0]), Prepare(label="x", target="log"))
+
+
+def test_words_among_many_numbers_are_named():
+    values = [f"{number / 7:.2f}" for number in range(60)] + ["<1.0"]
+    places = [f"line {number}" for number in range(1, 62)]
+    with pytest.raises(InputError, match=r"line 61, column 'x': '<1.0' is no number, but most values are \(1 of 61"):
+        target.kind(values, places, Prepare(label="x"), pytest.fail)
+    assert target.kind(values, places, Prepare(label="x", predict="label"), pytest.fail) == "label"
