@@ -1,4 +1,4 @@
-"""Files to training, validation and test splits of streams: by position, by document, by hash of the text (`document_splits`)."""
+"""Files to splits of streams (`document_splits`): by position, by document, by hash of the text."""
 
 import hashlib
 
