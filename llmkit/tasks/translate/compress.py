@@ -1,0 +1,89 @@
+"""What a translation model offers to the methods that learn: its weights in a learner, less dropout, a teacher."""
+
+import functools
+
+import numpy as np
+import torch
+from msgspec import structs
+from torch import Tensor
+
+from llmkit.console.callbacks import Progress
+from llmkit.plain import Json
+from llmkit.store.files import Files
+from llmkit.store.model_folder import ModelFolder
+from llmkit.tasks.translate import graph
+from llmkit.tasks.translate.evaluate import same_vocabulary
+from llmkit.tasks.translate.network import TranslationNetwork
+from llmkit.tasks.translate.settings import Config
+from llmkit.tasks.translate.train import TranslateLearner, build
+from llmkit.training import distillation, from_weights
+from llmkit.training.learner import Learner
+
+Arrays = dict[str, np.ndarray]
+
+
+def as_trained(settings: Config, result: Json) -> Config:
+    """The settings: none of them is left open."""
+    return settings
+
+
+def as_learned(settings: Config, learner: Learner) -> Config:
+    """The same for what a learner has just trained."""
+    return settings
+
+
+def with_less_dropout(settings: Config, kept: float) -> Config:
+    """The settings of a network of which a share of the weights is `kept`: dropout times its square root.
+
+    Han et al., "Learning both weights and connections for efficient neural networks" (arXiv 1506.02626, section 3.2).
+    """
+    dropout = settings.model.dropout * kept**0.5
+    return structs.replace(settings, model=structs.replace(settings.model, dropout=dropout))
+
+
+def half(settings: Config) -> Config:
+    """The settings with half of the numbers per token and of the dense layers' units, for whoever names no student."""
+    model = settings.model
+    step = 2 * model.heads if model.heads % 2 else model.heads
+    size = max(step, step * round(model.hidden_size / 2 / step))
+    dense = None if model.feedforward_size is None else -(-model.feedforward_size // 2)
+    return structs.replace(settings, model=structs.replace(model, hidden_size=size, feedforward_size=dense))
+
+
+def load(learner: TranslateLearner, weights: Arrays) -> None:
+    """Put weights in the graph's layout into a learner's network of the same sizes."""
+    graph.from_arrays(learner.network, weights)
+    learner.load_weights(learner.network.state_dict())
+
+
+def check_fits(folder: ModelFolder, prepared: Files) -> None:
+    """Raise InputError where a model has another vocabulary than the prepared data."""
+    same_vocabulary(folder, prepared)
+
+
+def taught(
+    learner: TranslateLearner,
+    teachers: list[tuple[Config, Arrays]],
+    temperature: float,
+    mix: float,
+    progress: Progress,
+) -> TranslateLearner:
+    """The learner with networks of the same vocabulary as teachers, which read each batch beside it."""
+    networks: list[TranslationNetwork] = []
+    for settings, weights in teachers:
+        whole = functools.partial(build, settings.model, learner.network.vocab_size)
+        network = from_weights.network(whole, graph.from_arrays, weights)
+        networks.append(network.to(learner.hardware.device).eval())
+
+    @torch.no_grad()
+    def together(sources: Tensor, counts: Tensor, inputs: Tensor, real: Tensor) -> Tensor:
+        with learner.hardware.autocast():
+            logits = [network(sources, counts, inputs)[real].float() for network in networks]
+        return distillation.probabilities(logits, temperature)
+
+    learner.teach(together, temperature, mix)
+    return learner
+
+
+def refit(folder: ModelFolder, prepared: Files) -> None:
+    """Nothing is fitted to the validation split."""
