@@ -319,12 +319,25 @@ def json_list_to_texts(members: Members, source: Source) -> Members:
     return {file_name(source).format(i): text.encode("utf-8") for i, text in enumerate(texts, start=1)}
 
 
+def pronunciations_to_csv(members: Members, source: Source) -> Members:
+    """Lines `word SOUNDS # remark` of the CMU dictionary, word(2) being another way to say it, to a CSV.
+
+    Stress, the figure after a vowel, is left out, and so are rows that are then the same.
+    """
+    rows: dict[tuple[str, str], None] = {}
+    for line in only_one(members).decode("utf-8").splitlines():
+        word, *sounds = line.partition(" #")[0].split()
+        rows[word.partition("(")[0], " ".join(sound.rstrip("012") for sound in sounds)] = None
+    return {file_name(source): csv_bytes([["word", "sounds"], *map(list, rows)])}
+
+
 UNPACK: dict[str, Callable[[Members, Source], Members]] = {
     "copy": copy,
     "gunzip": gunzip,
     "scored_lines_to_csv": scored_lines_to_csv,
     "counts_line_to_header": counts_line_to_header,
     "json_list_to_texts": json_list_to_texts,
+    "pronunciations_to_csv": pronunciations_to_csv,
 }
 
 

@@ -198,6 +198,13 @@ def test_json_list_becomes_texts(house: House) -> None:
     assert house.contents("one") == texts
 
 
+def test_a_dictionary_of_sounds_becomes_a_table_without_stress(house: House) -> None:
+    content = b"cat K AE1 T\ncat(2) K AE0 T\nread R EH1 D\nread(2) R IY1 D # present\n"
+    add_one_file(house, content, "pronunciations_to_csv", "phonemes.csv")
+    assert house.run("one") == 0
+    assert house.contents("one") == {"phonemes.csv": b"word,sounds\ncat,K AE T\nread,R EH D\nread,R IY D\n"}
+
+
 # The command line and sources.yaml.
 
 
@@ -227,9 +234,9 @@ def test_mistake_in_sources_is_named(
     assert "sources.yaml: plays: " in error and said in error
 
 
-def test_the_nine_data_sets_are_pinned_and_documented() -> None:
+def test_the_ten_data_sets_are_pinned_and_documented() -> None:
     sources = fetch.load_sources(SCRIPT.parent / "sources.yaml")
-    names = "shakespeare union movies digits cancer credit molecules sanguo stocks"
+    names = "shakespeare union movies digits cancer credit molecules sanguo stocks phonemes"
     assert list(sources) == names.split()
     readme = (SCRIPT.parent / "README.md").read_text(encoding="utf-8")
     for name, source in sources.items():

@@ -111,14 +111,17 @@ class Train(Training):
     batch_size: Count = 4096
     """Tokens in one optimizer step: pairs of about one length, padded, of the source or of the target, whichever has
     more."""
-    learning_rate: Positive = 2e-3
-    """Peak learning rate of AdamW."""
-    warmup_steps: Annotated[int, Meta(ge=0)] = 300
+    optimizer: Literal["muon", "adamw"] = "muon"
+    """muon: momentum whose steps are made orthogonal for the matrices of the layers, AdamW for the embedding and the
+    rest; adamw: AdamW for all."""
+    learning_rate: Positive = 5e-3
+    """Peak learning rate of the optimizers."""
+    warmup_steps: Annotated[int, Meta(ge=0)] = 200
     """Steps over which the learning rate rises from 0 to its peak (a tenth of the budget at most); then it falls along
     a half cosine."""
     label_smoothing: Share = 0.1
     """Share of the target's probability that is spread over all tokens."""
-    average: Share = 0.995
+    average: Share = 0.99
     """Decay per step of the running average of the weights, which is what is validated and kept; 0 keeps the last."""
 
 

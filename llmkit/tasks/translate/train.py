@@ -20,7 +20,7 @@ from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFile, ModelFolder
-from llmkit.tasks.translate import graph, prepare, vocabulary as vocabularies
+from llmkit.tasks.translate import graph, optimizers, prepare, vocabulary as vocabularies
 from llmkit.tasks.translate.batches import TokenBatches, by_tokens
 from llmkit.tasks.translate.network import TranslationNetwork
 from llmkit.tasks.translate.settings import Config, Model, Train
@@ -65,10 +65,7 @@ class TranslateLearner:
         self.lengths = np.maximum(self.sources.counts, self.targets.counts) + 1
         self.batches = TokenBatches(train, self.lengths, settings.batch_size, seed)
         self.val = by_tokens(val[np.argsort(self.lengths[val], kind="stable")], self.lengths, VALIDATION_TOKENS)
-        decayed = [weight for weight in network.parameters() if weight.ndim > 1]
-        others = [weight for weight in network.parameters() if weight.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, settings.learning_rate, betas=(0.9, 0.98), fused=True)
+        self.optimizers = optimizers.of(network, settings, hardware.number_type)
         self.averages = Averages(self.network, settings.average)
         self.processes: Processes = ALONE
         self.forward: nn.Module = self.network
@@ -98,8 +95,9 @@ class TranslateLearner:
 
     def step(self, rate: float, spent: float) -> Tensor:
         """One update on the next batch; returns its mean loss in nats per token, smoothing included."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
         self.network.train()
         batch = self.batches.next()
         parts = self.processes.count
@@ -111,12 +109,13 @@ class TranslateLearner:
             logits = self.forward(sources, counts, inputs).float()  # (B, T, V)
         real = wanted != NOTHING
         loss = self._loss(logits[real], wanted[real], (sources, counts, inputs, real), rate)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         # A mean over this process's tokens; the processes' parts weigh as many tokens as they have.
         weight = real.sum() * parts / max(1, int((self.targets.counts[padded] + 1).sum()))
         (loss * weight).backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.averages.update()
         self.count += tokens
         return loss.detach()
@@ -167,13 +166,15 @@ class TranslateLearner:
 
     def state(self) -> tuple[dict[str, Tensor], Json]:
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
-        tensors |= optimizer_state.to_tensors(self.optimizer, "optimizer")
+        for number, optimizer in enumerate(self.optimizers):
+            tensors |= optimizer_state.to_tensors(optimizer, f"optimizer.{number}")
         return tensors, {"batches": self.batches.state(), "count": self.count, "updates": self.averages.updates}
 
     def load_state(self, tensors: dict[str, Tensor], plain: Json) -> None:
         part = "network."
         self.network.load_state_dict({n.removeprefix(part): t for n, t in tensors.items() if n.startswith(part)})
-        optimizer_state.from_tensors(self.optimizer, "optimizer", tensors)
+        for number, optimizer in enumerate(self.optimizers):
+            optimizer_state.from_tensors(optimizer, f"optimizer.{number}", tensors)
         self.batches.load_state(plain["batches"])
         self.count, self.averages.updates = plain["count"], plain["updates"]
 
