@@ -13,7 +13,7 @@ BLOCKS = {"own_in": 3, "source_in": 2}  # matrices that lie in one: query, key a
 
 def of(network: TranslationNetwork, settings: Train, number_type: torch.dtype) -> list[torch.optim.Optimizer]:
     """As `train.optimizer` says. Biases and norms do not decay."""
-    by_blocks: dict[int, list[nn.Parameter]] = {}
+    by_blocks: dict[int, list[torch.Tensor]] = {}
     if settings.optimizer == "muon":
         for layer in network.modules():
             if isinstance(layer, Layer):
