@@ -56,6 +56,7 @@ COVERED_BY = {
     "llmkit/tasks/table/settings.py": "tests/tasks/table/test_compress.py",
     "llmkit/tasks/table/train.py": "tests/tasks/table/test_compress.py",
     "llmkit/tasks/table/use.py": "tests/tasks/table/test_table.py",
+    "llmkit/tasks/translate/decoder.py": "tests/tasks/translate/test_translate.py",
     "llmkit/tasks/translate/evaluate.py": "tests/tasks/translate/test_translate.py",
     "llmkit/tasks/translate/generate.py": "tests/tasks/translate/test_translate.py",
     "llmkit/tasks/translate/network.py": "tests/tasks/translate/test_graph.py",

@@ -8,10 +8,13 @@ from msgspec import structs
 from torch import Tensor
 
 from llmkit.console.callbacks import Progress
+from llmkit.data import ragged
+from llmkit.data.ragged import Ragged
 from llmkit.plain import Json
+from llmkit.runtime.beam import Beam
 from llmkit.store.files import Files
-from llmkit.store.model_folder import ModelFolder
-from llmkit.tasks.translate import graph
+from llmkit.store.model_folder import ModelFolder, declare_weights
+from llmkit.tasks.translate import decoder, graph, vocabulary as vocabularies
 from llmkit.tasks.translate.evaluate import same_vocabulary
 from llmkit.tasks.translate.network import TranslationNetwork
 from llmkit.tasks.translate.settings import Config
@@ -20,6 +23,7 @@ from llmkit.training import distillation, from_weights
 from llmkit.training.learner import Learner
 
 Arrays = dict[str, np.ndarray]
+TEACHERS_BEAM = Beam(2, 1.0, 4)  # a narrow one: every training source is translated
 
 
 def as_trained(settings: Config, result: Json) -> Config:
@@ -68,7 +72,11 @@ def taught(
     mix: float,
     progress: Progress,
 ) -> TranslateLearner:
-    """The learner with networks of the same vocabulary as teachers, which read each batch beside it."""
+    """The learner with networks of the same vocabulary as teachers, which read each batch beside it.
+
+    A student smaller than its one teacher reads that one's translations of the training sources too (Kim & Rush,
+    "Sequence-level knowledge distillation", arXiv 1606.07947, section 3.2).
+    """
     networks: list[TranslationNetwork] = []
     for settings, weights in teachers:
         whole = functools.partial(build, settings.model, learner.network.vocab_size)
@@ -82,7 +90,34 @@ def taught(
         return distillation.probabilities(logits, temperature)
 
     learner.teach(together, temperature, mix)
+    if len(networks) == 1 and _weights(networks[0]) > _weights(learner.network):
+        learner.read_translations(_translations(networks[0], learner, progress))
     return learner
+
+
+def _weights(network: TranslationNetwork) -> int:
+    return sum(weight.numel() for weight in network.parameters())
+
+
+def _translations(teacher: TranslationNetwork, learner: TranslateLearner, progress: Progress) -> Ragged:
+    """The teacher's best translations (N) of the training sources; of other pairs, and where it comes to no end, what
+    the data says."""
+    made, arrays = graph.export(teacher)
+    vocabulary = vocabularies.of_folder(learner.prepared)
+    parts = decoder.Parts(
+        declare_weights(made, arrays), arrays, len(teacher.decoder), teacher.vocab_size, None, "the teacher's graph"
+    )
+    sources, targets, train = learner.sources, learner.targets, learner.batches.pairs
+    lists = [targets.numbers[targets.starts[k] : targets.starts[k + 1]] for k in range(len(sources))]
+    asked = [sources.numbers[sources.starts[k] : sources.starts[k + 1]] for k in train]
+    done = 0
+    for which, found in decoder.search(parts, asked, vocabulary, TEACHERS_BEAM):
+        for number, sequences in zip(train[which].tolist(), found, strict=True):
+            if sequences[0].ended:
+                lists[number] = np.array(sequences[0].tokens, np.int32)
+        done += len(which)
+        progress("the teacher translates", done, len(train))
+    return ragged.from_lists(lists)
 
 
 def refit(folder: ModelFolder, prepared: Files) -> None:

@@ -70,6 +70,7 @@ class TranslateLearner:
         self.processes: Processes = ALONE
         self.forward: nn.Module = self.network
         self.teacher: Teacher | None = None
+        self.translated = False  # whether `targets` goes on with a teacher's translations
         self.mix = self.temperature = 1.0
         self.count = 0
         counts = self.targets.counts + 1
@@ -86,12 +87,19 @@ class TranslateLearner:
             raise ConfigError(f"{len(self.batches.pairs)} training pairs for {processes.count} processes; start fewer")
         self.processes = processes
         self.network.train()
-        example = self._inputs(self.batches.pairs[:1])
+        example = self._inputs(self.batches.pairs[:1], self.batches.pairs[:1])
         self.forward = distributed.averaging(self.network, *example[:3])
 
     def teach(self, teacher: Teacher, temperature: float, mix: float) -> None:
         """Learn from a teacher too: of the loss, `mix` at most is the distance to its probabilities."""
         self.teacher, self.temperature, self.mix = teacher, temperature, mix
+
+    def read_translations(self, translations: Ragged) -> None:
+        """Read a teacher's translations of all pairs (N) in turn with the data: each pass half of the one and half of
+        the other."""
+        numbers = np.concatenate([self.targets.numbers, translations.numbers])
+        starts = np.concatenate([self.targets.starts, self.targets.starts[-1] + translations.starts[1:]])
+        self.targets, self.translated = Ragged(numbers, starts), True
 
     def step(self, rate: float, spent: float) -> Tensor:
         """One update on the next batch; returns its mean loss in nats per token, smoothing included."""
@@ -101,17 +109,20 @@ class TranslateLearner:
         self.network.train()
         batch = self.batches.next()
         parts = self.processes.count
-        tokens = int((self.targets.counts[batch] + 1).sum())
         padded = np.resize(batch, -(-len(batch) // parts) * parts)  # the first ones again, where parts would differ
-        mine = padded[self.processes.part(len(padded))]
-        sources, counts, inputs, wanted = self._inputs(mine)
+        answers = padded
+        if self.translated:
+            answers = padded + len(self.sources) * ((padded + self.batches.passed) % 2)
+        tokens = int((self.targets.counts[answers] + 1).sum())
+        mine = self.processes.part(len(padded))
+        sources, counts, inputs, wanted = self._inputs(padded[mine], answers[mine])
         with self.hardware.autocast():
             logits = self.forward(sources, counts, inputs).float()  # (B, T, V)
         real = wanted != NOTHING
         loss = self._loss(logits[real], wanted[real], (sources, counts, inputs, real), rate)
         self.network.zero_grad(set_to_none=True)
         # A mean over this process's tokens; the processes' parts weigh as many tokens as they have.
-        weight = real.sum() * parts / max(1, int((self.targets.counts[padded] + 1).sum()))
+        weight = real.sum() * parts / tokens
         (loss * weight).backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
         for optimizer in self.optimizers:
@@ -128,9 +139,9 @@ class TranslateLearner:
         share = distillation.share(self.mix, rate, self.settings.learning_rate)
         return (1 - share) * hard + share * distillation.distance(logits, self.teacher(*inputs), self.temperature)
 
-    def _inputs(self, pairs: np.ndarray) -> Batch:
+    def _inputs(self, pairs: np.ndarray, answers: np.ndarray) -> Batch:
         """sources (B, S), counts (B,), targets that are read (B, T), and those that are to come (B, T)."""
-        tensors = batch_of(self.sources, self.targets, pairs)
+        tensors = batch_of(self.sources, self.targets, pairs, answers)
         device = self.hardware.device
         return tensors[0].to(device), tensors[1].to(device), tensors[2].to(device), tensors[3].to(device)
 
@@ -142,7 +153,7 @@ class TranslateLearner:
         with self.averages.in_network(), self.hardware.autocast():
             self.network.eval()
             for batch in batches[self.processes.rank :: self.processes.count]:
-                sources, counts, inputs, wanted = self._inputs(batch)
+                sources, counts, inputs, wanted = self._inputs(batch, batch)
                 real = wanted != NOTHING
                 logits = self.network(sources, counts, inputs)[real].float()
                 found[0] += F.cross_entropy(logits, wanted[real], reduction="sum").item()
@@ -206,16 +217,17 @@ class TranslateLearner:
         return Finish()
 
 
-def batch_of(sources: Ragged, targets: Ragged, pairs: np.ndarray) -> Batch:
-    """Of some pairs: sources (B, S) with their ends, counts (B,), targets that are read (B, T), those to come (B, T).
+def batch_of(sources: Ragged, targets: Ragged, pairs: np.ndarray, answers: np.ndarray) -> Batch:
+    """Of some `pairs` (B,), with `answers` (B,) as their targets: sources (B, S) with their ends, counts (B,), targets
+    that are read (B, T), those to come (B, T).
 
     A boundary ends a source and begins and ends a target; what fills up the targets to come is NOTHING.
     """
-    counts, ends = sources.counts[pairs], targets.counts[pairs]
+    counts, ends = sources.counts[pairs], targets.counts[answers]
     read = np.pad(sources.padded(pairs), ((0, 0), (0, 1)), constant_values=BOUNDARY)
     read = np.where(np.arange(read.shape[1]) < counts[:, None], read, BOUNDARY)
     read = read[:, : int(counts.max()) + 1]
-    written = targets.padded(pairs)
+    written = targets.padded(answers)
     columns = np.arange(written.shape[1] + 1)
     before = np.pad(written, ((0, 0), (1, 0)), constant_values=BOUNDARY)
     after = np.pad(written, ((0, 0), (0, 1)), constant_values=BOUNDARY)

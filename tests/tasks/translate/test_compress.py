@@ -1,5 +1,6 @@
 """The methods of compression on a translation model, and the student for whoever names none."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -9,7 +10,8 @@ from small_runs import setup_of
 
 import llmkit
 from llmkit.fitting import setup as setups
-from llmkit.tasks.translate import compress
+from llmkit.store.files import Files
+from llmkit.tasks.translate import compress, prepare
 from llmkit.tasks.translate.settings import Config, Model
 
 
@@ -50,3 +52,21 @@ def test_a_teacher_that_is_the_student_itself_adds_no_loss(translate_run: Any) -
     compress.load(learner, weights)
     taught = compress.taught(learner, [(setup.settings, weights)], 1.0, 1.0, lambda *given: None)
     assert float(taught.step(setup.settings.train.learning_rate, 0.0)) == pytest.approx(0, abs=1e-5)
+
+
+def test_a_smaller_student_reads_its_teachers_translations(translate_run: Any) -> None:
+    """Of training sources; each is read as the data says in one pass and as the teacher says in the next."""
+    setup = setup_of(translate_run)
+    half = compress.half(setup.settings)
+    learner = setups.learner(dataclasses.replace(setup, settings=half))
+    teacher = llmkit.load(translate_run.model)
+    data = learner.targets
+    taught = compress.taught(learner, [(setup.settings, teacher.folder.weights())], 1.0, 0.5, lambda *given: None)
+    assert taught.translated and len(taught.targets) == 2 * len(data)
+    texts = prepare.texts(Files(translate_run.run_dir / "prepared"))
+    for pair in taught.batches.pairs[:20].tolist():
+        ids = taught.targets.take(np.array([len(data) + pair])).numbers
+        assert teacher.vocabulary.text(ids.tolist()) == teacher.translate(texts[pair][0], beam=2)
+    assert np.isfinite(float(taught.step(0.001, 0.0)))
+    same = setups.learner(setup)
+    assert not compress.taught(same, [(setup.settings, teacher.folder.weights())], 1.0, 0.5, print).translated

@@ -13,7 +13,7 @@ import llmkit
 from llmkit.errors import ConfigError, InputError
 from llmkit.store.files import Files
 from llmkit.tasks import experiment as experiments
-from llmkit.tasks.translate import prepare, vocabulary as vocabularies
+from llmkit.tasks.translate import decoder, prepare, vocabulary as vocabularies
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,11 @@ def test_scores_are_those_of_torch(model: Any, translate_run: Any) -> None:
     scored = model.score(sources.take(val), targets.take(val))
     assert scored["loss"] == pytest.approx(result["val_loss"], abs=1e-5)
     assert scored["token_accuracy"] > 0.9
+
+
+def test_sources_that_the_model_cannot_know_are_refused(model: Any) -> None:
+    with pytest.raises(InputError, match="a source has tokens that the model does not know"):
+        decoder.Decoder(model.parts, [np.array([model.vocabulary.size])])
 
 
 def test_options_of_translate(model: Any) -> None:
