@@ -84,9 +84,9 @@ def taught(
         networks.append(network.to(learner.hardware.device).eval())
 
     @torch.no_grad()
-    def together(sources: Tensor, counts: Tensor, inputs: Tensor, real: Tensor) -> Tensor:
+    def together(sources: Tensor, counts: Tensor, inputs: Tensor, wanted: Tensor) -> Tensor:
         with learner.hardware.autocast():
-            logits = [network(sources, counts, inputs)[real].float() for network in networks]
+            logits = [network(sources, counts, inputs, wanted).float() for network in networks]
         return distillation.probabilities(logits, temperature)
 
     learner.teach(together, temperature, mix)

@@ -12,6 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from llmkit.training.fast_dropout import dropped
+from llmkit.training.output_loss import OutputLoss
+
 
 def frequencies(hidden_size: int) -> np.ndarray:
     """(D / 2,) float32: angles per place, from 1 down to 1 / 10,000."""
@@ -51,12 +54,11 @@ class Layer(nn.Module):
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))  # (B, H, T, d)
-        p = self.dropout if self.training else 0.0
-        found = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=p, is_causal=mask is None)
+        found = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
         return found.transpose(1, 2).flatten(2)  # (B, T, D)
 
     def _dropped(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training)
+        return dropped(x, self.dropout, self.training)
 
 
 class TranslationNetwork(nn.Module):
@@ -87,11 +89,30 @@ class TranslationNetwork(nn.Module):
             elif name.endswith("bias"):
                 nn.init.zeros_(weight)
 
-    def forward(self, sources: Tensor, counts: Tensor, targets: Tensor) -> Tensor:
+    def forward(
+        self,
+        sources: Tensor,
+        counts: Tensor,
+        targets: Tensor,
+        wanted: Tensor | None = None,
+        smoothing: float | None = None,
+    ) -> Tensor:
         """Logits (B, T, V) of what follows each token of the targets (B, T), which begin with a boundary.
 
-        sources (B, S), filled up; counts (B,) of their tokens.
+        sources (B, S), filled up; counts (B,) of their tokens. Given what is `wanted` (B, T), below 0 where nothing is:
+        the logits (N, V) where something is or, given a label `smoothing` too, their mean loss in nats, a scalar.
         """
+        y = self.read(sources, counts, targets)
+        if wanted is not None:
+            y = y[wanted >= 0]
+            if smoothing is not None:
+                if torch.is_autocast_enabled(y.device.type):
+                    y = y.to(torch.get_autocast_dtype(y.device.type))
+                return OutputLoss.apply(y, self.embedding, self.output_bias, wanted[wanted >= 0], smoothing)
+        return F.linear(y, self.embedding, self.output_bias)
+
+    def read(self, sources: Tensor, counts: Tensor, targets: Tensor) -> Tensor:
+        """The same before the output layer: (B, T, D)."""
         mask = (torch.arange(sources.shape[1], device=sources.device) < counts[:, None])[:, None, None, :]
         x = self.embedded(sources)
         for layer in self.encoder:
@@ -100,10 +121,10 @@ class TranslationNetwork(nn.Module):
         y = self.embedded(targets)
         for layer in self.decoder:
             y = layer(y, None, memory, mask)
-        return F.linear(self.decoder_norm(y), self.embedding, self.output_bias)
+        return self.decoder_norm(y)
 
     def embedded(self, tokens: Tensor) -> Tensor:
         """Tokens (B, T) to (B, T, D), with their places."""
         x = F.embedding(tokens, self.embedding) * self.hidden_size**0.5
         x = x + places(tokens.shape[1], self.hidden_size, tokens.device)
-        return F.dropout(x, self.dropout, self.training)
+        return dropped(x, self.dropout, self.training)

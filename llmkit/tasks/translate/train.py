@@ -35,7 +35,7 @@ NOTHING = -100  # in place of a target token that fills up
 VALIDATION_TOKENS = 8192
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 Teacher = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""(sources, counts, targets, which tokens count (B, T)) of a batch to the probabilities (N, V) of those tokens."""
+"""(sources, counts, targets, what is wanted (B, T)) of a batch to the probabilities (N, V) where something is."""
 
 
 def build(model: Model, vocab_size: int) -> TranslationNetwork:
@@ -116,13 +116,20 @@ class TranslateLearner:
         tokens = int((self.targets.counts[answers] + 1).sum())
         mine = self.processes.part(len(padded))
         sources, counts, inputs, wanted = self._inputs(padded[mine], answers[mine])
+        smoothing = self.settings.label_smoothing
         with self.hardware.autocast():
-            logits = self.forward(sources, counts, inputs).float()  # (B, T, V)
-        real = wanted != NOTHING
-        loss = self._loss(logits[real], wanted[real], (sources, counts, inputs, real), rate)
+            if self.teacher is None:
+                loss = self.forward(sources, counts, inputs, wanted, smoothing)
+            else:
+                logits = self.forward(sources, counts, inputs, wanted).float()  # (N, V)
+        if self.teacher is not None:
+            hard = F.cross_entropy(logits, wanted[wanted >= 0], label_smoothing=smoothing)
+            share = distillation.share(self.mix, rate, self.settings.learning_rate)
+            soft = distillation.distance(logits, self.teacher(sources, counts, inputs, wanted), self.temperature)
+            loss = (1 - share) * hard + share * soft
         self.network.zero_grad(set_to_none=True)
         # A mean over this process's tokens; the processes' parts weigh as many tokens as they have.
-        weight = real.sum() * parts / tokens
+        weight = (wanted >= 0).sum() * parts / tokens
         (loss * weight).backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
         for optimizer in self.optimizers:
@@ -130,14 +137,6 @@ class TranslateLearner:
         self.averages.update()
         self.count += tokens
         return loss.detach()
-
-    def _loss(self, logits: Tensor, wanted: Tensor, inputs: Batch, rate: float) -> Tensor:
-        """logits (N, V) and what should be likely (N,) to a mean."""
-        hard = F.cross_entropy(logits, wanted, label_smoothing=self.settings.label_smoothing)
-        if self.teacher is None:
-            return hard
-        share = distillation.share(self.mix, rate, self.settings.learning_rate)
-        return (1 - share) * hard + share * distillation.distance(logits, self.teacher(*inputs), self.temperature)
 
     def _inputs(self, pairs: np.ndarray, answers: np.ndarray) -> Batch:
         """sources (B, S), counts (B,), targets that are read (B, T), and those that are to come (B, T)."""
@@ -154,11 +153,11 @@ class TranslateLearner:
             self.network.eval()
             for batch in batches[self.processes.rank :: self.processes.count]:
                 sources, counts, inputs, wanted = self._inputs(batch, batch)
-                real = wanted != NOTHING
-                logits = self.network(sources, counts, inputs)[real].float()
-                found[0] += F.cross_entropy(logits, wanted[real], reduction="sum").item()
-                found[1] += (logits.argmax(dim=1) == wanted[real]).sum().item()
-                found[2] += real.sum().item()
+                logits = self.network(sources, counts, inputs, wanted).float()
+                truths = wanted[wanted >= 0]
+                found[0] += F.cross_entropy(logits, truths, reduction="sum").item()
+                found[1] += (logits.argmax(dim=1) == truths).sum().item()
+                found[2] += len(truths)
         loss, right, total = self.processes.sum(*found)
         return {"val_loss": loss / total, "val_token_accuracy": right / total}
 
