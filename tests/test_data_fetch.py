@@ -198,6 +198,13 @@ def test_json_list_becomes_texts(house: House) -> None:
     assert house.contents("one") == texts
 
 
+def test_a_dictionary_of_sounds_becomes_a_table_without_stress(house: House) -> None:
+    content = b"cat K AE1 T\ncat(2) K AE0 T\nread R EH1 D\nread(2) R IY1 D # present\n"
+    add_one_file(house, content, "pronunciations_to_csv", "phonemes.csv")
+    assert house.run("one") == 0
+    assert house.contents("one") == {"phonemes.csv": b"word,sounds\ncat,K AE T\nread,R EH D\nread,R IY D\n"}
+
+
 # The command line and sources.yaml.
 
 
@@ -227,17 +234,20 @@ def test_mistake_in_sources_is_named(
     assert "sources.yaml: plays: " in error and said in error
 
 
-def test_the_nine_data_sets_are_pinned_and_documented() -> None:
+def test_the_data_sets_are_pinned_and_documented() -> None:
     sources = fetch.load_sources(SCRIPT.parent / "sources.yaml")
-    names = "shakespeare union movies digits cancer credit molecules sanguo stocks"
+    names = "shakespeare union movies digits cancer credit molecules sanguo stocks phonemes help"
     assert list(sources) == names.split()
     readme = (SCRIPT.parent / "README.md").read_text(encoding="utf-8")
     for name, source in sources.items():
-        assert re.fullmatch("[0-9a-f]{64}", source.sha256), name
-        package, version = source.file.removesuffix(".tar.gz").split("-")[:2]
-        assert (package, version) == (source.package.replace("-", "_"), source.version)
         row = next(line for line in readme.splitlines() if line.startswith(f"| {name} |"))
-        assert f"{source.package} {source.version}" in row
+        for package in source.of_debian:
+            assert re.fullmatch("[0-9a-f]{64}", package.sha256) and package.package in row, name
+        if not source.debian:
+            assert re.fullmatch("[0-9a-f]{64}", source.sha256), name
+            package, version = source.file.removesuffix(".tar.gz").split("-")[:2]
+            assert (package, version) == (source.package.replace("-", "_"), source.version)
+            assert f"{source.package} {source.version}" in row
         assert f"{source.download_bytes / 1e6:.1f} MB" in row
 
 

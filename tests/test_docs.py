@@ -26,6 +26,7 @@ SHRUNK = {
     ],
     "classify": ["train.steps=3", "model.hidden_size=8", "model.embedding_size=4"],
     "image": ["train.steps=3", "model.width=4", "model.discriminator_width=4", "prepare.split={val: 0.2, test: 0.2}"],
+    "translate": ["train.steps=3", "model={hidden_size: 16, heads: 2, encoder_layers: 1, decoder_layers: 1}"],
     "table": ["train.steps=3", "train.folds=2", "model.hidden_size=8", "model.members=2"],
 }
 
@@ -48,6 +49,18 @@ def write_table(folder, settings):
     (folder / "rows.csv").write_text("\n".join(",".join(row) for row in [head, *rows]) + "\n")
 
 
+def write_translate(folder, settings):
+    """Pairs in the columns that the config names, with letters of the scripts that it asks for."""
+    letters = {"han": "打开关闭文件夹窗口打印页面", "any": "abcdefghijklm", "latin": "abcdefghijklm"}
+    texts = (
+        "".join(letters[script][(k * p + p) % 13] for p in range(1, 6))
+        for k in range(60)
+        for script in (settings.source_script, settings.target_script)
+    )
+    rows = [f"{first},{second}x" for first, second in zip(texts, texts, strict=True)]
+    (folder / "pairs.csv").write_text("\n".join([f"{settings.source},{settings.target}", *rows]) + "\n")
+
+
 def write_image(folder, settings):
     """Rows of pixels with a label where the config says."""
     pixels, labels = squares(120)
@@ -64,6 +77,7 @@ def test_every_config_runs_on_small_data(path, tmp_path, monkeypatch):
     monkeypatch.setattr("llmkit.tasks.image.feature_network.STEPS", 20)
     task = experiments.load(path).task.name
     writers = {"language": write_language, "classify": write_classify, "table": write_table, "image": write_image}
+    writers["translate"] = write_translate
     writers[task](data, experiments.load(path).settings.prepare)
     config = experiments.load(path, [*overrides, *SHRUNK[task], "evaluate.require={}"])
     prepare(config)

@@ -229,15 +229,16 @@ def load(path: Path) -> "Tokenizer":
     """The tokenizer in a file. Raises InputError."""
     if not path.is_file():
         raise InputError(f"there is no {path}; make it with: llmkit prepare CONFIG")
-    return _from_bytes(path.read_bytes(), path)
+    return from_bytes(path.read_bytes(), path)
 
 
 def of_folder(folder: Files) -> "Tokenizer":
     """The tokenizer of a prepared folder or of a model folder. Raises InputError."""
-    return _from_bytes(folder.read_bytes(FILE), folder.path / FILE)
+    return from_bytes(folder.read_bytes(FILE), folder.path / FILE)
 
 
-def _from_bytes(data: bytes, path: Path) -> "Tokenizer":
+def from_bytes(data: bytes, path: Path) -> "Tokenizer":
+    """The tokenizer in the bytes of a file, which `path` names in messages. Raises InputError."""
     from tokenizers import Tokenizer
 
     try:

@@ -13,6 +13,10 @@ PLACES = {
     "classify": "run_dir prepare.files prepare.tokenizer.file train.start_from generate.prompt generate.prompt_file",
     "table": "run_dir prepare.files train.start_from generate.prompt generate.prompt_file",
     "image": "run_dir prepare.files prepare.labels train.start_from generate.to",
+    "translate": (
+        "run_dir prepare.files prepare.source_files prepare.target_files train.start_from generate.prompt "
+        "generate.prompt_file"
+    ),
 }
 
 
@@ -23,6 +27,8 @@ EVERYTHING = {
     "prepare.encoding": "latin-1",
     "prepare.tokenizer.file": "/t.json",
     "prepare.labels": "/l.npy",
+    "prepare.source_files": "/s.txt",
+    "prepare.target_files": "/t.txt",
     "train.start_from": "/start",
     "train.steps": 3,
     "generate.prompt": "-",

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from llmkit.tasks.language.output import OutputLoss
+from llmkit.training.fast_dropout import dropped
+from llmkit.training.output_loss import OutputLoss
 
 State = tuple[Tensor, Tensor]
 
@@ -105,7 +106,7 @@ class LanguageModel(nn.Module):
         for layer in range(self.layers):
             if layer:
                 x = locked_dropout(x, self.dropout, self.training)
-            hh = dropped_weights(self.weight_hh[layer], self.recurrent_dropout, self.training)  # one mask per window
+            hh = dropped(self.weight_hh[layer], self.recurrent_dropout, self.training)  # one mask per window
             used: list[Tensor] = [self.weight_ih[layer], hh, self.bias[layer], self.no_bias]
             weights = [weight.to(number_type) for weight in used]
             hidden = (h[layer : layer + 1].contiguous(), c[layer : layer + 1].contiguous())
@@ -127,18 +128,3 @@ def locked_dropout(x: Tensor, p: float, training: bool) -> Tensor:
         return x
     mask = torch.empty(1, *x.shape[1:], dtype=x.dtype, device=x.device).bernoulli_(1 - p)
     return x * mask.div_(1 - p)
-
-
-def dropped_weights(weight: Tensor, p: float, training: bool) -> Tensor:
-    """Dropout of single weights, `p` in steps of 1/256: a weight is kept by a random byte.
-
-    On a CPU random numbers come one after the other from one generator: eight bytes of each make this several times
-    faster than `F.dropout`, which took a sixth of a training step.
-    """
-    if not training or p == 0:
-        return weight
-    dropped = min(max(round(256 * p), 1), 255)  # of 256 bytes
-    numbers = torch.empty(-(-weight.numel() // 8), dtype=torch.int64, device=weight.device)
-    numbers.random_(torch.iinfo(torch.int64).min, None)  # all 64 bits are random
-    random_bytes = numbers.view(torch.uint8)[: weight.numel()].view(weight.shape)
-    return weight * ((random_bytes >= dropped) * (256 / (256 - dropped)))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from llmkit.tasks.language.network import LanguageModel, dropped_weights, locked_dropout
+from llmkit.tasks.language.network import LanguageModel, locked_dropout
 
 
 def random_state(network: LanguageModel, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -86,16 +86,3 @@ def test_bfloat16_stays_near_float32_and_gradients_are_float32(training):
     assert 0 < (exact - rounded).abs().max() < 0.1 * exact.std()
     rounded.sum().backward()
     assert network.weight_hh[0].grad.dtype == torch.float32
-
-
-def test_dropped_weights_are_zero_or_scaled_up_and_so_are_their_gradients():
-    torch.manual_seed(0)
-    weight = torch.ones(300, 501, requires_grad=True)  # not a multiple of the 8 bytes of a random number
-    dropped = dropped_weights(weight, 0.25, training=True)
-    dropped.sum().backward()
-    assert dropped.detach().unique().tolist() == [0.0, pytest.approx(4 / 3)]
-    share = (dropped == 0).float().mean().item()
-    assert share == pytest.approx(0.25, abs=5 * (0.25 * 0.75 / weight.numel()) ** 0.5)  # five standard deviations
-    assert torch.equal(weight.grad, dropped.detach())
-    assert dropped_weights(weight, 0.25, training=False) is weight
-    assert (dropped_weights(weight, 1e-9, training=True) == 0).any()  # never less than a byte's share

@@ -18,11 +18,11 @@ class OutputLoss(torch.autograd.Function):
     """Mean cross-entropy (nats) of `targets` (N,) under softmax(x @ weight.T + bias), with all gradients at once.
 
     x (N, E) in the type that the products are done in; weight (V, E) and bias (V,) float32, as are their gradients.
-    `targets` may be probabilities (N, V) float32, too.
+    `targets` may be probabilities (N, V) float32, too; of others, `smoothing` is the share that is spread over all V.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         used = weight.to(x.dtype)
         total = x.new_zeros((), dtype=torch.float32)
         grad_x, grad_weight, grad_bias = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(bias)
@@ -33,8 +33,12 @@ class OutputLoss(torch.autograd.Function):
             gradient = torch.log_softmax(logits, dim=1)
             if targets.ndim == 1:
                 wanted = wanted[:, None]
-                total -= gradient.gather(1, wanted).sum()
-                gradient.exp_().scatter_add_(1, wanted, torch.full_like(wanted, -1, dtype=torch.float32))
+                total -= (1 - smoothing) * gradient.gather(1, wanted).sum()
+                if smoothing:
+                    total -= smoothing / len(weight) * gradient.sum()
+                gradient.exp_().scatter_add_(1, wanted, torch.full_like(wanted, smoothing - 1, dtype=torch.float32))
+                if smoothing:
+                    gradient.sub_(smoothing / len(weight))
             else:
                 total -= (gradient * wanted).sum()
                 gradient.exp_().sub_(wanted)
@@ -50,4 +54,4 @@ class OutputLoss(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         [outer] = gradients
         grad_x, grad_weight, grad_bias = ctx.saved_tensors
-        return grad_x * outer.to(grad_x.dtype), grad_weight * outer, grad_bias * outer, None
+        return grad_x * outer.to(grad_x.dtype), grad_weight * outer, grad_bias * outer, None, None

@@ -4,20 +4,20 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from llmkit.tasks.language import output
-from llmkit.tasks.language.output import OutputLoss
+from llmkit.training import output_loss
+from llmkit.training.output_loss import OutputLoss
 
 
 @pytest.mark.parametrize("chunk", [1, 7 * 11, 1 << 20])  # a row, a part that does not go in evenly, all at a time
-@pytest.mark.parametrize("probabilities", [False, True])
-def test_loss_and_gradients_are_those_of_linear_and_cross_entropy(chunk, probabilities, monkeypatch):
-    monkeypatch.setattr(output, "CHUNK", chunk)
+@pytest.mark.parametrize(("probabilities", "smoothing"), [(False, 0.0), (True, 0.0), (False, 0.1)])
+def test_loss_and_gradients_are_those_of_linear_and_cross_entropy(chunk, probabilities, smoothing, monkeypatch):
+    monkeypatch.setattr(output_loss, "CHUNK", chunk)
     torch.manual_seed(0)
     x, weight, bias = (torch.randn(*shape, dtype=torch.float64) for shape in ((19, 5), (11, 5), (11,)))
     targets = torch.rand(19, 11).softmax(dim=1) if probabilities else torch.randint(11, (19,))
     found, expected = ([t.float().requires_grad_() for t in (x, weight, bias)] for _ in range(2))
-    loss = OutputLoss.apply(*found, targets)
-    wanted = F.cross_entropy(F.linear(*expected), targets)
+    loss = OutputLoss.apply(*found, targets, smoothing)
+    wanted = F.cross_entropy(F.linear(*expected), targets, label_smoothing=smoothing)
     (3 * loss).backward()
     (3 * wanted).backward()
     torch.testing.assert_close(loss, wanted)

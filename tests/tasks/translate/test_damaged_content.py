@@ -1,0 +1,18 @@
+"""Damage to the content of each file of a model folder: an answer, or an InputError."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from damaged_content import try_each
+
+import llmkit
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["model", "int8"])
+def test_a_damaged_folder_is_refused_or_gives_an_answer(translate_run: Any, tmp_path: Path, name: str) -> None:
+    def use(place: Path) -> object:
+        return llmkit.load(place).translate("abx", max_length=6)
+
+    assert try_each(getattr(translate_run, name), tmp_path, use, every=31) > 8
