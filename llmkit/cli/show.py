@@ -205,6 +205,10 @@ def _pairs(values: Json, indent: str = "  ") -> None:
             columns = list(dict.fromkeys(name for inner in value for name in inner))
             terminal.show(f"{indent}{key}:")
             tables.table(columns, [[tables.number(inner.get(column)) for column in columns] for inner in value])
+        elif key == "words":
+            terminal.show(f"{indent}{key} that speak most for each label:")
+            for label, words in value.items():
+                terminal.show(f"{indent}  {label}: {', '.join(word['word'] for word in words)}")
         elif key == "confusion":
             terminal.show(f"{indent}{key} (true label: predicted labels):")
             _confusion(value)

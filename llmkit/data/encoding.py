@@ -6,9 +6,10 @@ the prepared folder and in every model folder:
     columns      how each column of the raw rows is read (`columns.py`), from which the numbers and categories are made
     numbers      of each column the maps of its scaling, piecewise linear ([values, scores]: flat outside), whether it
                  lacked values in training, for which F then has a column of its own (1 where missing), and the edges of
-                 its pieces, each of which has a column at the end of F (how far the value is through it, 0 to 1)
-    categories   of each column its values; one not among them is 0, the k-th is k + 1. All columns number on in one
-                 table, `offset` being where a column begins
+                 its pieces, each of which has a column at the end of F (how far the value is through it, 0 to 1),
+                 and the median
+    categories   of each column its values and the most frequent one, `typical`; what is not among them is 0, the k-th
+                 is k + 1. All columns number on in one table, `offset` being where a column begins
 """
 
 import itertools
@@ -52,6 +53,15 @@ class Number:
     maps: list[list[list[float]]]
     missing: bool
     edges: list[float] = field(default_factory=list)
+    median: float | None = None
+    """Of the training values that are there; None in folders of the first versions."""
+
+    @property
+    def typical(self) -> float:
+        """The median, or the value that counts as none in the scaling."""
+        if self.median is not None:
+            return self.median
+        return float(np.interp(0.0, self.maps[0][1], self.maps[0][0])) if self.maps else 0.0
 
     @property
     def width(self) -> int:
@@ -66,6 +76,8 @@ class Category:
     name: str
     values: list[str | None]
     offset: int
+    typical: str | None = None
+    """The most frequent value of training."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +134,12 @@ class Encoding:
         of, low, width = self._pieces
         return np.nan_to_num(np.clip((numbers[:, of] - low) / width, 0.0, 1.0)).astype(np.float32)
 
+    def typical(self) -> Rows:
+        """A single row as most are: medians and the most frequent categories of training."""
+        numbers = np.array([[column.typical for column in self.numbers]], np.float64)
+        categories = np.array([*(category.typical for category in self.categories), None], object)[None, :-1]
+        return Rows(numbers, categories)
+
     def unseen(self, rows: Rows) -> list[tuple[int, str, str]]:
         """(row, column, value) of every category that training has not seen, or not often enough to learn it."""
         found = []
@@ -154,7 +172,7 @@ def learn(
         counts = Counter(rows.categories[:, k].tolist())
         often = [value for value, count in counts.most_common(MOST_VALUES) if count >= SEEN_AT_LEAST]
         values = sorted(often, key=lambda value: (value is not None, value or ""))
-        categories.append(Category(name, values, offset))
+        categories.append(Category(name, values, offset, counts.most_common(1)[0][0] if counts else None))
         offset += len(values) + 1
     return Encoding(columns, numbers, categories, missing_values, label)
 
@@ -228,7 +246,8 @@ def _number(name: str, values: np.ndarray, scaling: str, pieces: int) -> Number:
     there = values[~np.isnan(values)]
     lacks = len(there) < len(values)
     if len(there) == 0 or there.min() == there.max():
-        return Number(name, [[[0.0], [0.0]]], lacks)  # tells nothing: always the score 0
+        only = float(there[0]) if len(there) else None
+        return Number(name, [[[0.0], [0.0]]], lacks, median=only)  # tells nothing: always the score 0
     maps = []
     if scaling in ("quantile", "both"):
         maps.append(_quantile_map(there))
@@ -236,7 +255,7 @@ def _number(name: str, values: np.ndarray, scaling: str, pieces: int) -> Number:
         middle = _without_outliers(there)
         mean, deviation = float(middle.mean()), float(middle.std())
         maps.append(_short(np.array([mean - CLIP * deviation, mean + CLIP * deviation]), np.array([-CLIP, CLIP])))
-    return Number(name, maps, lacks, _edges(there, pieces))
+    return Number(name, maps, lacks, _edges(there, pieces), float(np.median(there)))
 
 
 def _quantile_map(values: np.ndarray) -> list[list[float]]:

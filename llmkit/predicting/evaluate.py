@@ -10,6 +10,7 @@ import numpy as np
 from llmkit.console.callbacks import Progress
 from llmkit.console.tables import Column
 from llmkit.errors import InputError
+from llmkit.explaining.explanation import Puzzle
 from llmkit.plain import Json
 from llmkit.predicting import labels as labellings
 from llmkit.predicting.use import AnyExamples, Predictor
@@ -54,6 +55,8 @@ class Targeted(Generic[AnyExamples]):
     split: str
     targets: np.ndarray
     read: Callable[[Predictor[AnyExamples], np.ndarray], AnyExamples]
+    puzzles: Callable[[Predictor[AnyExamples], np.ndarray], list[Puzzle[AnyExamples]]] | None = None
+    """`puzzles(model, numbers)`: some of them as parts that can be taken away, where the task explains."""
 
 
 def metrics(model: Predictor[AnyExamples], examples: Targeted[AnyExamples], progress: Progress) -> Json:

@@ -10,25 +10,37 @@ from pathlib import Path
 from llmkit.console import tables, terminal
 from llmkit.data.plain_text import is_text
 from llmkit.errors import ConfigError
+from llmkit.explaining.explanation import Puzzle
 from llmkit.plain import Json
+from llmkit.predicting import explained
 from llmkit.predicting.settings import Predict
 from llmkit.predicting.use import AnyExamples, Predictor
 
 WIDEST = 60  # characters of a text in a table
+EXPLANATION = "explanation"  # of a prediction; in CSV a cell of JSON
 MOST_COLUMNS = 6  # labels that each have a column in a table
 
 
 def predict(
-    model: Predictor[AnyExamples], examples: AnyExamples, named: Sequence[Json], settings: Predict, seed: int
+    model: Predictor[AnyExamples],
+    examples: AnyExamples,
+    named: Sequence[Json],
+    settings: Predict,
+    seed: int,
+    puzzles: Callable[[], Sequence[Puzzle[AnyExamples]]] = tuple,
 ) -> Json:
     """{"predictions": [{…, and what the model says}], examples, seconds, …} for examples that were read.
 
-    `named` (N) says what each of them is called: {"row": 1} or {"text": …}.
+    `named` (N) says what each of them is called: {"row": 1} or {"text": …}. `puzzles` gives the examples as parts,
+    where `settings.explain` asks for an `explanation` in each prediction.
     """
     start = time.perf_counter()
     answers = model.answers(examples)
     seconds = time.perf_counter() - start
     predictions = [name | found for name, found in zip(named, model.named(answers), strict=True)]
+    if settings.explain:
+        for prediction, puzzle in zip(predictions, puzzles(), strict=True):
+            prediction[EXPLANATION] = model.explained(model.explanation(puzzle))["explanation"]
     return {
         "predictions": predictions,
         "output": settings.output,
@@ -75,8 +87,12 @@ def show(result: Json, emitted: bool, named: bool) -> None:
         csv.writer(text, lineterminator="\n").writerows(_rows(result["predictions"], number=repr))
         terminal.write(text.getvalue(), end="")
         return
-    head, *rows = _rows(result["predictions"], MOST_COLUMNS)
+    plain = [{key: value for key, value in item.items() if key != EXPLANATION} for item in result["predictions"]]
+    head, *rows = _rows(plain, MOST_COLUMNS)
     tables.table(head, [[_short(cell) for cell in row] for row in rows])
+    for prediction in result["predictions"]:
+        if EXPLANATION in prediction:
+            explained.show(prediction)
 
 
 def summary(result: Json) -> str:
@@ -93,16 +109,23 @@ def _rows(
     if "prediction" in first:
         write = number if number is repr else "{:.6g}".format
         cells = [
-            [write(value) if isinstance(value, float) else str(value) for value in row.values()] for row in predictions
+            [write(value) if isinstance(value, float) else _cell(value) for value in row.values()]
+            for row in predictions
         ]
         return [list(first), *cells]
-    names = [key for key in first if key not in ("label", "probability", "probabilities")]
+    names = [key for key in first if key not in ("label", "probability", "probabilities", EXPLANATION)]
+    more = [EXPLANATION] if EXPLANATION in first else []
     labels = list(first["probabilities"]) if most is None or len(first["probabilities"]) <= most else []
-    rows = [[*names, "label", "probability", *(f"p({label})" for label in labels)]]
+    rows = [[*names, "label", "probability", *(f"p({label})" for label in labels), *more]]
     for item in predictions:
         values = [item["probability"], *(item["probabilities"][label] for label in labels)]
-        rows.append([*(str(item[name]) for name in names), item["label"], *map(number, values)])
+        last = [_cell(item[name]) for name in more]
+        rows.append([*(str(item[name]) for name in names), item["label"], *map(number, values), *last])
     return rows
+
+
+def _cell(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
 
 
 def _short(text: str) -> str:

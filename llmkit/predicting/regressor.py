@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from llmkit.errors import ConfigError
+from llmkit.explaining.explanation import Explanation
 from llmkit.plain import Json
 from llmkit.predicting import intervals, number_metrics, numbers
 from llmkit.predicting.use import AnyExamples, Done, Feeds, Predictor, Request, nothing
@@ -59,6 +61,17 @@ class Regressor(Predictor[AnyExamples]):
     def named(self, answers: np.ndarray) -> list[Json]:
         """prediction, lower and upper."""
         return [dict(zip(("prediction", "lower", "upper"), row, strict=True)) for row in answers.tolist()]
+
+    def explained(self, explanation: Explanation, label: str | None = None) -> Json:
+        """The prediction, with what makes it larger and smaller. Raises ConfigError where a label is named."""
+        if label is not None:
+            raise ConfigError("the model predicts numbers; there is no label to explain")
+        [found] = self.named(explanation.value[None])
+        return found | {"explanation": explanation.to_json(0, self.numbering.column)}
+
+    def losses(self, answers: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Absolute error of each example (N,), in the unit of what is predicted."""
+        return np.abs(answers[:, 0] - targets)
 
     def measure(self, answers: np.ndarray, targets: np.ndarray) -> Json:
         """`number_metrics.of_numbers`; targets are the true numbers."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from llmkit.config import variants as methods
+from llmkit.config.requirements import Evaluate
 from llmkit.config.schema import Section
 from llmkit.config.training import Training
 
@@ -71,3 +72,13 @@ class Predict(Section):
     """File of what to predict the labels of; - is standard input."""
     output: Literal["table", "csv", "jsonl"] = "table"
     """How predictions are printed: a table for people, CSV, or a JSON object a line."""
+    explain: bool = False
+    """Say why: what each part of the example (word, column) adds to what is predicted."""
+
+
+class Scoring(Evaluate):
+    """What is measured and what is required."""
+
+    explain: Annotated[int, Meta(ge=0)] = 0
+    """So many examples are explained: how much the right label's probability falls (a number: moves) without the most
+    important tenth of an example's parts, beside a random tenth, and what counts over all; 0 leaves it out."""

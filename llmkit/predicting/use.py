@@ -10,7 +10,8 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from llmkit.errors import InputError
+from llmkit.errors import ConfigError, InputError
+from llmkit.explaining.explanation import Explanation, Puzzle, explain
 from llmkit.plain import Json
 from llmkit.predicting import labels, metrics
 from llmkit.runtime.session import open_session
@@ -49,6 +50,7 @@ class Predictor(Generic[AnyExamples]):
         self._read, self._feeds, self._output_count = read, feeds, output_count
         self._threads = threads
         self.opened_by: Callable[[ModelFolder, int | None], object] | None = None  # the task's `use.load`
+        self.puzzles: Callable[[Sequence[Request]], list[Puzzle[AnyExamples]]] | None = None  # where it explains
         self._session = open_session(folder, threads)
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
@@ -63,13 +65,30 @@ class Predictor(Generic[AnyExamples]):
         One example that is no list (a row, a text) gives one dict; a data frame is a list of its rows. Raises
         InputError for what does not fit the model.
         """
-        if getattr(examples, "ndim", 0) == 2 and hasattr(examples, "to_dict"):  # of pandas, which need not be here
-            examples = examples.to_dict("records")
-        one = isinstance(examples, Mapping | str)
-        if not one and not isinstance(examples, Iterable):
-            raise InputError(f"predict takes an example or a list of examples, not {type(examples).__name__}")
-        found = self.named(self.answers(self._read([examples] if one else list(examples))))
+        requests, one = _several(examples, "predict")
+        found = self.named(self.answers(self._read(requests)))
         return found[0] if one else found
+
+    def explain(self, examples: Request | Iterable[Request], label: str | None = None) -> Any:
+        """What the model says of each example and why: as `predict`, with an `explanation` in each dict.
+
+        That has the `value` explained (a label's probability, or the number), its `baseline`, and `parts`, whose
+        `contribution`s add up to the difference but for `gap`. `label`: whose probability, in place of the predicted
+        one's. Raises InputError for what does not fit the model, ConfigError for a label that it does not know.
+        """
+        requests, one = _several(examples, "explain")
+        if self.puzzles is None:
+            raise ConfigError("this model does not explain what it predicts")
+        found = [self.explained(self.explanation(puzzle), label) for puzzle in self.puzzles(requests)]
+        return found[0] if one else found
+
+    def explanation(self, puzzle: Puzzle[AnyExamples]) -> Explanation:
+        """What each part of an example adds to each of its answers."""
+        return explain(puzzle, self.answers)
+
+    def explained(self, explanation: Explanation, label: str | None = None) -> Json:
+        """The prediction that is explained, with `explanation`: of the label, or of what is predicted."""
+        raise NotImplementedError
 
     def read(self, examples: Sequence[Request]) -> AnyExamples:
         """Requests as examples for `answers`. Raises InputError."""
@@ -94,6 +113,10 @@ class Predictor(Generic[AnyExamples]):
 
     def named(self, answers: np.ndarray) -> list[Json]:
         """A prediction for each row of answers (N, A)."""
+        raise NotImplementedError
+
+    def losses(self, answers: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """How far answers (N, A) are from targets, each by itself (N,), in a unit that people know."""
         raise NotImplementedError
 
     def measure(self, answers: np.ndarray, targets: np.ndarray) -> Json:
@@ -142,6 +165,18 @@ class Classifier(Predictor[AnyExamples]):
             for row in answers
         ]
 
+    def explained(self, explanation: Explanation, label: str | None = None) -> Json:
+        """The prediction, with what speaks for a label and against it. Raises ConfigError for an unknown label."""
+        if label is not None and label not in self.labels:
+            raise ConfigError(f"the model does not know the label '{label}'; it knows: {', '.join(self.labels[:20])}")
+        [found] = self.named(explanation.value[None])
+        of = label if label is not None else found["label"]
+        return found | {"explanation": explanation.to_json(self.labels.index(of), of)}
+
+    def losses(self, answers: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Log loss in nats of each example (N,)."""
+        return -np.log(np.maximum(answers[np.arange(len(targets)), targets], metrics.SMALLEST))
+
     def measure(self, answers: np.ndarray, targets: np.ndarray) -> Json:
         """`metrics.of_probabilities`; targets are label numbers."""
         return metrics.of_probabilities(answers, targets, self.labels)
@@ -154,3 +189,13 @@ class Classifier(Predictor[AnyExamples]):
         """labels.json with the temperature of least loss."""
         temperature = metrics.fit_temperature(outputs, targets)
         return labels.LABELS, labels.Labelling(self.labels, temperature=temperature).to_bytes()
+
+
+def _several(examples: Request | Iterable[Request], verb: str) -> tuple[list[Request], bool]:
+    """(the requests, whether it was one that is no list). Raises InputError."""
+    if getattr(examples, "ndim", 0) == 2 and hasattr(examples, "to_dict"):  # of pandas, which need not be here
+        examples = examples.to_dict("records")
+    one = isinstance(examples, Mapping | str)
+    if not one and not isinstance(examples, Iterable):
+        raise InputError(f"{verb} takes an example or a list of examples, not {type(examples).__name__}")
+    return [examples] if one else list(examples), one

@@ -10,9 +10,12 @@ from msgspec import structs
 
 from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import prepared_folder
+from llmkit.explaining import words
+from llmkit.explaining.explanation import Puzzle
 from llmkit.plain import Json
-from llmkit.predicting import evaluate as measuring
+from llmkit.predicting import evaluate as measuring, explained
 from llmkit.predicting.evaluate import TABLE, UNIT, Targeted
+from llmkit.predicting.use import Predictor
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.classify import prepare, use
@@ -50,7 +53,9 @@ def metrics(
     folder: ModelFolder, examples: Targeted[Examples], settings: Config, progress: Progress, warn: Warn
 ) -> Json:
     """Quality, calibration, size and speed on the texts."""
-    return measuring.metrics(use.load(folder), examples, progress)
+    model = use.load(folder)
+    found, _ = explained.figures(model, examples, settings.evaluate.explain, progress)
+    return measuring.metrics(model, examples, progress) | found
 
 
 def validation_loss(folder: ModelFolder, prepared: Files, progress: Progress) -> float:
@@ -64,4 +69,7 @@ def measure(folder: ModelFolder, prepared: Files, progress: Progress) -> tuple[f
 
 
 def _labelled(split: str, texts: list[str], labels: np.ndarray) -> Targeted[Examples]:
-    return Targeted(split, labels, lambda model, which: model.read([texts[k] for k in which]))
+    def puzzles(model: Predictor[Examples], which: np.ndarray) -> list[Puzzle[Examples]]:
+        return [words.puzzle(texts[k], model.read) for k in which]
+
+    return Targeted(split, labels, lambda model, which: model.read([texts[k] for k in which]), puzzles)

@@ -12,6 +12,7 @@ from llmkit.data.file_kinds import format_at_use, holds_rows
 from llmkit.data.files import open_file
 from llmkit.data.rows import rows_of_files
 from llmkit.errors import ConfigError, InputError
+from llmkit.explaining import words
 from llmkit.predicting import output
 from llmkit.predicting.output import items, show, summary
 from llmkit.predicting.use import Classifier
@@ -42,7 +43,8 @@ def answer(
     if empty:
         warn(f"{empty:,} of {len(requests):,} texts are empty: there is nothing in them to tell the label by")
     named = [{"text": text} for text in requests]
-    return Answers(output.predict(model, model.read(requests), named, settings, seed))
+    puzzles = [words.puzzle(text, model.read) for text in requests] if settings.explain else []
+    return Answers(output.predict(model, model.read(requests), named, settings, seed, lambda: puzzles))
 
 
 def texts_of(settings: Generate, folder: ModelFolder) -> list[str]:

@@ -9,7 +9,7 @@ from llmkit.config.schema import Section
 from llmkit.config.training import Count, Positive
 from llmkit.config.tune import Range, Tune
 from llmkit.config.variants import Chain, Distil, Fuse, Quantize
-from llmkit.predicting.settings import Budget, Classifying, Predict, Prune, Share, Split
+from llmkit.predicting.settings import Budget, Classifying, Predict, Prune, Scoring, Share, Split
 
 Size = Annotated[int, Meta(ge=1, le=65_536)]
 NEGATIONS = (
@@ -162,3 +162,4 @@ class Config(Root):
     compress: dict[str, Variant] = field(default_factory=lambda: {"int8": Quantize()})
     """Named variants: the name is yours, `method` says how."""
     generate: Generate = Generate()
+    evaluate: Scoring = Scoring()

@@ -6,6 +6,8 @@ import numpy as np
 
 from llmkit.data.ragged import batches
 from llmkit.errors import InputError
+from llmkit.explaining import words
+from llmkit.explaining.explanation import Puzzle
 from llmkit.predicting.use import Classifier, Feeds
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.classify.texts import Examples, Reader
@@ -20,9 +22,7 @@ def load(folder: ModelFolder, threads: int | None = None) -> Classifier[Examples
     with_ngrams = bool(folder.settings.model.ngram_share) and len(reader.ngrams.buckets) > 0
 
     def read(texts: Sequence[str]) -> Examples:
-        for number, text in enumerate(texts, 1):
-            if not isinstance(text, str):
-                raise InputError(f"text {number}: a text is needed, not {type(text).__name__}")
+        _check(texts)
         return reader.read(texts)
 
     def feeds(examples: Examples) -> Iterator[tuple[np.ndarray, Feeds]]:
@@ -36,6 +36,17 @@ def load(folder: ModelFolder, threads: int | None = None) -> Classifier[Examples
                 given |= {"ngrams": examples.features.padded(which), "values": examples.values.padded(which)}
             yield which, given
 
+    def puzzles(texts: Sequence[str]) -> list[Puzzle[Examples]]:
+        _check(texts)
+        return [words.puzzle(text, reader.read) for text in texts]
+
     model = Classifier(folder, read, feeds, threads)
-    model.opened_by = load
+    model.opened_by, model.puzzles = load, puzzles
     return model
+
+
+def _check(texts: Sequence[str]) -> None:
+    """Raise InputError for what is no text."""
+    for number, text in enumerate(texts, 1):
+        if not isinstance(text, str):
+            raise InputError(f"text {number}: a text is needed, not {type(text).__name__}")

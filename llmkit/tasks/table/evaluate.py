@@ -8,8 +8,9 @@ from msgspec import structs
 from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import encoding, prepared_folder
 from llmkit.data.columns import Column, Rows
+from llmkit.explaining import columns, importance
 from llmkit.plain import Json
-from llmkit.predicting import evaluate as measuring
+from llmkit.predicting import evaluate as measuring, explained
 from llmkit.predicting.evaluate import NUMBER_TABLE, TABLE as LABEL_TABLE, UNIT, Targeted
 from llmkit.predicting.regressor import Regressor
 from llmkit.store.files import Files
@@ -19,6 +20,8 @@ from llmkit.tasks.table.settings import Config
 
 __all__ = ["TABLE", "UNIT", "measure", "metrics", "of_files", "of_split", "validation_loss"]
 
+MOST_IMPORTANCE_ROWS = 2000  # among which a column is dealt out
+IMPORTANCE_SEED = 0
 TABLE = [*NUMBER_TABLE, *(column for column in LABEL_TABLE if column not in NUMBER_TABLE)]
 
 
@@ -26,7 +29,8 @@ def of_split(folder: ModelFolder, prepared: Files, split: str) -> Targeted[Rows]
     """The rows of a split."""
     examples, split = prepared_folder.examples_of(prepared, split)
     truths = "targets.npy" if use.is_of_numbers(folder) else "labels.npy"
-    return _targeted(split, prepare.read(prepared).take(examples), prepared.array(truths)[examples])
+    rows = prepare.read(prepared).take(examples)
+    return _targeted(split, rows, prepared.array(truths)[examples], encoding.load(folder))
 
 
 def of_files(
@@ -43,22 +47,38 @@ def of_files(
     for line in use.unseen(learnt, rows, places):
         warn(line)
     if use.is_of_numbers(folder):
-        return _targeted(
-            "files", rows, target.as_numbers(labels, places, learnt.label or Column(reading.label, "number"))
-        )
-    return _targeted("files", rows, measuring.number_labels(folder, labels, places))
+        numbers = target.as_numbers(labels, places, learnt.label or Column(reading.label, "number"))
+        return _targeted("files", rows, numbers, learnt)
+    return _targeted("files", rows, measuring.number_labels(folder, labels, places), learnt)
 
 
 def metrics(folder: ModelFolder, examples: Targeted[Rows], settings: Config, progress: Progress, warn: Warn) -> Json:
     """Quality, calibration or coverage, size and speed on the rows; of numbers, those of `baselines` too."""
-    model = use.load(folder)
-    if not isinstance(model, Regressor):
-        return measuring.metrics(model, examples, progress)
-    interval = settings.evaluate.interval
-    model = model.with_interval(interval)
-    rows = examples.read(model, np.arange(len(examples.targets)))
-    found = baseline.read(folder).measure(encoding.load(folder), rows, examples.targets, interval)
-    return measuring.metrics(model, examples, progress) | {"baselines": found}
+    model, learnt = use.load(folder), encoding.load(folder)
+    baselines = {}
+    if isinstance(model, Regressor):
+        interval = settings.evaluate.interval
+        model = model.with_interval(interval)
+        rows = examples.read(model, np.arange(len(examples.targets)))
+        baselines = {"baselines": baseline.read(folder).measure(learnt, rows, examples.targets, interval)}
+    found = measuring.metrics(model, examples, progress) | baselines
+    return found | _explained(model, learnt, examples, settings, progress)
+
+
+def _explained(
+    model: use.Model, learnt: encoding.Encoding, examples: Targeted[Rows], settings: Config, progress: Progress
+) -> Json:
+    """Where the config asks for it, `explanations` and the `importance` of each column."""
+    found, _ = explained.figures(model, examples, settings.evaluate.explain, progress)
+    if not found:
+        return {}
+    which = np.random.default_rng(IMPORTANCE_SEED).permutation(len(examples.targets))[:MOST_IMPORTANCE_ROWS]
+    rows, targets = examples.read(model, which), examples.targets[which]
+    return found | {
+        "importance": importance.of_columns(
+            rows, learnt.columns, lambda dealt: model.losses(model.answers(dealt), targets)
+        )
+    }
 
 
 def validation_loss(folder: ModelFolder, prepared: Files, progress: Progress) -> float:
@@ -71,5 +91,10 @@ def measure(folder: ModelFolder, prepared: Files, progress: Progress) -> tuple[f
     return measuring.loss_and_speeds(use.load, folder, of_split(folder, prepared, "val"))
 
 
-def _targeted(split: str, rows: Rows, labels: np.ndarray) -> Targeted[Rows]:
-    return Targeted(split, labels, lambda model, which: rows.take(which))
+def _targeted(split: str, rows: Rows, labels: np.ndarray, learnt: encoding.Encoding) -> Targeted[Rows]:
+    return Targeted(
+        split,
+        labels,
+        lambda model, which: rows.take(which),
+        lambda model, which: columns.puzzles(learnt, rows.take(which)),
+    )

@@ -10,6 +10,7 @@ from llmkit.data import encoding
 from llmkit.data.file_kinds import format_at_use
 from llmkit.data.rows import Row, read_rows, rows_of_files
 from llmkit.errors import ConfigError, InputError
+from llmkit.explaining import columns
 from llmkit.predicting import output
 from llmkit.predicting.output import items, show, summary
 from llmkit.predicting.regressor import Regressor
@@ -47,7 +48,7 @@ def answer(
     for line in use.unseen(learnt, rows, requests.places):
         warn(line)
     named = [{"row": number} for number in range(1, len(rows) + 1)]
-    return Answers(output.predict(model, rows, named, settings, seed))
+    return Answers(output.predict(model, rows, named, settings, seed, lambda: columns.puzzles(learnt, rows)))
 
 
 def rows_of(settings: Generate, how: Prepare) -> RawRows:

@@ -4,13 +4,12 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, field
 
-from llmkit.config.requirements import Evaluate
 from llmkit.config.root import Root
 from llmkit.config.schema import Section
 from llmkit.config.training import Count, Positive
 from llmkit.config.tune import Range, Tune
 from llmkit.config.variants import Chain, Distil, Fuse, Quantize
-from llmkit.predicting.settings import Budget, Classifying, Predict, Prune, Share, Split
+from llmkit.predicting.settings import Budget, Classifying, Predict, Prune, Scoring as ScoringBase, Share, Split
 
 STARTS_FROM = ("table",)  # tasks whose models `train.start_from` may name
 Size = Annotated[int, Meta(ge=1, le=65_536)]
@@ -149,7 +148,7 @@ class Generate(Predict):
     """Of predicted numbers: share of the true ones that lie between `lower` and `upper`."""
 
 
-class Scoring(Evaluate):
+class Scoring(ScoringBase):
     """How models are scored."""
 
     interval: Coverage = 0.9

@@ -7,6 +7,7 @@ import numpy as np
 
 from llmkit.data import encoding
 from llmkit.data.columns import Rows, parse
+from llmkit.explaining import columns
 from llmkit.predicting.numbers import NUMBERS
 from llmkit.predicting.regressor import Regressor
 from llmkit.predicting.use import Classifier, Feeds
@@ -41,7 +42,7 @@ def load(folder: ModelFolder, threads: int | None = None) -> Model:
             yield which, {name: array for name, array in given.items() if array.shape[1]}
 
     model: Model = (Regressor if is_of_numbers(folder) else Classifier)(folder, read, feeds, threads)
-    model.opened_by = load
+    model.opened_by, model.puzzles = load, lambda rows: columns.puzzles(learnt, read(rows))
     return model
 
 

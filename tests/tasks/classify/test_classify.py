@@ -9,6 +9,7 @@ import pytest
 from small_runs import without_torch
 
 import llmkit as package
+from llmkit.errors import ConfigError
 from llmkit.store.files import Files
 from llmkit.tasks import experiment as experiments
 from llmkit.tasks.classify import prepare as task
@@ -171,3 +172,32 @@ def test_training_that_diverges_says_what_to_change(text_fresh, llmkit):
     ran = llmkit("train", text_fresh.config, "train.learning_rate=1e30", "train.warmup_steps=0")
     assert ran.code == 2 and "training diverged" in ran.error
     assert not text_fresh.model.exists()
+
+
+def test_explanations_of_texts_add_up(text_run, llmkit, tmp_path):
+    model = package.load(text_run.model)
+    found = model.explain("A wonderful film with a plot.")
+    parts = found["explanation"]["parts"]
+    assert max(parts, key=lambda part: part["contribution"])["text"] == "wonderful"
+    total = sum(part["contribution"] for part in parts)
+    assert found["explanation"]["baseline"] + total == pytest.approx(found["probability"], abs=1e-5)
+    other = model.explain(["A wonderful film with a plot.", ""], label="negative")
+    assert other[0]["explanation"]["parts"][1]["contribution"] == pytest.approx(-parts[1]["contribution"])
+    assert other[1]["explanation"]["parts"] == []
+    with pytest.raises(ConfigError, match="does not know the label 'good'"):
+        model.explain("a", label="good")
+    ran = llmkit("generate", text_run.model, "--explain", "--prompt", "A wonderful film with a plot.")
+    assert "positive: " in ran.out and "an empty text" in ran.out and "  wonderful" in ran.out
+    rows = llmkit("generate", text_run.model, "--explain", "--prompt", "dull", "--output", "csv").out
+    assert json.loads(next(csv.DictReader(io.StringIO(rows)))["explanation"])["parts"][0]["text"] == "dull"
+    code = f"import llmkit; llmkit.load({str(text_run.model)!r}).explain('a film')"
+    assert without_torch(code, tmp_path).returncode == 0
+
+
+def test_explanations_are_judged_and_words_of_most_weight_named(text_run, llmkit):
+    found = llmkit("evaluate", text_run.config, "evaluate.explain=12", "--json").json
+    assert found["explanations"]["examples"] == 12 and found["explanations"]["gap"] < 0.01
+    assert found["explanations"]["loss_of_top_tenth"] > 3 * found["explanations"]["loss_of_random_tenth"]
+    assert found["words"]["negative"][0]["word"] in ("dull", "tedious", "clumsy", "bland")
+    ran = llmkit("evaluate", text_run.config, "evaluate.explain=12")
+    assert "words that speak most for each label" in ran.out

@@ -178,3 +178,15 @@ def test_settings_of_labels_are_refused_for_numbers(number_run, llmkit):
 def test_a_model_of_labels_is_no_start_for_numbers(number_run, table_run, llmkit):
     ran = llmkit("train", number_run.config, f"train.start_from={table_run.model}")
     assert ran.code == 3 and "has other labels than the prepared data" in " ".join(ran.err.split())
+
+
+def test_explanations_of_numbers_are_in_their_unit(number_run, llmkit):
+    found = package.load(number_run.model).explain({"size": 40, "town": "north"})
+    parts = {part["column"]: part["contribution"] for part in found["explanation"]["parts"]}
+    assert found["explanation"]["of"] == "price"
+    assert found["explanation"]["baseline"] + sum(parts.values()) == pytest.approx(found["prediction"], rel=1e-5)
+    assert 20 < parts["size"] < 70  # 3 for each of the 15 above the median
+    with pytest.raises(ConfigError, match="there is no label to explain"):
+        package.load(number_run.model).explain({"size": 40, "town": "north"}, label="price")
+    scored = llmkit("evaluate", number_run.config, "evaluate.explain=20", "--json").json
+    assert next(iter(scored["importance"])) == "size" and scored["explanations"]["loss_of_top_tenth"] > 0

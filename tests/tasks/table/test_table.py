@@ -301,3 +301,16 @@ def test_a_confusion_table_says_which_axis_is_the_truth(capsys):
     show.figures({"stage": "evaluate", "confusion": counts})
     out = capsys.readouterr().out
     assert len(out) < 1000 and "label 3  label 7    5" in out
+
+
+def test_explanations_of_rows_add_up_and_columns_have_their_importance(table_run, llmkit):
+    found = package.load(table_run.model).explain(ROW)
+    parts = {part["column"]: part["contribution"] for part in found["explanation"]["parts"]}
+    assert list(parts) == ["income", "debt", "home"]
+    assert found["explanation"]["baseline"] + sum(parts.values()) == pytest.approx(found["probability"], abs=1e-5)
+    assert parts["income"] > 0 and parts["debt"] > 0
+    ran = llmkit("generate", table_run.model, "--explain", "--prompt", json.dumps(ROW))
+    assert "good: " in ran.out and "a typical row" in ran.out and "income = 80" in ran.out
+    scored = llmkit("evaluate", table_run.config, "evaluate.explain=20", "--json").json
+    assert scored["importance"].keys() == parts.keys() and scored["explanations"]["gap"] < 0.01
+    assert scored["importance"]["debt"]["low"] > 0
