@@ -1,4 +1,4 @@
-"""`llmkit evaluate`: model folders and data -> figures, RUN_DIR/evaluated/NAME/report.json, requirements checked."""
+"""`llmkit evaluate`: model folders and data -> figures, report.json and report.html, requirements checked."""
 
 import glob
 import json
@@ -13,11 +13,14 @@ from llmkit.config.schema import to_data
 from llmkit.console.messages import Console
 from llmkit.errors import InputError, LlmkitError
 from llmkit.plain import Json
-from llmkit.stages import freshness
+from llmkit.report.html import Section
+from llmkit.stages import freshness, report_page
 from llmkit.store import artifacts
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks import TASKS
 from llmkit.tasks.experiment import Experiment
+
+REPORT, COMPARED = "report.html", "compared.html"
 
 
 def evaluate(
@@ -40,10 +43,20 @@ def evaluate(
     prepared = None if on else read_data(folders, experiment)
     rows = [_row(folder, experiment, prepared, on, keep, force, dry_run, ui) for folder in folders]
     ui.close()
+    if keep and not on and not dry_run and len(rows) > 1:
+        _keep_comparison(rows, experiment)
     for row in rows:
         if not dry_run:
             row["unmet"] = requirements.unmet(experiment.settings.evaluate.require, row)
     return {"stage": "evaluate", "models": rows}
+
+
+def _keep_comparison(rows: list[Json], experiment: Experiment) -> None:
+    """RUN_DIR/evaluated/compared.html, the models of the command side by side."""
+    place = experiment.run_dir / "evaluated" / COMPARED
+    page = report_page.comparison(rows, experiment.task.evaluate.TABLE, experiment.task.name)
+    with artifacts.writing(place, everything=True):
+        place.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def _files(path: Path) -> list[Path]:
@@ -80,27 +93,36 @@ def _row(
             return about | {"up_to_date": True} | found.read_json("report.json")
     if dry_run:
         return about | {"dry_run": True, "would_run": why or ["--force"]}
-    metrics = _measured(folder, experiment, prepared, on, ui)
-    if keep and not on:
+    keeps = keep and not on
+    metrics, sections = _measured(folder, experiment, prepared, on, keeps, ui)
+    if keeps:
         with artifacts.building(place) as building:
             text = json.dumps(artifacts.plain(metrics), indent=2) + "\n"
             (building.path / "report.json").write_text(text, encoding="utf-8", errors="backslashreplace")
+            page = report_page.page(folder, prepared, metrics, sections)
+            (building.path / REPORT).write_text(page, encoding="utf-8", errors="backslashreplace")
             building.finish(**wanted.identity, task=folder.task)
     return about | metrics
 
 
 def _measured(
-    folder: ModelFolder, experiment: Experiment, prepared: artifacts.Artifact | None, on: list[Path], ui: Console
-) -> Json:
-    """Examples -> metrics, the task's affair: of a split of the prepared data, else of the files `on`."""
-    task, settings = TASKS[folder.task].evaluate, experiment.settings
+    folder: ModelFolder,
+    experiment: Experiment,
+    prepared: artifacts.Artifact | None,
+    on: list[Path],
+    with_report: bool,
+    ui: Console,
+) -> tuple[Json, list[Section]]:
+    """Examples -> (metrics, sections of the report), the task's affair: of a split, else of the files `on`."""
+    task, report, settings = TASKS[folder.task].evaluate, TASKS[folder.task].report, experiment.settings
     with tempfile.TemporaryDirectory(prefix="llmkit-") as work:
         if prepared is None:
             examples = task.of_files(folder, on, settings, Path(work), ui.progress, ui.warn)
-            return task.metrics(folder, examples, settings, ui.progress, ui.warn)
+            return task.metrics(folder, examples, settings, ui.progress, ui.warn), []
         with _explained(prepared) if experiment.of_folder else nullcontext():
             examples = task.of_split(folder, prepared, settings.evaluate.split)
-            return task.metrics(folder, examples, settings, ui.progress, ui.warn)
+            metrics = task.metrics(folder, examples, settings, ui.progress, ui.warn)
+            return metrics, report.sections(folder, examples, settings) if report and with_report else []
 
 
 @contextmanager

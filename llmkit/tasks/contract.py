@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from onnx import ModelProto
 
+    from llmkit.report.html import Section as ReportSection
     from llmkit.store.artifacts import Source
     from llmkit.store.files import Files
     from llmkit.store.model_folder import ModelFolder
@@ -175,6 +176,13 @@ class Evaluate(Protocol):
         """(`validation_loss`; load_ms, ms_per_UNIT, UNITs_per_second and other speeds on this machine)."""
 
 
+class Report(Protocol):
+    """`report.py`, of a task that has more to tell in report.html than figures. Never imports torch."""
+
+    def sections(self, folder: "ModelFolder", examples: Examples, settings: Root) -> "list[ReportSection]":
+        """What a model does on examples of `Evaluate`, for people: charts, mistakes. `settings` is the root section."""
+
+
 class Compress(Protocol):
     """`compress.py`, of a task whose models are pruned, distilled and fused. Imports torch.
 
@@ -283,6 +291,10 @@ class Task:
     @cached_property
     def evaluate(self) -> Evaluate:
         return self._module("evaluate")
+
+    @cached_property
+    def report(self) -> Report | None:
+        return self._module_if_there("report")
 
     @cached_property
     def folds(self) -> Folds | None:

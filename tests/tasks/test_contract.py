@@ -23,6 +23,7 @@ REQUIRED = {
 }
 OPTIONAL = {
     "folds": contract.Folds,
+    "report": contract.Report,
     "compress": contract.Compress,
     "units": contract.Units,
     "four_bits": contract.FourBits,
