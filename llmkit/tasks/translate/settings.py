@@ -108,9 +108,9 @@ class Train(Training):
 
     max_minutes: Positive | None = None
     """Budget in minutes, from the first step to the last, validation included (10 where no budget is named)."""
-    batch_size: Count = 4096
+    batch_size: Count = 1024
     """Tokens in one optimizer step: pairs of about one length, padded, of the source or of the target, whichever has
-    more."""
+    more. On a CPU many steps count for more than large ones; more tokens keep a GPU busy."""
     optimizer: Literal["muon", "adamw"] = "muon"
     """muon: momentum whose steps are made orthogonal for the matrices of the layers, AdamW for the embedding and the
     rest; adamw: AdamW for all."""
