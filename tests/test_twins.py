@@ -44,6 +44,7 @@ COVERED_BY = {
     "llmkit/tasks/language/document_splits.py": "tests/tasks/language/test_prepare_splits.py",
     "llmkit/tasks/language/evaluate.py": "tests/stages/test_evaluate.py",
     "llmkit/tasks/language/generate.py": "tests/stages/test_generate.py",
+    "llmkit/tasks/language/report.py": "tests/tasks/language/test_surprise.py",
     "llmkit/tasks/language/settings.py": "tests/config/test_schema.py",
     "llmkit/tasks/language/spool.py": "tests/tasks/language/test_prepare.py",
     "llmkit/tasks/language/token_files.py": "tests/tasks/language/test_prepare.py",

@@ -17,6 +17,7 @@ from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.contract import Answers, Emit
+from llmkit.tasks.language import surprise
 from llmkit.tasks.language.settings import Generate
 from llmkit.tasks.language.use import LanguageModel
 
@@ -49,12 +50,16 @@ def answer(
         texts = model.write(requests, settings, seed, warn)
     seconds = time.perf_counter() - start
     tokens = sum(len(text.ids) for text in texts)
+    items: list[Json] = [
+        {"prompt": text.prompt, "text": text.text, "tokens": len(text.ids), "finish_reason": text.finish_reason}
+        for text in texts
+    ]
+    if settings.explain:
+        for item, found in zip(items, model.explain([text.prompt + text.text for text in texts]), strict=True):
+            item["explanation"] = found["explanation"]
     return Answers(
         {
-            "texts": [
-                {"prompt": text.prompt, "text": text.text, "tokens": len(text.ids), "finish_reason": text.finish_reason}
-                for text in texts
-            ],
+            "texts": items,
             "tokens": tokens,
             "seconds": seconds,
             "tokens_per_second": tokens / seconds,
@@ -74,11 +79,18 @@ def show(result: Json, emitted: bool, named: bool) -> None:
     texts = result["texts"]
     if emitted and len(texts) == 1:
         terminal.write("")
+        _explain(texts[0])
         return
     for number, item in enumerate(texts, 1):
         if len(texts) > 1 or named:
             terminal.show(f"--- {result['model']}, text {number}" if named else f"--- text {number}")
         terminal.write(item["prompt"] + item["text"])
+        _explain(item)
+
+
+def _explain(item: Json) -> None:
+    if "explanation" in item:
+        surprise.show(item["explanation"])
 
 
 def summary(result: Json) -> str:

@@ -133,6 +133,8 @@ class Generate(Section):
     """Text (or texts) at which writing ends; it is not written."""
     stop_at_document_end: bool = True
     """End where the model ends the document."""
+    explain: bool = False
+    """Say how surprising each token of prompt and text is, in bits (of the model itself, before sampling)."""
 
 
 class Evaluate(EvaluateBase):

@@ -15,10 +15,11 @@ from llmkit.config import schema
 from llmkit.console.callbacks import Warn
 from llmkit.data import cleaning, tokenizer as tokenizers
 from llmkit.errors import ConfigError
+from llmkit.plain import Json
 from llmkit.runtime import sampling
 from llmkit.runtime.session import Session, Stepper, log_softmax, open_session
 from llmkit.store.model_folder import GRAPH, ModelFolder
-from llmkit.tasks.language import mixing
+from llmkit.tasks.language import mixing, surprise
 from llmkit.tasks.language.batches import scoring_windows
 from llmkit.tasks.language.settings import Generate
 
@@ -317,6 +318,32 @@ class LanguageModel:
             "unknown_tokens": self.encoder.count_unknown(np.asarray(tokens[1:])),
             "scored_tokens_per_second": total / seconds,
         }
+
+    def explain(self, texts: str | Sequence[str]) -> Any:
+        """How surprising each token of a text is: {text, explanation: {bits, bits_per_token, parts: [{text, bits}]}}.
+
+        A text is read as a document from its beginning. Several texts give a list.
+        """
+        found = []
+        for text in [texts] if isinstance(texts, str) else texts:
+            ids = self.encoder.encode(self._cleaned(text))
+            tokens = np.concatenate([[self.encoder.boundary_id], ids]).astype(np.int64)
+            found.append({"text": text, "explanation": self.surprises(tokens)})
+        return found[0] if isinstance(texts, str) else found
+
+    def surprises(self, tokens: np.ndarray) -> Json:
+        """The explanation of a token stream (N,): every token but the first, after all that came before it."""
+        state, reader, nats = self._zero_state(1), None, []
+        for start in range(0, len(tokens) - 1, PROMPT_WINDOW):
+            window = np.asarray(tokens[start : start + PROMPT_WINDOW + 1], np.int64)[:, None]  # (T + 1, 1)
+            logits, state = self._window(self._session, window[:-1], state)
+            logits = logits[:, 0]  # (T, 1, V) -> (T, V)
+            if self.mixture:
+                reader = reader or mixing.Reader(self.mixture.model, 1)
+                logits = self.mixture.logits(logits, reader.read(window[:-1])[:, :, 0])
+            nats.append(-np.take_along_axis(log_softmax(logits), window[1:], axis=1)[:, 0])
+        found = np.concatenate(nats).tolist() if nats else []
+        return surprise.explanation(surprise.texts_of(self.table, [int(token) for token in tokens[1:]]), found)
 
 
 def settings(options: Mapping[str, object]) -> Generate:
