@@ -13,10 +13,12 @@ from llmkit.runtime import beam
 from llmkit.runtime.beam import Beam
 from llmkit.runtime.graph_part import part
 from llmkit.runtime.session import Session, log_softmax
+from llmkit.store import memory
 from llmkit.tasks.translate.batches import by_tokens
 from llmkit.tasks.translate.vocabulary import BOUNDARY, Vocabulary
 
 BATCH_TOKENS, BATCH_SENTENCES = 2048, 64  # of the sources that are translated together
+BATCH_PARTIAL = 256  # partial translations of a batch, at most, unless one source has more
 FAR = -1e9  # added to the scores of places that no source has
 TIMES, MORE = 3, 20  # a translation is cut off after so many times the tokens of its source, and so many more
 
@@ -86,6 +88,11 @@ class Decoder:
             self.mask, self.memory = self.mask[rows], [array[rows] for array in self.memory]
         if fewer or parents.shape[1] > 1 or self.state[0].shape[1] > 1:
             self.state = [array[rows[:, None], parents] for array in self.state]
+        if 3 * sum(array.nbytes for array in self.state) > memory.most_bytes():
+            raise InputError(
+                f"{parts.where}: a translation of {self.place:,} tokens takes too much memory; lower "
+                "generate.max_length or generate.beam"
+            )
         place = np.full((1, 1), self.place, np.float32)
         feeds: dict[str, np.ndarray] = {"tokens": tokens, "place": place, "source_mask": self.mask}
         feeds |= dict(zip(parts.memory, self.memory, strict=True)) | dict(zip(parts.past, self.state, strict=True))
@@ -105,7 +112,8 @@ def search(
     """
     lengths = np.array([len(source) for source in sources], np.int64)
     order = np.argsort(lengths, kind="stable")
-    for which in by_tokens(order[lengths[order] > 0], lengths, BATCH_TOKENS, BATCH_SENTENCES):
+    most = min(BATCH_SENTENCES, max(1, BATCH_PARTIAL // how.size))
+    for which in by_tokens(order[lengths[order] > 0], lengths, BATCH_TOKENS, most):
         limits = TIMES * lengths[which] + MORE if max_length is None else np.full(len(which), max_length)
         steps = Decoder(parts, [sources[number] for number in which])
         yield which, beam.search(steps, limits, BOUNDARY, vocabulary.written, how)

@@ -150,14 +150,14 @@ class Generate(Section):
     prompt_file: str | None = None
     """File of sources: one a line, or CSV, TSV or JSON Lines with the column that the model was trained on; - is
     standard input."""
-    beam: Annotated[int, Meta(ge=1, le=256)] = 4
+    beam: Annotated[int, Meta(ge=1, le=64)] = 4
     """Partial translations kept at each step."""
     length_penalty: Annotated[float, Meta(ge=0, le=10)] = 1.0
     """Translations are compared by log-probability over ((5 + tokens) / 6) to this power (Wu et al., arXiv 1609.08144,
     section 7): 0 favours short ones."""
-    n_best: Annotated[int, Meta(ge=1, le=256)] = 1
+    n_best: Annotated[int, Meta(ge=1, le=64)] = 1
     """Translations of each source that are shown, the best first; `beam` at most."""
-    max_length: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    max_length: Annotated[int, Meta(ge=1, le=4096)] | None = None
     """Tokens after which a translation is cut off; by default 3 times those of the source and 20 more."""
     max_repeats: Annotated[int, Meta(ge=1)] = 4
     """Most times that the same tokens, up to 8, come one after the other: a translation never turns in a circle."""

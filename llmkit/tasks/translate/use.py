@@ -21,6 +21,7 @@ from llmkit.tasks.translate.decoder import Decoder
 from llmkit.tasks.translate.settings import Generate
 from llmkit.tasks.translate.vocabulary import BOUNDARY, clean
 
+MOST_TOKENS = 4096  # of a source
 SCORED_TOKENS = 4096  # of the pairs that are scored together
 
 
@@ -82,6 +83,11 @@ class TranslationModel:
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> list[list[Translation]]:
         """The same of token ids (S,) each, without boundaries. `progress(done, total)` counts sources."""
+        for number, source in enumerate(sources, 1):
+            if len(source) > MOST_TOKENS:
+                raise InputError(
+                    f"source {number} has {len(source):,} tokens, {MOST_TOKENS:,} are the most; cut it into sentences"
+                )
         found = [[Translation("", 0.0, 0.0, 0, "end")] for _ in sources]
         ways = Beam(1 if how.greedy else how.beam, how.length_penalty, how.max_repeats)
         done, total = 0, sum(len(source) > 0 for source in sources)

@@ -68,6 +68,13 @@ def test_sources_that_the_model_cannot_know_are_refused(model: Any) -> None:
         decoder.Decoder(model.parts, [np.array([model.vocabulary.size])])
 
 
+def test_memory_is_bounded(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the state of all partial translations: what a folder's own config asks for may be anything."""
+    monkeypatch.setattr("llmkit.store.memory.most_bytes", lambda: 10_000)
+    with pytest.raises(InputError, match=r"takes too much memory; lower generate\.max_length or generate\.beam"):
+        model.translate("dcx", beam=64, n_best=1)
+
+
 def test_options_of_translate(model: Any) -> None:
     assert model.translate("dcx", greedy=True) == "dee see ex"
     [found] = model.candidates(["dcx"], max_length=2)
@@ -106,6 +113,9 @@ def test_generate(llmkit: Any, translate_run: Any, tmp_path: Path) -> None:
     assert "1 of 2 tokens of the sources are outside the vocabulary" in ran.err
     ran = llmkit("generate", translate_run.model, "--prompt", "a" * 200)
     assert ran.code == 0 and "more than the 128 tokens that training pairs had" in ran.err
+    file.write_text("word\nx\n" + "a" * 5000 + "\n")
+    ran = llmkit("generate", translate_run.model, "--prompt-file", file)
+    assert ran.code == 3 and "source 2 has 5,000 tokens, 4,096 are the most; cut it into sentences" in ran.error
     file.write_text("text\nx\n")
     ran = llmkit("generate", translate_run.model, "--prompt-file", file)
     assert ran.code == 3 and "there is no column 'word', which the model reads" in ran.err
