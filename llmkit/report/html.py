@@ -1,5 +1,6 @@
 """HTML of a report: everything that comes from data is escaped, nothing is fetched from elsewhere, no script runs."""
 
+import base64
 import html
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -17,7 +18,7 @@ p, figcaption { max-width: 45rem; } figcaption, .note { color: #555; font-size: 
 th, td { padding: 0.25rem 0.6rem; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top; }
 td.figure { text-align: right; font-variant-numeric: tabular-nums; }
 .charts { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; flex: 1 1 18rem; max-width: 28rem; }
-svg { width: 100%; height: auto; } .text { overflow-wrap: anywhere; }
+svg { width: 100%; height: auto; } img { width: 100%; image-rendering: pixelated; } .text { overflow-wrap: anywhere; }
 .mistake { border-left: 4px solid #bbb; padding: 0.1rem 0.8rem; margin: 1rem 0; break-inside: avoid; }
 .text span { border-radius: 3px; padding: 0 1px; }
 @media print { body { max-width: none; padding: 0; } h2 { break-after: avoid; } figure, table { break-inside: avoid; } }
@@ -85,6 +86,12 @@ def marked(pieces: Iterable[tuple[str, float | None]]) -> str:
         style = f"background: rgba({colour}, {0.7 * abs(added) / most:.3f})"
         out.append(f'<span style="{style}" title="{added:+.4f}">{escape(piece)}</span>')
     return f'<p class="text">{"".join(out)}</p>'
+
+
+def picture(png: bytes, about: str) -> str:
+    """A picture of a PNG file, which the page holds itself."""
+    data = base64.b64encode(png).decode()
+    return f'<figure><img alt="{escape(about)}" src="data:image/png;base64,{data}"></figure>'
 
 
 def page(title: str, sections: Iterable[Section]) -> str:

@@ -12,6 +12,7 @@ from llmkit.store.model_folder import ModelFolder
 
 LEFT_OUT = ("name", "model", "unmet", "up_to_date")  # of a row: they are no figures
 MADE_BY = ("method", "steps", "epochs", "seconds", "val_loss", "temperature", "number_type")
+ORDER = {"train": 0, "val": 1, "test": 2}  # a manifest has its keys in alphabetical order
 MOST_LABELS = 30  # of a confusion that is drawn
 
 
@@ -50,7 +51,8 @@ def _data(prepared: artifacts.Artifact) -> Section:
     splits = result.get("splits")
     if isinstance(splits, dict) and all(isinstance(one, dict) for one in splits.values()):
         names = list(dict.fromkeys(key for one in splits.values() for key in one))
-        lines = [[split, *(tables.number(one.get(name)) for name in names)] for split, one in splits.items()]
+        order = sorted(splits.items(), key=lambda split: ORDER.get(split[0], len(ORDER)))
+        lines = [[split, *(tables.number(one.get(name)) for name in names)] for split, one in order]
         body += html.table(["split", *names], lines)
     files = [
         [str(source.get("path", "")), f"{source.get('bytes', 0):,}"] for source in prepared.manifest.get("inputs", [])
@@ -68,7 +70,7 @@ def _figures(metrics: Json) -> Section:
     ]
     body = html.table(["figure", "model", *baselines], rows)
     for key, value in metrics.items():
-        if isinstance(value, dict) and value and all(map(_plain, value.values())):
+        if isinstance(value, dict) and value and all(one is None or _plain(one) for one in value.values()):
             lines = [[name, _cell(name, figure)] for name, figure in value.items()]
             body += f"<h3>{html.escape(key)}</h3>" + html.table(["figure", ""], lines)
     return Section("Figures", body)
