@@ -92,5 +92,9 @@ def _why(explanation: Json) -> str:
         for part in parts:
             text = text.ljust(part["start"]) + part["text"]
         return html.marked(pieces(text, parts))
+    if explanation["kind"] == "patches":
+        last = parts[-1]
+        svg = charts.heat_map(parts, last["row"] + last["height"], last["column"] + last["width"])
+        return f'<figure style="max-width: 10rem">{svg}</figure>'
     order = sorted(parts, key=lambda part: -abs(part["contribution"]))[:MOST_BARS]
     return f"<figure>{charts.bars([(called(part), part['contribution']) for part in order])}</figure>"
