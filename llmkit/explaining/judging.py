@@ -39,6 +39,23 @@ def losses(
     return float(change[0]), float(change[1:].mean())
 
 
+def deletion(
+    puzzle: Puzzle[AnyExamples], explanation: Explanation, answer: int, answers: Answers[AnyExamples]
+) -> tuple[float, float]:
+    """(area under the answer as parts go, the most important first; the same in random orders, in the mean).
+
+    The less, the better: "deletion AUC" (Petsiuk et al., section 4.2), with the parts that are left from all to none.
+    """
+    count = len(puzzle.parts)
+    generator = np.random.default_rng(SEED)
+    first = np.argsort(-explanation.contributions[:, answer], kind="stable")
+    orders = np.array([first, *(generator.permutation(count) for _ in range(DRAWS))])
+    left = np.argsort(orders, axis=1)[:, None, :] >= np.arange(count + 1)[:, None]  # (1 + DRAWS, n + 1, n)
+    values = answers(puzzle.shown(left.reshape(-1, count)))[:, answer].reshape(len(orders), count + 1)
+    areas = (values[:, :-1] + values[:, 1:]).sum(axis=1) / (2 * count)
+    return float(areas[0]), float(areas[1:].mean())
+
+
 def figures(found: Sequence[tuple[float, float]], explanations: Sequence[Explanation], answers: Sequence[int]) -> Json:
     """Means over examples: what `losses` found, how many times as much, and the gap as a share of what is explained."""
     top, random = np.mean(np.array(found), axis=0).tolist()

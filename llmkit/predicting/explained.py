@@ -27,7 +27,7 @@ def show(prediction: Json) -> None:
     contributions.bars([(called(part), part["contribution"]) for part in found["parts"]])
 
 
-BASELINES = {"words": "an empty text", "columns": "a typical row"}
+BASELINES = {"words": "an empty text", "columns": "a typical row", "patches": "the mean picture"}
 """What the baseline is, by the kind of parts."""
 
 
@@ -36,6 +36,8 @@ def called(part: Json) -> str:
     if "column" in part:
         value = part["value"]
         return f"{part['column']} = {'missing' if value is None else f'{value:g}' if _is_number(value) else value}"
+    if "row" in part:
+        return f"patch at row {part['row']}, column {part['column']}"
     return str(part["text"])
 
 
@@ -69,9 +71,30 @@ def figures(
         lost.append(judging.losses(puzzle, explanations[-1], answer, model.answers, signed=of_labels))
         progress(f"explaining {model.folder.name}", number, len(puzzles))
     found = judging.figures(lost, explanations, answers) | {"ms_per_example": float(np.median(taken))}
+    if all(one.kind == "patches" for one in explanations):
+        found |= _deletion(model, puzzles, explanations, answers)
     if isinstance(model, Classifier) and all(one.kind == "words" for one in explanations):
         return {"explanations": found, "words": importance.of_words(explanations, model.labels)}, explanations
     return {"explanations": found}, explanations
+
+
+def _deletion(
+    model: Predictor[AnyExamples],
+    puzzles: Sequence[Puzzle[Any]],
+    explanations: Sequence[Explanation],
+    answers: list[int],
+) -> Json:
+    """Means of the deletion AUC and of a random one, and the share of examples in which the former is less."""
+    pairs = [
+        judging.deletion(puzzle, explanation, answer, model.answers)
+        for puzzle, explanation, answer in zip(puzzles, explanations, answers, strict=True)
+    ]
+    own, random = np.array(pairs).T
+    return {
+        "deletion_auc": float(own.mean()),
+        "deletion_auc_of_random": float(random.mean()),
+        "better_than_random": float((own < random).mean()),
+    }
 
 
 def _is_number(value: object) -> bool:

@@ -12,9 +12,11 @@ from llmkit.data.plain_text import is_text
 from llmkit.errors import ConfigError
 from llmkit.explaining.explanation import Puzzle
 from llmkit.plain import Json
-from llmkit.predicting import explained
+from llmkit.predicting import explained, report
 from llmkit.predicting.settings import Predict
 from llmkit.predicting.use import AnyExamples, Predictor
+from llmkit.report import html
+from llmkit.report.html import Section
 
 WIDEST = 60  # characters of a text in a table
 EXPLANATION = "explanation"  # of a prediction; in CSV a cell of JSON
@@ -80,6 +82,8 @@ def show(result: Json, emitted: bool, named: bool) -> None:
         for item in items(result):
             terminal.write(json.dumps(item, ensure_ascii=False))
         return
+    if result["output"] == "html":
+        return terminal.write(_page(result))
     if named:
         terminal.show(f"--- {result['model']}")
     if result["output"] == "csv":
@@ -87,8 +91,7 @@ def show(result: Json, emitted: bool, named: bool) -> None:
         csv.writer(text, lineterminator="\n").writerows(_rows(result["predictions"], number=repr))
         terminal.write(text.getvalue(), end="")
         return
-    plain = [{key: value for key, value in item.items() if key != EXPLANATION} for item in result["predictions"]]
-    head, *rows = _rows(plain, MOST_COLUMNS)
+    head, *rows = _rows(_plain(result["predictions"]), MOST_COLUMNS)
     tables.table(head, [[_short(cell) for cell in row] for row in rows])
     for prediction in result["predictions"]:
         if EXPLANATION in prediction:
@@ -122,6 +125,23 @@ def _rows(
         last = [_cell(item[name]) for name in more]
         rows.append([*(str(item[name]) for name in names), item["label"], *map(number, values), *last])
     return rows
+
+
+def _plain(predictions: list[Json]) -> list[Json]:
+    return [{key: value for key, value in item.items() if key != EXPLANATION} for item in predictions]
+
+
+def _page(result: Json) -> str:
+    """The predictions and why, as a page that holds all it needs."""
+    head, *rows = _rows(_plain(result["predictions"]), MOST_COLUMNS)
+    sections = [Section("Predictions", html.table(head, rows))]
+    for number, item in enumerate(result["predictions"], 1):
+        if EXPLANATION in item:
+            found = item[EXPLANATION]
+            value, baseline = tables.number(found["value"]), tables.number(found["baseline"])
+            note = html.paragraph(f"{found['of']}: {value}, {explained.BASELINES[found['kind']]} {baseline}")
+            sections.append(Section(f"Why: {number}", note + report.why(found)))
+    return html.page(str(result["model"]), sections)
 
 
 def _cell(value: object) -> str:

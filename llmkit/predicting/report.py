@@ -71,8 +71,8 @@ def _worst(model: Predictor[Any], examples: Targeted[Any], answers: np.ndarray) 
     puzzles: list[Puzzle[Any]] = examples.puzzles(model, which) if examples.puzzles else []
     for place, number in enumerate(which.tolist()):
         title = _title(model, answers[number], examples.targets[number])
-        why = _why(model.explained(model.explanation(puzzles[place]))["explanation"]) if puzzles else ""
-        body.append(f'<div class="mistake">{html.paragraph(title)}{why}</div>')
+        reasons = why(model.explained(model.explanation(puzzles[place]))["explanation"]) if puzzles else ""
+        body.append(f'<div class="mistake">{html.paragraph(title)}{reasons}</div>')
     return Section("Worst mistakes", "".join(body))
 
 
@@ -84,7 +84,7 @@ def _title(model: Predictor[Any], answer: np.ndarray, target: Any) -> str:
     return f"{answer[0]:,.6g} ({answer[1]:,.6g} to {answer[2]:,.6g}), but it is {float(target):,.6g}"
 
 
-def _why(explanation: Json) -> str:
+def why(explanation: Json) -> str:
     """An explanation as HTML: words in their colours, else bars."""
     parts = explanation["parts"]
     if explanation["kind"] == "words":
@@ -92,5 +92,9 @@ def _why(explanation: Json) -> str:
         for part in parts:
             text = text.ljust(part["start"]) + part["text"]
         return html.marked(pieces(text, parts))
+    if explanation["kind"] == "patches":
+        last = parts[-1]
+        svg = charts.heat_map(parts, last["row"] + last["height"], last["column"] + last["width"])
+        return f'<figure style="max-width: 10rem">{svg}</figure>'
     order = sorted(parts, key=lambda part: -abs(part["contribution"]))[:MOST_BARS]
     return f"<figure>{charts.bars([(called(part), part['contribution']) for part in order])}</figure>"

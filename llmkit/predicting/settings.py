@@ -70,8 +70,8 @@ class Predict(Section):
     """What to predict the label of; several give several predictions; - reads standard input."""
     prompt_file: str | None = None
     """File of what to predict the labels of; - is standard input."""
-    output: Literal["table", "csv", "jsonl"] = "table"
-    """How predictions are printed: a table for people, CSV, or a JSON object a line."""
+    output: Literal["table", "csv", "jsonl", "html"] = "table"
+    """How predictions are printed: a table for people, CSV, a JSON object a line, or a page of HTML."""
     explain: bool = False
     """Say why: what each part of the example (word, column) adds to what is predicted."""
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from llmkit.console import tables
+from llmkit.plain import Json
 from llmkit.report.html import escape
 
 COLOURS = ("#2266aa", "#cc5522", "#2f7d4f", "#8844aa", "#aa8800", "#557788", "#bb3377", "#444444")
@@ -54,6 +55,18 @@ def bars(rows: Sequence[tuple[str, float]]) -> str:
         parts.append(f'<rect x="{start:.1f}" y="{top + 3}" width="{length:.1f}" height="14" fill="{colour}"/>')
         parts.append(f'<text x="{middle + reach + 64}" y="{top + 14}" text-anchor="end">{value:+.3g}</text>')
     return _svg(parts, 20 * len(rows) + 4, 390)
+
+
+def heat_map(patches: Sequence[Json], height: int, width: int) -> str:
+    """Patches of a picture in the colour of what they add: green raises, red lowers, white is nothing."""
+    most = max((abs(patch["contribution"]) for patch in patches), default=0.0) or 1.0
+    parts = []
+    for patch in patches:
+        colour = "#22a04a" if patch["contribution"] > 0 else "#d94040"
+        place = f'x="{patch["column"]}" y="{patch["row"]}" width="{patch["width"]}" height="{patch["height"]}"'
+        strength = abs(patch["contribution"]) / most
+        parts.append(f'<rect {place} fill="{colour}" fill-opacity="{strength:.3f}"/>')
+    return _svg(parts, height, width)
 
 
 def _frame(x: str, y: str, across: tuple[str, str], up: tuple[str, str]) -> str:

@@ -15,6 +15,13 @@ def test_a_curve_goes_from_corner_to_corner_and_names_are_escaped() -> None:
     assert {"<a>", "x & y"} <= {text.text for text in svg.iter("text")}
 
 
+def test_a_heat_map_has_its_patches_where_they_are() -> None:
+    patch = {"row": 0, "column": 4, "height": 4, "width": 3, "contribution": -0.5}
+    svg = ElementTree.fromstring(charts.heat_map([patch, patch | {"column": 0, "contribution": 0.25}], 4, 7))
+    assert svg.get("viewBox") == "0 0 7 4"
+    assert [(one.get("x"), one.get("fill-opacity")) for one in svg.iter("rect")] == [("4", "1.000"), ("0", "0.500")]
+
+
 def test_points_and_bars() -> None:
     svg = ElementTree.fromstring(charts.points(np.array([0.0, 10.0]), np.array([5.0, 10.0]), "true", "predicted"))
     assert [(dot.get("cx"), dot.get("cy")) for dot in svg.iter("circle")] == [("46.0", "150.0"), ("346.0", "0.0")]

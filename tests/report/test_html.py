@@ -48,7 +48,7 @@ def test_colours_follow_what_words_add() -> None:
 
 def test_a_planted_confusion_stands_out() -> None:
     found = html.confusion({"a": {"a": 9, "b": 1}, "b": {"a": 0, "b": 10}})
-    assert "rgba(200, 50, 50, 0.075)" in found and "rgba(47, 125, 79, 0.750)" in found and "90.0 %" in found
+    assert "rgba(200, 50, 50, 0.237)" in found and "rgba(47, 125, 79, 0.750)" in found and "90.0 %" in found
 
 
 @given(strategies.text(strategies.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp", "Cf"))))

@@ -190,6 +190,10 @@ def test_explanations_of_texts_add_up(text_run, llmkit, tmp_path):
     assert "positive: " in ran.out and "an empty text" in ran.out and "  wonderful" in ran.out
     rows = llmkit("generate", text_run.model, "--explain", "--prompt", "dull", "--output", "csv").out
     assert json.loads(next(csv.DictReader(io.StringIO(rows)))["explanation"])["parts"][0]["text"] == "dull"
+    page = llmkit(
+        "generate", text_run.model, "--explain", "--prompt", "dull <script>x</script>", "--output", "html"
+    ).out
+    assert "<script" not in page and ">dull</span>" in page and "&lt;script" in page
     code = f"import llmkit; llmkit.load({str(text_run.model)!r}).explain('a film')"
     assert without_torch(code, tmp_path).returncode == 0
 
