@@ -37,7 +37,11 @@ def read_idx(path: Path) -> np.ndarray:
 
 def read_npy(path: Path) -> np.ndarray:
     """The array of an NPY file, of numbers. Raises InputError."""
-    data = read_bytes(path)
+    return npy_array(read_bytes(path), str(path))
+
+
+def npy_array(data: bytes, path: str) -> np.ndarray:
+    """The array of what an NPY file holds, which messages call `path`. Raises InputError."""
     file = io.BytesIO(data)
     try:
         version = np.lib.format.read_magic(file)
@@ -53,7 +57,7 @@ def read_npy(path: Path) -> np.ndarray:
     return np.frombuffer(data, kind, offset=file.tell()).reshape(shape, order="F" if fortran else "C")
 
 
-def as_pictures(array: np.ndarray, path: Path, tell: Tell = lambda what: None) -> np.ndarray:
+def as_pictures(array: np.ndarray, path: Path | str, tell: Tell = lambda what: None) -> np.ndarray:
     """Pictures (N, H, W, C) uint8 of an array (N, H, W), (N, H, W, C) or (N, C, H, W). Raises InputError."""
     if array.ndim == 3:
         array = array[..., None]

@@ -6,14 +6,14 @@ decoded, so a tiny file that would unpack to gigabytes is refused for what it sa
 """
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from llmkit.data.files import open_file
-from llmkit.data.picture_sizes import unfit
+from llmkit.data.picture_sizes import SIZES, unfit
 from llmkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,10 +34,17 @@ Tell = Callable[[str], None]
 """Gets what was done to a picture, in words that follow on "5 pictures"."""
 
 
-def read_picture(path: Path, colour: str, resize: bool, bits: int = 16, tell: Tell = lambda what: None) -> np.ndarray:
+def read_picture(
+    path: Path,
+    colour: str,
+    resize: bool,
+    bits: int = 16,
+    tell: Tell = lambda what: None,
+    sizes: Sequence[int] = SIZES,
+) -> np.ndarray:
     """One picture (H, W, C) uint8, C being 1 or 3: as `colour` (grey, rgb, auto) says.
 
-    `bits`: how many the values of a picture of more than 8 have (`bits_of`).
+    `bits`: how many the values of a picture of more than 8 have (`bits_of`); `sizes`: edges that are read.
 
     Raises InputError where it is damaged or too large to be one, and where it is no square, unless `resize` is to make
     it one.
@@ -63,7 +70,7 @@ def read_picture(path: Path, colour: str, resize: bool, bits: int = 16, tell: Te
                 f"{path}: {width:,} × {height:,} pixels, more than the {MOST_PIXELS:,} that are read; scale it down"
             )
         if not resize and width != height:  # what else does not fit is seen beside the others
-            raise InputError(unfit(str(path), (height, width)))
+            raise InputError(unfit(str(path), (height, width), sizes=sizes))
         try:
             pixels = _decoded(picture, colour, bits, tell)
         except Exception as error:

@@ -1,7 +1,7 @@
-"""Files to pictures of one size: PNG and the like, IDX, NPY, CSV of pixels. Imports neither torch nor onnx.
+"""Files to pictures of one size: PNG and the like, IDX, NPY, NPZ, CSV of pixels. Imports neither torch nor onnx.
 
 In: paths, and how they are read. Out: `Pictures`. Each kind of file has a module of its own: `picture_files.py`,
-`picture_arrays.py`, `pixel_rows.py`.
+`picture_arrays.py`, `picture_archives.py`, `pixel_rows.py`.
 """
 
 import glob
@@ -10,13 +10,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from llmkit.console.callbacks import Progress, Warn
 from llmkit.data.files import find_files, folder_label
+from llmkit.data.picture_archives import PARTS, read_npz
 from llmkit.data.picture_arrays import as_pictures, read_idx, read_npy
-from llmkit.data.picture_files import ENDINGS, bits_of, deepest, read_picture
+from llmkit.data.picture_files import ENDINGS, Tell, bits_of, deepest, read_picture
 from llmkit.data.picture_sizes import Shape, fit
 from llmkit.data.pixel_rows import read_pixel_rows
 from llmkit.errors import ConfigError, InputError
@@ -28,25 +30,42 @@ REPORT_PICTURES = 1000  # between two calls of progress
 
 @dataclass(frozen=True)
 class Pictures:
-    """N pictures (N, H, H, C) uint8, C being 1 or 3; where each was found; its label, or None where there are none."""
+    """N pictures (N, H, H, C) uint8, C being 1 or 3; where each was found; its label, or None where there are none.
+
+    `splits`: train, val or test of each, where the files say so; `bits`: those that pictures of more than 8 are taken
+    to have.
+    """
 
     pixels: np.ndarray
     places: list[str]
     labels: list[str] | None
+    splits: list[str] | None = None
+    bits: int = 8
+
+
+class One(NamedTuple):
+    """A picture (H, W, C) uint8, where it was found, its label and its split, where they are told."""
+
+    place: str
+    pixels: np.ndarray
+    label: str | None = None
+    split: str | None = None
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How files are read: their `format`, auto going by the ending, or pictures, idx, npy, csv; the `shape` of all.
+    """How files are read: their `format`, auto going by the ending, or pictures, idx, npy, npz, csv; the `shape` of all.
 
     A picture's label is in `label_files`, in the order of the pictures, or where `label` says: folder, first or last (a
-    column), none, or auto: the folder where pictures lie in several, a column that is called so, else none.
+    column), the name of a column, none, or auto: the folder where pictures lie in several, a column that is called so,
+    the labels of an NPZ file, else none. `bits`: those of pictures of more than 8; None: what the deepest one needs.
     """
 
     format: str = "auto"
     label: str = "auto"
     label_files: tuple[Path, ...] = ()
     shape: Shape = field(default_factory=Shape)
+    bits: int | None = None
 
 
 def files_of(patterns: str | list[str], warn: Warn = lambda message: None) -> list[Path]:
@@ -81,19 +100,21 @@ def read(paths: list[Path], how: Reading, progress: Progress, warn: Warn) -> Pic
     """
     kinds = {path: _kind(path, how.format) for path in paths}
     done: Counter[str] = Counter()
-    bits = bits_of(deepest(path for path in paths if kinds[path] == "pictures"))
-    if bits > 8:
+    bits = how.bits or bits_of(deepest(path for path in paths if kinds[path] == "pictures"))
+    if bits > 8 and how.bits is None:
         done[f"of more than 8 bits are taken for {bits} bits"] = 0
     folders = _folder_labels([path for path in paths if kinds[path] == "pictures"], how)
     pixels: list[np.ndarray] = []
     places: list[str] = []
     labels: list[str | None] = []
+    splits: list[str | None] = []
     for path in paths:
-        for place, picture, label in _pictures(path, kinds[path], how, folders.get(path), bits, done):
+        for place, picture, label, split in _pictures(path, kinds[path], how, folders.get(path), bits, done):
             first, first_place = (pixels[0], places[0]) if pixels else (None, place)
             pixels.append(fit(picture, place, how.shape, first, first_place))
             places.append(place)
             labels.append(label)
+            splits.append(split)
             if len(pixels) % REPORT_PICTURES == 0:
                 progress("reading pictures", len(pixels), None)
     if not pixels:
@@ -103,33 +124,53 @@ def read(paths: list[Path], how: Reading, progress: Progress, warn: Warn) -> Pic
     stacked = np.stack(pixels)
     _warn_of_nothing_to_see(stacked, warn)
     found = _labels_of_files(how.label_files, len(places)) if how.label_files else _labels(labels, places, how.label)
-    return Pictures(stacked, places, found)
+    return Pictures(stacked, places, found, _splits(splits), bits)
 
 
-def _pictures(
-    path: Path, kind: str, how: Reading, folder: str | None, bits: int, done: Counter[str]
-) -> Iterator[tuple[str, np.ndarray, str | None]]:
-    """(place, picture (H, W, C) uint8, label) of each picture in a file; `folder` labels a file of one picture.
+def _pictures(path: Path, kind: str, how: Reading, folder: str | None, bits: int, done: Counter[str]) -> Iterator[One]:
+    """Each picture in a file; `folder` labels a file of one picture.
 
     `bits` are those of deep pictures; `done` counts the pictures that something was done to.
     """
     if kind == "pictures":
-        yield (
-            str(path),
-            read_picture(path, how.shape.colour, how.shape.resize, bits, lambda w: done.update([w])),
-            folder,
-        )
+        shape = how.shape
+        picture = read_picture(path, shape.colour, shape.resize, bits, lambda what: done.update([what]), shape.sizes)
+        yield One(str(path), picture, folder, _folder_split(path))
         return
     told: list[str] = []
-    found: Iterable[tuple[str, np.ndarray, str | None]]
+    found: Iterable[One]
     if kind == "csv":
-        found = read_pixel_rows(path, how.label, how.shape.resize, told.append)
+        rows = read_pixel_rows(path, how.label, how.shape.resize, told.append, how.shape.sizes)
+        found = (One(*row) for row in rows)
+    elif kind == "npz":
+        found = _of_archive(path, how.label != "none", told.append)
     else:
         pictures = as_pictures(read_idx(path) if kind == "idx" else read_npy(path), path, told.append)
-        found = ((f"{path}, picture {number}", picture, None) for number, picture in enumerate(pictures, 1))
+        found = (One(f"{path}, picture {number}", picture) for number, picture in enumerate(pictures, 1))
     for each in found:
         yield each
         done.update(told)
+
+
+def _of_archive(path: Path, with_labels: bool, tell: Tell) -> Iterator[One]:
+    for part in read_npz(path):
+        numbers = part.labels if with_labels else None
+        labels = [None] * len(part.images) if numbers is None else _as_text(numbers.tolist())
+        pictures = as_pictures(part.images, part.name, tell)
+        for number, (picture, label) in enumerate(zip(pictures, labels, strict=True), 1):
+            yield One(f"{part.name}, picture {number}", picture, label, part.split)
+
+
+def _folder_split(path: Path) -> str | None:
+    """The split that a folder above a picture's own names: train/cats/1.png."""
+    return PARTS.get(Path(os.path.abspath(path)).parent.parent.name.lower())
+
+
+def _splits(found: list[str | None]) -> list[str] | None:
+    """What the files say of splits, where they say it of each picture and some train and others do not."""
+    if any(split is None for split in found) or len(set(found)) < 2 or "train" not in found:
+        return None
+    return [split or "" for split in found]
 
 
 def _warn_of_nothing_to_see(pixels: np.ndarray, warn: Warn) -> None:
@@ -141,18 +182,18 @@ def _warn_of_nothing_to_see(pixels: np.ndarray, warn: Warn) -> None:
 
 
 def _kind(path: Path, format: str) -> str:
-    """pictures, idx, npy or csv. Raises InputError for an ending that tells none of them."""
+    """pictures, idx, npy, npz or csv. Raises InputError for an ending that tells none of them."""
     if format != "auto":
         return format
     name = path.name.lower().removesuffix(".gz")
     if name.endswith(ENDINGS) and not path.name.lower().endswith(".gz"):
         return "pictures"
-    for ending, kind in ((".npy", "npy"), (".csv", "csv"), (".idx", "idx"), ("-ubyte", "idx")):
+    for ending, kind in ((".npy", "npy"), (".npz", "npz"), (".csv", "csv"), (".idx", "idx"), ("-ubyte", "idx")):
         if name.endswith(ending):
             return kind
     raise InputError(
-        f"{path}: its ending is none of {', '.join(ENDINGS)}, .idx, -ubyte, .npy, .csv; leave it out of prepare.files "
-        "or say what it is in prepare.format"
+        f"{path}: its ending is none of {', '.join(ENDINGS)}, .idx, -ubyte, .npy, .npz, .csv; leave it out of "
+        "prepare.files or say what it is in prepare.format"
     )
 
 
@@ -178,6 +219,10 @@ def _labels_of_files(paths: tuple[Path, ...], pictures: int) -> list[str]:
     numbers: list[float] = np.concatenate(arrays).tolist()
     if len(numbers) != pictures:
         raise InputError(f"prepare.labels has {len(numbers):,} labels for {pictures:,} pictures")
+    return _as_text(numbers)
+
+
+def _as_text(numbers: list[float]) -> list[str]:
     return [str(int(number)) if float(number).is_integer() else str(number) for number in numbers]
 
 

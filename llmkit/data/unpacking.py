@@ -65,7 +65,7 @@ def unpacked(file: BinaryIO, name: str) -> Iterator[tuple[Iterator[bytes], str, 
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    if ending(name) == ".zip":
+    if ending(name) in (".zip", ".npz"):
         room = _room(name, size)
         for stream, label in _zip_members(file, name, room.most):
             packed = ending(label) == ".gz"

@@ -173,3 +173,42 @@ def test_a_linked_folder_is_a_label_of_its_own(tmp_path):
     (tmp_path / "all" / "west").symlink_to(tmp_path / "all" / "left")
     found = read(tmp_path / "all")
     assert sorted(set(found.labels)) == ["left", "right", "west"] and len(found.places) == 12
+
+
+def test_splits_of_archives_and_of_folders(tmp_path):
+    numbers = np.arange(8) % 2
+    np.savez(
+        tmp_path / "a.npz", train_images=GREY[:6], train_labels=numbers[:6], test_images=GREY[6:], y_test=numbers[6:]
+    )
+    found = read(tmp_path / "a.npz")
+    assert found.splits == ["train"] * 6 + ["test"] * 2 and found.labels == ["0", "1"] * 4
+    assert (found.pixels == GREY).all() and found.places[7] == f"{tmp_path}/a.npz:test_images.npy, picture 2"
+    write_pictures(tmp_path / "set" / "train", GREY[:6], LABELS[:6])
+    assert read(tmp_path / "set").splits is None  # all of them train: nobody has split anything
+    write_pictures(tmp_path / "set" / "Validation", GREY[6:], LABELS[6:])
+    found = read(tmp_path / "set")
+    assert sorted(found.splits) == ["train"] * 6 + ["val"] * 2 and set(found.labels) == {"left", "right"}
+
+
+def test_other_sizes_and_a_column_by_its_name(tmp_path):
+    large, labels = squares(4, edge=40)
+    file = tmp_path / "rows.csv"
+    file.write_text(csv_text(large, labels, head=True).replace("label", "Kind"))
+    with pytest.raises(InputError, match="1,600 pixels are no picture of 28×28 or 32×32, grey or colour"):
+        read(file, label="kind")
+    found = read(file, label="kind", sizes=range(16, 129))
+    assert found.labels == labels and (found.pixels == large).all()
+    write_pictures(tmp_path / "set", np.zeros((2, 8, 8, 1), np.uint8), ["a", "b"])
+    with pytest.raises(
+        InputError, match="8×8 pixels, not 16×16 to 128×128; to scale and crop pictures, set prepare.si"
+    ):
+        read(tmp_path / "set", sizes=range(16, 129))
+
+
+def test_pictures_of_more_than_8_bits_are_taken_as_they_were(tmp_path):
+    for number, value in enumerate((4000, 1000)):
+        Image.fromarray(np.full((28, 28), value, np.uint16)).save(tmp_path / f"{number}.png")
+    assert read(tmp_path).bits == 12
+    how = sources.Reading(bits=12)
+    [one] = sources.read([tmp_path / "1.png"], how, lambda *report: None, pytest.fail).pixels
+    assert (one == 1000 >> 4).all()  # not of 10 bits, though by itself it could be

@@ -22,8 +22,9 @@ class Prepare(Section):
 
     files: str | list[str] = ""
     """A glob, a folder, or a list of them, relative to the working directory: pictures (PNG, JPEG, GIF, BMP, WebP), IDX
-    files as MNIST has them, NPY arrays, CSV with the pixels of a picture in each row. IDX, NPY and CSV also as .gz."""
-    format: Literal["auto", "pictures", "idx", "npy", "csv"] = "auto"
+    files as MNIST has them, NPY and NPZ arrays, CSV with the pixels of a picture in each row. IDX, NPY and CSV also as
+    .gz."""
+    format: Literal["auto", "pictures", "idx", "npy", "npz", "csv"] = "auto"
     """How files are read; auto goes by their ending."""
     label: Literal["auto", "none", "folder", "first", "last"] = "auto"
     """Where a picture's label is: the name of its folder, the first or the last column of a CSV row. auto: the folder
