@@ -4,8 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from llmkit.console.callbacks import Warn
 from llmkit.errors import InputError
 
+# What programs write for a value that is not there. "None" and "none" are left out: often they are labels.
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "NULL", "null", "?")
 MOST_LABELS = 1000  # different ones that are learnt
 
 
@@ -29,3 +32,14 @@ def number_classes(labels: Sequence[str], where: str) -> tuple[list[str], np.nda
             "numbers: name another column in prepare.label, or put its values into classes"
         )
     return names, numbers
+
+
+def warn_of_missing(names: Sequence[str], warn: Warn) -> None:
+    """Say which labels look like values that are not there: they are learnt as classes of their own."""
+    found = [name for name in names if name in MISSING]
+    if found:
+        listed = ", ".join(f"'{name}'" for name in found)
+        warn(
+            f"the label{'s' * (len(found) > 1)} {listed} may stand for no label at all, and "
+            f"{'each is' if len(found) > 1 else 'is'} learnt as a class; leave these examples out if so"
+        )

@@ -16,8 +16,8 @@ def of_probabilities(probabilities: np.ndarray, labels: np.ndarray, names: list[
     """Of probabilities (N, C) and label numbers (N,): what `evaluate --json` prints, `confusion` as true → predicted.
 
     majority_accuracy is that of who always says the label that is most frequent here. macro_f1 is the mean over the
-    labels that occur or are predicted; roc_auc is None but for two labels that both occur; calibration_error is the
-    expected calibration error (Guo et al., arXiv 1706.04599, section 2) in 15 bins.
+    labels that occur or are predicted; roc_auc is that of `mean_roc_auc`; calibration_error is the expected calibration
+    error (Guo et al., arXiv 1706.04599, section 2) in 15 bins.
     """
     predicted = probabilities.argmax(axis=1)
     count = len(names)
@@ -26,7 +26,7 @@ def of_probabilities(probabilities: np.ndarray, labels: np.ndarray, names: list[
         "accuracy": float((predicted == labels).mean()),
         "majority_accuracy": float(confusion.sum(axis=1).max() / max(len(labels), 1)),
         "macro_f1": macro_f1(confusion),
-        "roc_auc": roc_auc(probabilities[:, 1], labels == 1) if count == 2 else None,
+        "roc_auc": mean_roc_auc(probabilities, labels),
         "log_loss": log_loss(probabilities, labels),
         "calibration_error": calibration_error(probabilities, labels),
         "confusion": {
@@ -51,6 +51,17 @@ def roc_auc(scores: np.ndarray, positive: np.ndarray) -> float | None:
     _, number, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[number]  # from 1, ties share their mean
     return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def mean_roc_auc(probabilities: np.ndarray, labels: np.ndarray) -> float | None:
+    """`roc_auc` of the second of two labels; of more (N, C), the mean of each label against the rest.
+
+    A label that does not occur, or that all examples have, is left out; None where that leaves nothing.
+    """
+    count = probabilities.shape[1]
+    areas = [roc_auc(probabilities[:, label], labels == label) for label in ([1] if count == 2 else range(count))]
+    known = [area for area in areas if area is not None]
+    return float(np.mean(known)) if known else None
 
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:

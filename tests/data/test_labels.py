@@ -2,7 +2,7 @@
 
 import pytest
 
-from llmkit.data.labels import number_classes, number_labels
+from llmkit.data.labels import number_classes, number_labels, warn_of_missing
 from llmkit.errors import InputError
 
 
@@ -22,3 +22,10 @@ def test_labels_are_numbered_in_the_order_of_the_alphabet():
     names, numbers = number_classes(["b", "a", "b"], "x")
     assert names == ["a", "b"] and numbers.tolist() == [1, 0, 1]
     assert number_labels(["z", "z"])[0] == ["z"] and number_labels([])[1].tolist() == []
+
+
+def test_labels_that_may_stand_for_no_label_are_named():
+    said = []
+    warn_of_missing(["NULL", "n/a", "none", "pos"], said.append)
+    warn_of_missing(["neg", "pos"], said.append)
+    assert len(said) == 1 and said[0].startswith("the labels 'NULL', 'n/a' may stand for no label at all, and each is")

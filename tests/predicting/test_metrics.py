@@ -24,8 +24,17 @@ def test_figures_of_four_examples_by_hand():
     assert found["examples"] == 4
 
 
-def test_there_is_no_roc_auc_of_three_labels_nor_of_one_that_does_not_occur():
-    assert metrics.of_probabilities(np.eye(3), np.arange(3), ["a", "b", "c"])["roc_auc"] is None
+def test_roc_auc_of_three_labels_is_the_mean_of_each_against_the_rest():
+    probabilities = np.array([[0.6, 0.3, 0.1], [0.3, 0.5, 0.2], [0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
+    # a: 0.6 and 0.3 against 0.5 and 0.1: 3 of 4 pairs; b: 0.3 against 0.3, 0.5, 0.2: half of one, and one; c: all
+    labels = np.array([0, 0, 1, 2])
+    areas = [3 / 4, 1.5 / 3, 1.0]
+    assert metrics.mean_roc_auc(probabilities, labels) == pytest.approx(np.mean(areas))
+    assert metrics.mean_roc_auc(probabilities[:3], labels[:3]) == pytest.approx(np.mean([1 / 2, 1 / 4]))  # no c
+
+
+def test_there_is_no_roc_auc_of_a_label_alone():
+    assert metrics.of_probabilities(np.eye(3), np.zeros(3, np.int64), ["a", "b", "c"])["roc_auc"] is None
     assert metrics.roc_auc(np.array([0.1, 0.2]), np.array([True, True])) is None
 
 

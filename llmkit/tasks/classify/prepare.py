@@ -23,7 +23,7 @@ from llmkit.data.decoding import check_encoding
 from llmkit.data.documents import read_documents
 from llmkit.data.file_kinds import holds_rows
 from llmkit.data.files import find_files, folder_label, hash_files, open_file
-from llmkit.data.labels import number_classes
+from llmkit.data.labels import number_classes, warn_of_missing
 from llmkit.data.plain_text import normal
 from llmkit.data.rows import rows_of_files
 from llmkit.errors import ConfigError, InputError
@@ -65,6 +65,7 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
     paths = find_files(settings.files, by_content=False)
     texts, labels, _ = read_examples(paths, settings, progress, warn)
     names, numbers = number_classes(labels, ", ".join(map(str, paths[:3])))
+    warn_of_missing(names, warn)
     val, test = settings.split.val, settings.split.test
     groups = groups_of(text.casefold() for text in texts)
     of = prepared_folder.draw(out, numbers, groups if settings.split.unique else None, val, test, seed)

@@ -9,14 +9,12 @@ from llmkit.config.schema import Section
 from llmkit.config.training import Count, Positive
 from llmkit.config.tune import Range, Tune
 from llmkit.config.variants import Chain, Distil, Fuse, Quantize
+from llmkit.data.labels import MISSING
 from llmkit.predicting.settings import Budget, Classifying, Predict, Prune, Scoring as ScoringBase, Share, Split
 
 STARTS_FROM = ("table",)  # tasks whose models `train.start_from` may name
 Size = Annotated[int, Meta(ge=1, le=65_536)]
 Coverage = Annotated[float, Meta(gt=0, lt=1)]
-
-
-MISSING = ("", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "NULL", "null", "?")
 
 
 class RowSplit(Split):
