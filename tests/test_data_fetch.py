@@ -208,7 +208,7 @@ def test_a_dictionary_of_sounds_becomes_a_table_without_stress(house: House) -> 
 def test_tables_of_orange_become_csv(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     package = zip_of(
         {
-            "fakedata/a-train.tab": "Category\tText\nd\tstring\nclass\t\n\t\ncocoa\tso, dear\n".encode(),
+            "fakedata/a-train.tab": b"Category\tText\nd\tstring\nclass\t\n\t\ncocoa\tso, dear\n",
             "fakedata/a-test.tab": "Category\tText\nd\tstring\nclass\t\ntea\tthé\n".encode(),
         }
     )
