@@ -16,6 +16,7 @@ COVERED_BY = {
     "llmkit/cli/commands.py": "tests/cli/test_main.py",
     "llmkit/compression/fine_tuning.py": "tests/compression/test_sparse.py",
     "llmkit/console/messages.py": "tests/cli/test_main.py",
+    "llmkit/data/missing.py": "tests/data/test_labels.py",
     "llmkit/errors.py": "tests/cli/test_mistakes.py",
     "llmkit/predicting/compress.py": "tests/tasks/table/test_compress.py",
     "llmkit/predicting/evaluate.py": "tests/tasks/table/test_table.py",
