@@ -53,7 +53,6 @@ COVERED_BY = {
     "llmkit/tasks/table/evaluate.py": "tests/tasks/table/test_table.py",
     "llmkit/tasks/table/folds.py": "tests/tasks/table/test_table.py",
     "llmkit/tasks/table/generate.py": "tests/tasks/table/test_table.py",
-    "llmkit/tasks/table/network.py": "tests/tasks/table/test_graph.py",
     "llmkit/tasks/table/prepare.py": "tests/tasks/table/test_table.py",
     "llmkit/tasks/table/settings.py": "tests/tasks/table/test_compress.py",
     "llmkit/tasks/table/train.py": "tests/tasks/table/test_compress.py",
