@@ -487,6 +487,27 @@ def pronunciations_to_csv(members: Members, source: Source) -> Members:
     return {file_name(source): csv_bytes([["word", "sounds"], *map(list, rows)])}
 
 
+def orange_tables_to_csv(members: Members, source: Source) -> Members:
+    """Tables of Orange, NAME.tab, to CSV: a header, two lines on the kinds of its columns, rows parted by tabs."""
+    files = {}
+    for name, content in members.items():
+        header, _, _, *rows = content.decode("utf-8").rstrip("\n").split("\n")
+        cells = [row.split("\t") for row in (header, *rows) if row.strip()]
+        if any(len(row) != len(cells[0]) for row in cells):
+            raise ValueError(f"{name}: a row has not {len(cells[0])} cells")
+        files[PurePosixPath(name).with_suffix(".csv").name] = csv_bytes(cells)
+    return files
+
+
+def lines_to_csv(members: Members, source: Source) -> Members:
+    """Files LABEL.txt of a text a line to one CSV; what is there twice is left out."""
+    rows: dict[tuple[str, str], None] = {}
+    for name, content in sorted(members.items()):
+        label = PurePosixPath(name).stem
+        rows |= dict.fromkeys((line.strip(), label) for line in content.decode("utf-8").split("\n") if line.strip())
+    return {file_name(source): csv_bytes([["text", "label"], *map(list, rows)])}
+
+
 UNPACK: dict[str, Callable[[Members, Source], Members]] = {
     "copy": copy,
     "gunzip": gunzip,
@@ -495,6 +516,8 @@ UNPACK: dict[str, Callable[[Members, Source], Members]] = {
     "json_list_to_texts": json_list_to_texts,
     "pronunciations_to_csv": pronunciations_to_csv,
     "help_to_pairs": help_to_pairs,
+    "orange_tables_to_csv": orange_tables_to_csv,
+    "lines_to_csv": lines_to_csv,
 }
 
 

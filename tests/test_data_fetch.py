@@ -205,6 +205,29 @@ def test_a_dictionary_of_sounds_becomes_a_table_without_stress(house: House) -> 
     assert house.contents("one") == {"phonemes.csv": b"word,sounds\ncat,K AE T\nread,R EH D\nread,R IY D\n"}
 
 
+def test_tables_of_orange_become_csv(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    package = zip_of(
+        {
+            "fakedata/a-train.tab": b"Category\tText\nd\tstring\nclass\t\n\t\ncocoa\tso, dear\n",
+            "fakedata/a-test.tab": "Category\tText\nd\tstring\nclass\t\ntea\tthé\n".encode(),
+        }
+    )
+    house.add("one", WHEEL, package, inside="fakedata/a-*.tab", unpack="orange_tables_to_csv", files=2)
+    assert house.run("one") == 0
+    tables = {"a-train.csv": b'Category,Text\ncocoa,"so, dear"\n', "a-test.csv": "Category,Text\ntea,thé\n".encode()}
+    assert house.contents("one") == tables
+    add_one_file(house, b"Category\tText\nd\tstring\nclass\t\ntea\n", "orange_tables_to_csv")
+    assert house.run("one", "--force") == 3
+    assert "a row has not 2 cells" in capsys.readouterr().err
+
+
+def test_lines_become_a_table_labelled_by_their_files_without_copies(house: House) -> None:
+    package = zip_of({"fakedata/pos.txt": "好\n\n好\n很好 \n".encode(), "fakedata/neg.txt": "差\n好\n".encode()})
+    house.add("one", WHEEL, package, inside="fakedata/*.txt", unpack="lines_to_csv", to="reviews.csv", files=1)
+    assert house.run("one") == 0
+    assert house.contents("one") == {"reviews.csv": "text,label\n差,neg\n好,neg\n好,pos\n很好,pos\n".encode()}
+
+
 # The command line and sources.yaml.
 
 
@@ -236,7 +259,8 @@ def test_mistake_in_sources_is_named(
 
 def test_the_data_sets_are_pinned_and_documented() -> None:
     sources = fetch.load_sources(SCRIPT.parent / "sources.yaml")
-    names = "shakespeare union movies digits cancer credit molecules sanguo stocks phonemes help"
+    names = "shakespeare union movies digits cancer credit molecules sanguo stocks phonemes help "
+    names += "newsgroups reuters reviews-zh"
     assert list(sources) == names.split()
     readme = (SCRIPT.parent / "README.md").read_text(encoding="utf-8")
     for name, source in sources.items():

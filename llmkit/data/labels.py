@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from llmkit.console.callbacks import Warn
+from llmkit.data.missing import MISSING
 from llmkit.errors import InputError
 
-# What programs write for a value that is not there. "None" and "none" are left out: often they are labels.
-MISSING = ("", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "NULL", "null", "?")
 MOST_LABELS = 1000  # different ones that are learnt
 
 

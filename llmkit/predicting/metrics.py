@@ -29,10 +29,32 @@ def of_probabilities(probabilities: np.ndarray, labels: np.ndarray, names: list[
         "roc_auc": mean_roc_auc(probabilities, labels),
         "log_loss": log_loss(probabilities, labels),
         "calibration_error": calibration_error(probabilities, labels),
+        "by_label": by_label(confusion, names),
         "confusion": {
             name: dict(zip(names, row.tolist(), strict=True)) for name, row in zip(names, confusion, strict=True)
         },
         "examples": len(labels),
+    }
+
+
+def by_label(confusion: np.ndarray, names: list[str]) -> Json:
+    """{label: {precision, recall, f1, support}} of a `confusion` (C, C), true labels in rows.
+
+    precision is None for a label that is never predicted, recall for one that does not occur, f1 where neither is.
+    """
+
+    def share(part: int, whole: int) -> float | None:
+        return part / whole if whole else None
+
+    rows = zip(names, np.diag(confusion).tolist(), confusion.sum(0).tolist(), confusion.sum(1).tolist(), strict=True)
+    return {
+        name: {
+            "precision": share(right, predicted),
+            "recall": share(right, occur),
+            "f1": share(2 * right, predicted + occur),
+            "support": occur,
+        }
+        for name, right, predicted, occur in rows
     }
 
 

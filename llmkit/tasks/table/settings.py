@@ -9,7 +9,7 @@ from llmkit.config.schema import Section
 from llmkit.config.training import Count, Positive
 from llmkit.config.tune import Range, Tune
 from llmkit.config.variants import Chain, Distil, Fuse, Quantize
-from llmkit.data.labels import MISSING
+from llmkit.data.missing import MISSING
 from llmkit.predicting.settings import Budget, Classifying, Predict, Prune, Scoring as ScoringBase, Share, Split
 
 STARTS_FROM = ("table",)  # tasks whose models `train.start_from` may name
