@@ -57,8 +57,8 @@ def unfit(place: str, shape: tuple[int, ...], edge: int | None = None, sizes: Se
     wanted = f"{edge}×{edge} as the first one or as prepare.size says" if edge else named(sizes)
     others = f"(or {sizes[1]})" if len(sizes) == 2 else f"(or another one from {sizes[0]} to {sizes[-1]})"
     return (
-        f"{place}: {shape[1]}×{shape[0]} pixels, not {wanted}; to scale and crop pictures, set prepare.size=28 {others} "
-        "and prepare.resize=true"
+        f"{place}: {shape[1]}×{shape[0]} pixels, not {wanted}; to scale and crop pictures, set prepare.size=28 {others}"
+        " and prepare.resize=true"
     )
 
 

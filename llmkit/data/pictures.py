@@ -54,7 +54,7 @@ class One(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """How files are read: their `format`, auto going by the ending, or pictures, idx, npy, npz, csv; the `shape` of all.
+    """How files are read: their `format`, auto going by the ending, or pictures, idx, npy, npz, csv; their `shape`.
 
     A picture's label is in `label_files`, in the order of the pictures, or where `label` says: folder, first or last (a
     column), the name of a column, none, or auto: the folder where pictures lie in several, a column that is called so,

@@ -25,7 +25,7 @@ def features(pictures: np.ndarray, of: Pixels) -> np.ndarray:
     count = of.edge // size
     cut = pictures[:, : count * size, : count * size].astype(np.float32)
     small = cut.reshape(len(cut), count, size, count, size, of.colours).mean(axis=(2, 4))
-    scaled = (small - np.float32(of.mean)) / np.float32(of.deviation)
+    scaled = (small - np.array(of.mean, np.float32)) / np.array(of.deviation, np.float32)
     return np.concatenate([scaled.reshape(len(cut), -1), np.ones((len(cut), 1), np.float32)], axis=1)
 
 
