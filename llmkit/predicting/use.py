@@ -5,7 +5,7 @@ What these say is the affair of its kinds: a `Classifier` has labels and calibra
 (`regressor.py`) numbers with an interval.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -52,6 +52,11 @@ class Predictor(Generic[AnyExamples]):
         self.opened_by: Callable[[ModelFolder, int | None], object] | None = None  # the task's `use.load`
         self.puzzles: Callable[[Sequence[Request]], list[Puzzle[AnyExamples]]] | None = None  # where it explains
         self._session = open_session(folder, threads)
+
+    @property
+    def inputs(self) -> Collection[str]:
+        """The names of the graph's inputs."""
+        return self._session.inputs
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         """A copy in another process opens the folder there."""

@@ -12,7 +12,7 @@ import llmkit as package
 from llmkit.errors import ConfigError
 from llmkit.store.files import Files
 from llmkit.tasks import experiment as experiments
-from llmkit.tasks.classify import prepare as task
+from llmkit.tasks.classify import labelled
 
 # --- what it gives ------------------------------------------------------------------------------------------
 
@@ -77,7 +77,7 @@ def test_a_folder_for_each_label(text_fresh, llmkit):
             (folder / f"{number}.txt").write_text(f"A {word} film,\nnumber {number}.\n")
     ran = llmkit("prepare", text_fresh.config, f"prepare.files={text_fresh.table.parent}/texts/*/*.txt", "--json")
     assert ran.json["labels"] == ["bad", "good"] and ran.json["examples"] == 40
-    assert task.read(Files(text_fresh.run_dir / "prepared"))[0] == "A dull film,\nnumber 0.\n"
+    assert labelled.read(Files(text_fresh.run_dir / "prepared"))[0] == "A dull film,\nnumber 0.\n"
 
 
 def test_folds_are_in_the_result(text_fresh, llmkit):
