@@ -15,6 +15,7 @@ from llmkit.predicting import metrics
 OWN_PENALTY = 20.0  # examples that it takes for a label's strength to leave the common one
 PENALTY = 1.0  # of the strengths themselves
 ITERATIONS = 60
+SLACK = 0.005  # of macro F1, which is noise on a validation split
 
 
 def fit(linear: np.ndarray, lstm: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -22,21 +23,28 @@ def fit(linear: np.ndarray, lstm: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     The LSTM's are 0 where it adds nothing.
     """
+    return weigh(linear, lstm, labels)[0]
+
+
+def weigh(linear: np.ndarray, lstm: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float]:
+    """(what `fit` returns; by how many of its standard errors the loss falls where the LSTM is mixed in)."""
     classes = linear.shape[1]
     alone = np.ones((2, classes), np.float32) * np.array([[1.0], [0.0]], np.float32)
     if not (np.isfinite(linear).all() and np.isfinite(lstm).all()):
-        return alone
-    mixture = _strengths(*(torch.from_numpy(array).float() for array in (linear, lstm)), torch.from_numpy(labels))
+        return alone, 0.0
+    mixture = _strengths(torch.from_numpy(linear).float(), torch.from_numpy(lstm).float(), torch.from_numpy(labels))
     mixed = mixture[0] * linear + mixture[1] * lstm
     gain = _losses(linear, labels) - _losses(mixed, labels)
-    helps = gain.mean() > gain.std() / np.sqrt(len(gain)) and _macro_f1(mixed, labels) >= _macro_f1(linear, labels)
-    return mixture if helps else alone
+    errors = float(gain.mean() / max(gain.std() / np.sqrt(len(gain)), 1e-12))
+    helps = errors > 1 and _macro_f1(mixed, labels) >= _macro_f1(linear, labels) - SLACK
+    return (mixture if helps else alone), errors
 
 
 def _losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(N,) in nats, calibrated on these examples."""
     probabilities = metrics.softmax(logits, metrics.fit_temperature(logits, labels))
-    return -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], metrics.SMALLEST))  # type: ignore[no-any-return]
+    found: np.ndarray = -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], metrics.SMALLEST))
+    return found
 
 
 def _macro_f1(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -58,7 +66,7 @@ def _strengths(linear: Tensor, lstm: Tensor, labels: Tensor) -> np.ndarray:
         mixed = common[0] * linear + (common[1] + own) * lstm
         pull = PENALTY * (common - torch.tensor([1.0, 0.0])).square().sum() + OWN_PENALTY * own.square().sum()
         found = F.cross_entropy(mixed, labels) + pull / (2 * count)
-        found.backward()  # type: ignore[no-untyped-call]
+        found.backward()
         return found
 
     optimizer.step(loss)

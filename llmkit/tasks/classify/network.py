@@ -71,7 +71,7 @@ class TextNetwork(nn.Module):
 
     def lstm_logits(self, tokens: Tensor, counts: Tensor) -> Tensor:
         """What the LSTM says (B, C)."""
-        return self.output(F.dropout(self.pooled(tokens, counts), self.dropout, self.training))  # type: ignore[no-any-return]
+        return self.output(F.dropout(self.pooled(tokens, counts), self.dropout, self.training))
 
     def pooled(self, tokens: Tensor, counts: Tensor) -> Tensor:
         """Mean, largest and last of the LSTM's outputs, each (B, directions · H), side by side."""

@@ -166,7 +166,9 @@ def load(folder: Files) -> Ngrams:
     if len(hashes) and hashes[-1] >> np.uint32(BITS + 1):
         raise folder.damaged(FILE, "a hash is beyond the last one")
     if not (0 <= how.words <= MOST_WORDS and 0 <= how.characters <= MOST_CHARACTERS and 0 <= how.head <= MOST_HEAD):
-        raise folder.damaged(HOW, f"n-grams of {how.words:,} words, {how.characters:,} characters, head {how.head:g}")
+        raise folder.damaged(
+            HOW, f"n-grams of {how.words:,} words and {how.characters:,} characters, head {how.head:g}"
+        )
     if how.texts < counts.max(initial=0):
         raise folder.damaged(HOW, "it counts fewer texts than hold an n-gram")
     return Ngrams(hashes, counts.astype(np.int64), how)

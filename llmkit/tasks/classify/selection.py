@@ -2,8 +2,8 @@
 
 In: texts and label numbers. Out: `ngrams.Ngrams`. Two passes over the texts, a block at a time: how many hold each
 n-gram, then how many of each label. An n-gram is worth its likelihood ratio G² (how far the labels of the texts that
-hold it are from those of all: Dunning 1993) over the square root of how many texts hold it: of two that say as much, the
-rarer one costs less to read, and what all texts hold crowds nothing out.
+hold it are from those of all: Dunning 1993) over the square root of how many texts hold it: of two that say as much,
+the rarer one costs less to read, and what all texts hold crowds nothing out.
 """
 
 from collections.abc import Iterator, Sequence

@@ -3,7 +3,7 @@
 In: the prepared folder, with the linear part that was fitted to its training split. The LSTM sees that split only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,22 +28,25 @@ from llmkit.training.devices import Hardware
 from llmkit.training.learner import FUTILE, Export, Finish
 
 MIXTURE = "mixture"  # the network's buffer
-CHANCE, USELESS = 0.25, 2  # share of the budget, and validations in a row, in which an LSTM has to add something
+# Share of the budget, and validations in a row, in which an LSTM has to bring more than so little: its gain, in
+# standard errors, grows until the end where it has one.
+CHANCE, USELESS, LITTLE = 0.25, 2, 0.5
 
 
 class TextLearner(ExampleLearner[TextNetwork]):
     """The shared learner, which fits the mixture to the validation split.
 
-    `linear` (N, C) is what the linear part says of all examples, `labels` (N,) what they are; None leaves the mixture.
+    `says(examples, weights)` is what the linear part says of some examples (B, C), by a network's weights; `labels`
+    (N,) are what they are, None leaves the mixture.
     """
 
-    linear: np.ndarray
+    says: Callable[[np.ndarray, Mapping[str, Tensor]], Tensor]
     labels: np.ndarray | None = None
     spent = 0.0
     """Share of the budget."""
 
     useless = 0
-    """Validations in a row that left the LSTM out."""
+    """Validations in a row in which the LSTM brought little."""
 
     def step(self, rate: float, spent: float) -> Tensor:
         self.spent = spent
@@ -60,12 +63,12 @@ class TextLearner(ExampleLearner[TextNetwork]):
         """Logits (N, C) of the mixture, fitted to these examples."""
         if self.labels is None:
             return super()._outputs(examples)
-        self._mix(np.stack([np.zeros(self.linear.shape[1]), np.ones(self.linear.shape[1])]))
-        lstm = super()._outputs(examples)
-        mixture = mixing.fit(self.linear[examples], lstm, self.labels[examples])
-        self.useless = 0 if mixture[1].any() else self.useless + 1
+        self._mix(np.stack([np.zeros(self.network.classes), np.ones(self.network.classes)]))
+        lstm, linear = super()._outputs(examples), self.says(examples, self.averages.tensors).cpu().numpy()
+        mixture, errors = mixing.weigh(linear, lstm, self.labels[examples])
+        self.useless = 0 if errors > LITTLE else self.useless + 1
         self._mix(mixture)
-        mixed: np.ndarray = mixture[0] * self.linear[examples] + mixture[1] * lstm
+        mixed: np.ndarray = mixture[0] * linear + mixture[1] * lstm
         return mixed
 
     def _mix(self, mixture: np.ndarray) -> None:
@@ -112,12 +115,20 @@ def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -
     reader = texts.Reader(prepared, settings.prepare)
     examples = reader.read(labelled.read(prepared))
     network = build(settings.model, reader.encoder.vocab_size, len(reader.ngrams.hashes), len(names))
-    said = _fill(network, prepared, examples, settings, labels[train])
+    if network.with_linear:
+        _fill(network, prepared, settings, labels[train])
+
+    def says(which: np.ndarray, weights: Mapping[str, Tensor]) -> Tensor:
+        some, none = examples.take(which), np.zeros(len(which), np.int32)
+        read = linear.Texts(some.features, some.values, none, network.features, 0, network.classes)
+        return read.logits(weights["ngram_table"].cpu()) + weights["ngram_bias"].cpu()
 
     def inputs(which: np.ndarray) -> Sequence[Tensor]:
         tokens, counts = examples.tokens.padded(which).T, examples.tokens.counts[which]  # (T, B), (B,)
-        arrays = (tokens, counts, said[which])
-        return [torch.from_numpy(np.ascontiguousarray(array)).to(hardware.device) for array in arrays]
+        wanted = network.with_linear and not network.training
+        said = says(which, dict(network.named_buffers())) if wanted else torch.zeros(len(which), network.classes)
+        arrays = [torch.from_numpy(np.ascontiguousarray(array)) for array in (tokens, counts)]
+        return [tensor.to(hardware.device) for tensor in (*arrays, said)]
 
     files = {name: ModelFile(prepared.read_bytes(name)) for name in (tokenizers.FILE, ngrams.FILE, ngrams.HOW)}
     found = TextLearner(
@@ -129,19 +140,15 @@ def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -
         settings.seed,
         hardware,
     )
-    found.linear = said
+    found.says = says
     if network.with_linear and settings.model.ngram_share is None:
         found.labels = labels.astype(np.int64)
     return found
 
 
-def _fill(
-    network: TextNetwork, prepared: Files, examples: texts.Examples, settings: Config, labels: np.ndarray
-) -> np.ndarray:
-    """Put the linear part into the network; returns what it says of all examples (N, C). Raises InputError."""
+def _fill(network: TextNetwork, prepared: Files, settings: Config, labels: np.ndarray) -> None:
+    """Put the linear part into the network, whose training texts have the `labels` (N,). Raises InputError."""
     classes, features = network.classes, network.features
-    if not network.with_linear:
-        return np.zeros((len(examples), classes), np.float32)
     table, bias = (prepared.array(name) for name in LINEAR)
     for name, array, shape in zip(LINEAR, (table, bias), ((features + 1, classes), (classes,)), strict=True):
         if array.shape != shape or array.dtype != np.float32 or not np.isfinite(array).all():
@@ -153,12 +160,6 @@ def _fill(
     if settings.model.ngram_share is not None:
         shares = [settings.model.ngram_share, 1 - settings.model.ngram_share]
         network.mixture.copy_(torch.tensor(shares)[:, None].expand(2, classes))
-    size, words = features, 0
-    of = np.zeros(len(examples), np.int32)
-    found: np.ndarray = (
-        linear.Texts(examples.features, examples.values, of, size, words, classes).logits(network.ngram_table).numpy()
-    )
-    return found + bias
 
 
 def start_from(network: TextNetwork, folder: ModelFolder, prepared: Files, names: list[str]) -> None:
