@@ -27,6 +27,7 @@ SHRUNK = {
     "classify": ["train.steps=3", "model.hidden_size=8", "model.embedding_size=4"],
     "image": ["train.steps=3", "model.width=4", "model.discriminator_width=4", "prepare.split={val: 0.2, test: 0.2}"],
     "translate": ["train.steps=3", "model={hidden_size: 16, heads: 2, encoder_layers: 1, decoder_layers: 1}"],
+    "vision": ["train.steps=3", "model.width=8", "prepare.split={val: 0.2, test: 0.2}"],
     "table": ["train.steps=3", "train.folds=2", "model.hidden_size=8", "model.members=2"],
 }
 
@@ -77,7 +78,7 @@ def test_every_config_runs_on_small_data(path, tmp_path, monkeypatch):
     monkeypatch.setattr("llmkit.tasks.image.feature_network.STEPS", 20)
     task = experiments.load(path).task.name
     writers = {"language": write_language, "classify": write_classify, "table": write_table, "image": write_image}
-    writers["translate"] = write_translate
+    writers |= {"translate": write_translate, "vision": write_image}
     writers[task](data, experiments.load(path).settings.prepare)
     config = experiments.load(path, [*overrides, *SHRUNK[task], "evaluate.require={}"])
     prepare(config)
