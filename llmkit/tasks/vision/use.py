@@ -49,7 +49,7 @@ def puzzles(pictures: np.ndarray, mean: np.ndarray) -> list[Puzzle[np.ndarray]]:
 
 
 def is_one(request: object) -> bool:
-    """Whether it is a single picture: a file, one of pillow's, an array of two dimensions or with colours in the third."""
+    """Whether it is one picture: a file, one of pillow's, an array of two dimensions or with colours in the third."""
     shape: tuple[int, ...] = getattr(request, "shape", ())
     return (
         isinstance(request, str | Path)
