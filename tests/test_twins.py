@@ -68,6 +68,7 @@ COVERED_BY = {
     "llmkit/tasks/vision/baseline.py": "tests/tasks/vision/test_prepare.py",
     "llmkit/tasks/vision/lists.py": "tests/tasks/vision/test_prepare.py",
     "llmkit/tasks/vision/pixels.py": "tests/tasks/vision/test_prepare.py",
+    "llmkit/tasks/vision/calibration.py": "tests/tasks/vision/test_compress.py",
     "llmkit/tasks/vision/evaluate.py": "tests/tasks/vision/test_vision.py",
     "llmkit/tasks/vision/folds.py": "tests/tasks/vision/test_vision.py",
     "llmkit/tasks/vision/generate.py": "tests/tasks/vision/test_vision.py",
