@@ -51,7 +51,7 @@ def settings_of(task: str) -> Any:
     known = PLACES[task].split()
     for key, value in EVERYTHING.items():
         *outer, last = key.split(".")
-        if key in known or key in ("seed", "train.steps", "prepare.encoding")[: 2 if task == "image" else 3]:
+        if key in known or key in ("seed", "train.steps", "prepare.encoding")[: 2 if task in ("image", "vision") else 3]:
             place = data
             for name in outer:
                 place = place.setdefault(name, {})
