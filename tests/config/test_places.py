@@ -49,9 +49,10 @@ COMPRESS = {
 def settings_of(task: str) -> Any:
     data: dict[str, Any] = {"task": task, "compress": COMPRESS if task != "image" else {"int8": COMPRESS["int8"]}}
     known = PLACES[task].split()
+    others = ("seed", "train.steps", "prepare.encoding")[: 2 if task in ("image", "vision") else 3]
     for key, value in EVERYTHING.items():
         *outer, last = key.split(".")
-        if key in known or key in ("seed", "train.steps", "prepare.encoding")[: 2 if task in ("image", "vision") else 3]:
+        if key in known or key in others:
             place = data
             for name in outer:
                 place = place.setdefault(name, {})
