@@ -6,4 +6,7 @@ Adding a task: docs/adding_a_task.md.
 
 from llmkit.tasks.contract import Task
 
-TASKS = {name: Task(name, f"llmkit.tasks.{name}") for name in ("language", "classify", "table", "image", "translate")}
+TASKS = {
+    name: Task(name, f"llmkit.tasks.{name}")
+    for name in ("language", "classify", "table", "image", "translate", "series")
+}
