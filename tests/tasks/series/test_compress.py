@@ -21,7 +21,7 @@ compress:
   sparse:  {method: prune, sparsity: 0.6, steps: 10}
   student: {method: distil, model: {hidden_size: 8, members: 2, context: 24}, steps: 10}
   small:   {method: chain, steps: [{method: prune, sparsity: 0.6, steps: 10}, {method: quantize}]}
-  best:    {method: budget, max_size_mb: 1, max_ms_per_forecast: 1000, max_loss_increase_percent: 100, max_minutes: 0.05}
+  best:    {method: budget, max_size_mb: 1, max_ms_per_forecast: 1000, max_minutes: 0.05}
 """
 
 
