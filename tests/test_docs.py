@@ -27,7 +27,13 @@ SHRUNK = {
     "classify": ["train.steps=3", "model.hidden_size=8", "model.embedding_size=4"],
     "image": ["train.steps=3", "model.width=4", "model.discriminator_width=4", "prepare.split={val: 0.2, test: 0.2}"],
     "translate": ["train.steps=3", "model={hidden_size: 16, heads: 2, encoder_layers: 1, decoder_layers: 1}"],
-    "series": ["train.steps=3", "model={hidden_size: 8, members: 2}", "prepare.horizon=4", "prepare.season=6"],
+    "series": [
+        "train.steps=3",
+        "model={hidden_size: 8, members: 2}",
+        "prepare.horizon=4",
+        "prepare.season=6",
+        "prepare.split={val: 1, test: 1}",
+    ],
     "table": ["train.steps=3", "train.folds=2", "model.hidden_size=8", "model.members=2"],
 }
 
