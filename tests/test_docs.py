@@ -34,6 +34,7 @@ SHRUNK = {
         "prepare.season=6",
         "prepare.split={val: 1, test: 1}",
     ],
+    "vision": ["train.steps=3", "model.width=8", "prepare.split={val: 0.2, test: 0.2}"],
     "table": ["train.steps=3", "train.folds=2", "model.hidden_size=8", "model.members=2"],
 }
 
@@ -91,7 +92,7 @@ def test_every_config_runs_on_small_data(path, tmp_path, monkeypatch):
     monkeypatch.setattr("llmkit.tasks.image.feature_network.STEPS", 20)
     task = experiments.load(path).task.name
     writers = {"language": write_language, "classify": write_classify, "table": write_table, "image": write_image}
-    writers |= {"translate": write_translate, "series": write_series}
+    writers |= {"translate": write_translate, "series": write_series, "vision": write_image}
     writers[task](data, experiments.load(path).settings.prepare)
     config = experiments.load(path, [*overrides, *SHRUNK[task], "evaluate.require={}"])
     prepare(config)

@@ -97,7 +97,8 @@ def quantize(variant: Quantize, model: Model, job: Job) -> Model:
 
     record: Record = {"method": "quantize", "bits": variant.bits}
     if variant.bits == 8:
-        feeds = job.task.calibration.feeds(model.graph, model.weights) if job.task.calibration else None
+        calibration = job.task.calibration
+        feeds = calibration.feeds(model.graph, model.weights, job.prepared) if calibration else None
         graph, weights = rounding.quantize(model.graph, model.weights, feeds)
     else:
         model.require_trainable("quantize")

@@ -62,8 +62,9 @@ class Prepare(Section):
 class Model(Section):
     """The network: a convolution, then three stages of residual blocks, each with half the edge of the one before."""
 
-    width: Annotated[int, Meta(ge=4, le=512)] = 24
-    """Channels of the first stage; twice as many in the second, four times in the third."""
+    width: Annotated[int, Meta(ge=8, le=512, multiple_of=8)] = 24
+    """Channels of the first stage, a multiple of 8, which processors compute at once; twice as many in the second,
+    four times in the third."""
     blocks: Annotated[int, Meta(ge=1, le=8)] = 1
     """Residual blocks in each stage."""
     dropout: Share = 0.1
