@@ -6,5 +6,5 @@ Adding a task: docs/adding_a_task.md.
 
 from llmkit.tasks.contract import Task
 
-NAMES = ("language", "classify", "table", "vision", "image", "translate")
+NAMES = ("language", "classify", "table", "vision", "image", "translate", "series")
 TASKS = {name: Task(name, f"llmkit.tasks.{name}") for name in NAMES}

@@ -12,6 +12,7 @@ PLACES = {
     "language": "run_dir prepare.files train.start_from generate.prompt generate.prompt_file",
     "classify": "run_dir prepare.files prepare.tokenizer.file train.start_from generate.prompt generate.prompt_file",
     "table": "run_dir prepare.files train.start_from generate.prompt generate.prompt_file",
+    "series": "run_dir prepare.files train.start_from generate.prompt generate.prompt_file",
     "vision": "run_dir prepare.files prepare.labels train.start_from generate.prompt generate.prompt_file",
     "image": "run_dir prepare.files prepare.labels train.start_from generate.to",
     "translate": (
