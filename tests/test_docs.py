@@ -27,6 +27,14 @@ SHRUNK = {
     "classify": ["train.steps=3", "model.hidden_size=8", "model.embedding_size=4"],
     "image": ["train.steps=3", "model.width=4", "model.discriminator_width=4", "prepare.split={val: 0.2, test: 0.2}"],
     "translate": ["train.steps=3", "model={hidden_size: 16, heads: 2, encoder_layers: 1, decoder_layers: 1}"],
+    "series": [
+        "train.steps=3",
+        "model={hidden_size: 8, members: 2}",
+        "prepare.horizon=4",
+        "prepare.season=6",
+        "prepare.split={val: 1, test: 1}",
+    ],
+    "vision": ["train.steps=3", "model.width=8", "prepare.split={val: 0.2, test: 0.2}"],
     "table": ["train.steps=3", "train.folds=2", "model.hidden_size=8", "model.members=2"],
 }
 
@@ -47,6 +55,13 @@ def write_table(folder, settings):
     head = [settings.label, *settings.categories, *settings.numbers, "length", "width"]
     rows = [[f"class {k % 2}", *(str((k + column) % 3) for column in range(1, len(head)))] for k in range(60)]
     (folder / "rows.csv").write_text("\n".join(",".join(row) for row in [head, *rows]) + "\n")
+
+
+def write_series(folder, settings):
+    """Two days by the hour, in the columns that the config names."""
+    columns = [settings.time or "time", *([settings.series] if settings.series else []), settings.value or "value"]
+    rows = [f"2024-03-{1 + k // 24:02d} {k % 24:02d}:00,{'a,' * (len(columns) - 2)}{k % 6}" for k in range(48)]
+    (folder / "series.csv").write_text("\n".join([",".join(columns), *rows]) + "\n")
 
 
 def write_translate(folder, settings):
@@ -77,7 +92,7 @@ def test_every_config_runs_on_small_data(path, tmp_path, monkeypatch):
     monkeypatch.setattr("llmkit.tasks.image.feature_network.STEPS", 20)
     task = experiments.load(path).task.name
     writers = {"language": write_language, "classify": write_classify, "table": write_table, "image": write_image}
-    writers["translate"] = write_translate
+    writers |= {"translate": write_translate, "series": write_series, "vision": write_image}
     writers[task](data, experiments.load(path).settings.prepare)
     config = experiments.load(path, [*overrides, *SHRUNK[task], "evaluate.require={}"])
     prepare(config)

@@ -97,7 +97,8 @@ def quantize(variant: Quantize, model: Model, job: Job) -> Model:
 
     record: Record = {"method": "quantize", "bits": variant.bits}
     if variant.bits == 8:
-        feeds = job.task.calibration.feeds(model.graph, model.weights) if job.task.calibration else None
+        calibration = job.task.calibration
+        feeds = calibration.feeds(model.graph, model.weights, job.prepared) if calibration else None
         graph, weights = rounding.quantize(model.graph, model.weights, feeds)
     else:
         model.require_trainable("quantize")
@@ -176,7 +177,8 @@ def _with_fewer_units(teacher: Model, student: Root, job: Job) -> dict[str, np.n
     """The weights of a teacher's most important units for a student that differs in their number alone."""
     if not job.task.units:
         return None
-    hidden, there = teacher.settings.model.hidden_size, sum(array.size for array in teacher.weights.values())
+    sizes, there = teacher.settings.model, sum(array.size for array in teacher.weights.values())
+    hidden = sizes.hidden_size if hasattr(sizes, "hidden_size") else sizes.width  # or channels
     if hidden * hidden > there:  # before a network of such a size is built
         raise InputError(
             f"a teacher's config says {hidden:,} hidden units, and it has {there:,} weights; make it again"

@@ -4,6 +4,8 @@ In: the time column as it was read: dates (`date_format.py`), or whole numbers, 
 are above a million and else a mere count. Out: float64 seconds and the usual `Step`.
 """
 
+import calendar
+import datetime
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +17,7 @@ from llmkit.errors import InputError
 DAY = 86_400.0
 NAMES = {1.0: "second", 60.0: "minute", 3600.0: "hour", DAY: "day", 7 * DAY: "week"}
 SEASONS = {60.0: 1440, 900.0: 96, 1800.0: 48, 3600.0: 24, DAY: 7, 7 * DAY: 52}  # steps in the usual season
+_EPOCH = datetime.datetime(1970, 1, 1)
 MONTH, YEAR = (28 * DAY, 31 * DAY), (365 * DAY, 366 * DAY)
 
 
@@ -71,3 +74,31 @@ def name_of(step: float) -> str:
     if YEAR[0] <= step <= YEAR[1]:
         return "year"
     return NAMES.get(step, f"{step:g} seconds")
+
+
+def following(begin: float, step: float, count: int) -> np.ndarray:
+    """`count` times (N,) in seconds since 1970 from `begin` on; steps of months and longer go by the calendar."""
+    if not by_calendar(step):
+        return begin + step * np.arange(count)
+    months = max(1, round(step / (YEAR[0] / 12)))
+    try:
+        first = _EPOCH + datetime.timedelta(seconds=begin)
+        return np.array([(_months_later(first, months * k) - _EPOCH).total_seconds() for k in range(count)])
+    except (OverflowError, ValueError):  # beyond the year 9999
+        return begin + step * np.arange(count)
+
+
+def text_of(moment: float) -> str:
+    """Seconds since 1970 as a date, with a time where it is not midnight."""
+    try:
+        found = _EPOCH + datetime.timedelta(seconds=round(moment, 3))
+    except OverflowError:
+        return f"{moment:g}"
+    return found.date().isoformat() if moment % DAY == 0 else found.isoformat()
+
+
+def _months_later(moment: datetime.datetime, months: int) -> datetime.datetime:
+    """The same day so many months later, or the last one of a shorter month."""
+    year, month = divmod(moment.year * 12 + moment.month - 1 + months, 12)
+    longest = calendar.monthrange(year, month + 1)[1]
+    return moment.replace(year=year, month=month + 1, day=min(moment.day, longest))

@@ -27,6 +27,8 @@ class Puzzle(Generic[AnyExamples]):
     """Masks (M, n) bool -> M examples in which only the parts of a mask are there."""
     budget: int
     """How often a model is asked about the example, about."""
+    details: Json = field(default_factory=dict)
+    """What is told of the example beside its parts."""
 
     def whole(self) -> AnyExamples:
         """The example itself, of which nothing is missing."""
@@ -58,6 +60,7 @@ class Explanation:
             "value": float(self.value[answer]),
             "baseline": float(self.baseline[answer]),
             "gap": float(self.gap[answer]),
+            **self.details,
             "parts": [part | {"contribution": more} for part, more in zip(self.parts, added, strict=True)],
         }
 
@@ -71,4 +74,4 @@ def explain(puzzle: Puzzle[AnyExamples], answers: Answers[AnyExamples]) -> Expla
     added, _ = shapley.contributions(lambda masks: answers(puzzle.shown(masks)), count, puzzle.budget)
     [value] = answers(puzzle.whole())
     [baseline] = answers(puzzle.shown(np.zeros((1, count), bool)))
-    return Explanation(puzzle.kind, puzzle.parts, added, value, baseline)
+    return Explanation(puzzle.kind, puzzle.parts, added, value, baseline, puzzle.details)

@@ -3,11 +3,13 @@
 The mean picture of the training pictures is the baseline. A patch is a rectangle of a grid of GRID by GRID at most.
 """
 
+import base64
 from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 
+from llmkit.data.grid import png
 from llmkit.explaining.explanation import AnyExamples, Puzzle
 from llmkit.plain import Json
 
@@ -16,7 +18,7 @@ BUDGET = 200  # pictures
 
 
 def puzzle(picture: np.ndarray, mean: np.ndarray, read: Callable[[np.ndarray], AnyExamples]) -> Puzzle[AnyExamples]:
-    """A picture (H, W, C) as patches; `mean` is of its shape and `read` makes examples of pictures (M, H, W, C)."""
+    """A picture (H, W, C) uint8 as patches; `mean` is of its shape, `read` makes examples of pictures (M, H, W, C)."""
     height, width = picture.shape[:2]
     rows, columns = edges(height), edges(width)
     number = _numbers(rows, columns)  # (H, W)
@@ -31,7 +33,8 @@ def puzzle(picture: np.ndarray, mean: np.ndarray, read: Callable[[np.ndarray], A
         there = masks[:, number][..., None]  # (M, P) -> (M, H, W, 1)
         return read(np.where(there, picture, baseline))
 
-    return Puzzle("patches", parts, shown, BUDGET)
+    details = {"picture": base64.b64encode(png(picture)).decode()}  # a PNG file
+    return Puzzle("patches", parts, shown, BUDGET, details)
 
 
 def edges(length: int) -> list[int]:

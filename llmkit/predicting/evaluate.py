@@ -47,7 +47,7 @@ LATENCY_CALLS = 50
 
 @dataclass(frozen=True)
 class Targeted(Generic[AnyExamples]):
-    """Examples with their targets (N,), label numbers or numbers.
+    """Examples with their targets (N,), label numbers or numbers, or (N, …) of tasks with more to an example.
 
     `read(model, numbers)`: some of them as the model takes them.
     """
@@ -72,7 +72,8 @@ def metrics(model: Predictor[AnyExamples], examples: Targeted[AnyExamples], prog
     answers = model.answers(everything, lambda done, total: progress(name, done, total))
     found: Json = {"split": examples.split} | model.measure(answers, examples.targets)
     found |= {"size_bytes": model.folder.size_bytes, "parameters": model.folder.parameters}
-    return found | {"examples_per_second": _speed(model, examples), "latency_ms": _latency(model, examples)}
+    rate, alone = speeds(model, examples)
+    return found | {"examples_per_second": rate, "latency_ms": alone}
 
 
 def loss(model: Predictor[AnyExamples], examples: Targeted[AnyExamples]) -> float:
@@ -88,8 +89,14 @@ def loss_and_speeds(
     opening = time.perf_counter()
     model = load(folder)
     load_ms = 1000 * (time.perf_counter() - opening)
-    value, rate = loss(model, examples), _speed(model, examples)
-    return value, {"load_ms": load_ms, "ms_per_example": _latency(model, examples), "examples_per_second": rate}
+    value = loss(model, examples)
+    rate, alone = speeds(model, examples)
+    return value, {"load_ms": load_ms, "ms_per_example": alone, "examples_per_second": rate}
+
+
+def speeds(model: Predictor[AnyExamples], examples: Targeted[AnyExamples]) -> tuple[float, float]:
+    """(examples per second; milliseconds of one by itself), what `examples.read` does included."""
+    return _speed(model, examples), _latency(model, examples)
 
 
 def number_labels(folder: ModelFolder, labels: Sequence[str], places: Sequence[str]) -> np.ndarray:

@@ -33,11 +33,11 @@ BASELINES = {"words": "an empty text", "columns": "a typical row", "patches": "t
 
 def called(part: Json) -> str:
     """The name of a part."""
+    if "row" in part:
+        return f"patch at row {part['row']}, column {part['column']}"
     if "column" in part:
         value = part["value"]
         return f"{part['column']} = {'missing' if value is None else f'{value:g}' if _is_number(value) else value}"
-    if "row" in part:
-        return f"patch at row {part['row']}, column {part['column']}"
     return str(part["text"])
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from llmkit.console.callbacks import Progress
 from llmkit.plain import Json
 from llmkit.predicting.objectives import Objective
-from llmkit.predicting.settings import Predicting
+from llmkit.predicting.settings import Averaging
 from llmkit.store.model_folder import ModelFile, ModelFolder
 from llmkit.training import distillation, distributed, optimizer_state
 from llmkit.training.averages import Averages
@@ -65,7 +65,7 @@ class ExampleLearner(Generic[Network]):
         examples: Examples,
         objective: Objective,
         shipping: Shipping[Network],
-        settings: Predicting,
+        settings: Averaging,
         seed: int,
         hardware: Hardware,
         fit: Callable[[Network], None] | None = None,

@@ -1,5 +1,6 @@
 """Sections of a report on a predictor: curves, calibration, error by label, the worst mistakes and why."""
 
+import base64
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def _title(model: Predictor[Any], answer: np.ndarray, target: Any) -> str:
 
 
 def why(explanation: Json) -> str:
-    """An explanation as HTML: words in their colours, else bars."""
+    """An explanation as HTML: words in their colours, a heat map beside its picture, else bars."""
     parts = explanation["parts"]
     if explanation["kind"] == "words":
         text = ""
@@ -95,6 +96,7 @@ def why(explanation: Json) -> str:
     if explanation["kind"] == "patches":
         last = parts[-1]
         svg = charts.heat_map(parts, last["row"] + last["height"], last["column"] + last["width"])
-        return f'<figure style="max-width: 10rem">{svg}</figure>'
+        shown = html.picture(base64.b64decode(explanation["picture"]), "the picture", "10rem")
+        return f'<div class="charts">{shown}<figure style="max-width: 10rem">{svg}</figure></div>'
     order = sorted(parts, key=lambda part: -abs(part["contribution"]))[:MOST_BARS]
     return f"<figure>{charts.bars([(called(part), part['contribution']) for part in order])}</figure>"

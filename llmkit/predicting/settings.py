@@ -23,14 +23,19 @@ class Split(Section):
     """Keep copies of an example in one split, folds likewise; labels then have about their shares."""
 
 
-class Predicting(Training):
+class Averaging(Training):
+    """Budget and optimizer of a network whose averaged weights are kept."""
+
+    average: Share = 0.98
+    """Decay per step of the running average of the weights, which is what is validated and kept; 0 keeps the last."""
+
+
+class Predicting(Averaging):
     """Budget and optimizer of a network that predicts something of examples."""
 
     folds: Annotated[int, Meta(ge=2, le=100)] | None = None
     """Cross-validate first, with so many folds of all examples: each fold's model is trained like the model itself and
     scored on the part left out. The figures are in the result, as folds and mean_…; the model itself follows after."""
-    average: Share = 0.98
-    """Decay per step of the running average of the weights, which is what is validated and kept; 0 keeps the last."""
 
 
 class Classifying(Predicting):

@@ -51,6 +51,7 @@ class Predictor(Generic[AnyExamples]):
         self._threads = threads
         self.opened_by: Callable[[ModelFolder, int | None], object] | None = None  # the task's `use.load`
         self.puzzles: Callable[[Sequence[Request]], list[Puzzle[AnyExamples]]] | None = None  # where it explains
+        self.is_one: Callable[[object], bool] = lambda request: isinstance(request, Mapping | str)  # and no list
         self._session = open_session(folder, threads)
 
     @property
@@ -70,7 +71,7 @@ class Predictor(Generic[AnyExamples]):
         One example that is no list (a row, a text) gives one dict; a data frame is a list of its rows. Raises
         InputError for what does not fit the model.
         """
-        requests, one = _several(examples, "predict")
+        requests, one = self._several(examples, "predict")
         found = self.named(self.answers(self._read(requests)))
         return found[0] if one else found
 
@@ -81,11 +82,20 @@ class Predictor(Generic[AnyExamples]):
         `contribution`s add up to the difference but for `gap`. `label`: whose probability, in place of the predicted
         one's. Raises InputError for what does not fit the model, ConfigError for a label that it does not know.
         """
-        requests, one = _several(examples, "explain")
+        requests, one = self._several(examples, "explain")
         if self.puzzles is None:
             raise ConfigError("this model does not explain what it predicts")
         found = [self.explained(self.explanation(puzzle), label) for puzzle in self.puzzles(requests)]
         return found[0] if one else found
+
+    def _several(self, examples: Request | Iterable[Request], verb: str) -> tuple[list[Request], bool]:
+        """(the requests, whether it was one that is no list). Raises InputError."""
+        if getattr(examples, "ndim", 0) == 2 and hasattr(examples, "to_dict"):  # of pandas, which need not be here
+            examples = examples.to_dict("records")
+        one = self.is_one(examples)
+        if not one and not isinstance(examples, Iterable):
+            raise InputError(f"{verb} takes an example or a list of examples, not {type(examples).__name__}")
+        return [examples] if one else list(examples), one
 
     def explanation(self, puzzle: Puzzle[AnyExamples]) -> Explanation:
         """What each part of an example adds to each of its answers."""
@@ -194,13 +204,3 @@ class Classifier(Predictor[AnyExamples]):
         """labels.json with the temperature of least loss."""
         temperature = metrics.fit_temperature(outputs, targets)
         return labels.LABELS, labels.Labelling(self.labels, temperature=temperature).to_bytes()
-
-
-def _several(examples: Request | Iterable[Request], verb: str) -> tuple[list[Request], bool]:
-    """(the requests, whether it was one that is no list). Raises InputError."""
-    if getattr(examples, "ndim", 0) == 2 and hasattr(examples, "to_dict"):  # of pandas, which need not be here
-        examples = examples.to_dict("records")
-    one = isinstance(examples, Mapping | str)
-    if not one and not isinstance(examples, Iterable):
-        raise InputError(f"{verb} takes an example or a list of examples, not {type(examples).__name__}")
-    return [examples] if one else list(examples), one

@@ -15,6 +15,7 @@ from onnx import helper
 from llmkit.errors import InputError
 
 LEVELS = 255  # of an activation
+LARGEST_BIAS = 2**31 - 1  # in whole numbers
 CALIBRATION_BATCH = 100
 SHAPE = {"kernel_shape": [4, 4], "strides": [2, 2], "pads": [1, 1, 1, 1]}
 
@@ -78,14 +79,14 @@ def integer(
     }
     constants, steps = [], {}
     for part, (low, high) in zip(("x", "y"), bounds, strict=True):
-        steps[part], zero = _scale(low, high)
+        steps[part], zero = scale_of(low, high)
         constants.append(helper.make_tensor(f"{name}.{part}_scale", onnx.TensorProto.FLOAT, [], [steps[part]]))
         constants.append(helper.make_tensor(f"{name}.{part}_zero", onnx.TensorProto.UINT8, [], [zero]))
     given = [f"{name}.x", f"{name}.x_scale", f"{name}.x_zero", weight, f"{weight}.scale", f"{weight}.zero"]
     given += [f"{name}.y_scale", f"{name}.y_zero"]
     if bias is not None:  # in units of the products, as QLinearConv wants it
         units = np.tile(bias, 4) / (steps["x"] * scales.astype(np.float64))
-        arrays[f"{name}.bias"] = np.clip(np.rint(units), -(2**31) + 1, 2**31 - 1).astype(np.int32)
+        arrays[f"{name}.bias"] = np.clip(np.rint(units), -LARGEST_BIAS, LARGEST_BIAS).astype(np.int32)
         given.append(f"{name}.bias")
     quantized = [f"{name}.y_scale", f"{name}.y_zero"]
 
@@ -108,7 +109,7 @@ def shared_constants() -> list[onnx.TensorProto]:
     return [helper.make_tensor(name, onnx.TensorProto.INT64, [2], values) for name, values in made.items()]
 
 
-def _scale(low: float, high: float) -> tuple[float, int]:
+def scale_of(low: float, high: float) -> tuple[float, int]:
     """Scale and zero point of uint8 for a range, widened to hold 0. Raises InputError for one that is no numbers."""
     low, high = min(low, 0.0), max(high, 0.0)
     if not np.isfinite(high - low):

@@ -3,7 +3,7 @@
 Dynamic quantization: weights are rounded once, per output channel and symmetric; activations as they come, per
 tensor. LSTM becomes `DynamicQuantizeLSTM`, MatMul `MatMulInteger`, an embedding's rows are stored as integers and
 scaled after the look-up. What is shared (a tied embedding) stays shared. Transposed convolutions that double a picture
-have activations in ranges found beforehand (static), see `convolutions.py`.
+have activations in ranges found beforehand (static), see `convolutions.py`, and so do plain ones, see `residual.py`.
 
 Written here because `onnxruntime.quantization.quantize_dynamic` (1.32) corrupts a matrix that an embedding and the
 output share, and gives an embedding one scale for all rows. Left out: everything about files and settings.
@@ -15,6 +15,7 @@ from onnx import helper
 
 from llmkit.errors import InputError
 from llmkit.quantization import convolutions
+from llmkit.quantization.residual import Chain, is_plain
 
 # 7 of the 8 bits: with all 8, AVX2 processors without VNNI add two products into 16 bits and saturate, silently
 # (ONNX Runtime documentation, "Quantize ONNX models", reduce_range). A model must give the same text everywhere.
@@ -32,7 +33,7 @@ def quantize(
 
     A small matrix stays float, where there are larger ones.
 
-    So are transposed convolutions that double a picture, where there are `feeds`: inputs to find ranges on.
+    So are convolutions, and transposed ones that double a picture, where there are `feeds`: inputs to find ranges on.
     `graph` declares no weights, as `tasks/*/graph.py` exports it; biases and what else is small stay float32.
     Raises InputError when nothing is left to quantize.
     """
@@ -44,7 +45,8 @@ def quantize(
     multiplied = {node.input[1] for node in model.graph.node if node.op_type in ("MatMul", "LSTM")}
     turned = {source for output, source in transposed.items() if output in multiplied} & every
     rounded = looked_up | turned | multiplied & every
-    matrices = {name for name in rounded if weights[name].size >= SMALL} or rounded
+    chain = Chain(model, weights) if feeds else None
+    matrices = {name for name in rounded if weights[name].size >= SMALL} or (set() if chain else rounded)
     short = {name for name in looked_up - turned if weights[name].shape[-1] < SHORT_ROW}
     done: set[str] = set()
 
@@ -57,9 +59,18 @@ def quantize(
     doubling = [node for node in model.graph.node if feeds and convolutions.doubles(node, weights)]
     watched = [name for node in doubling for name in (node.input[0], node.output[0])]
     own = convolutions.shared_constants() if doubling else []
-    bounds = convolutions.ranges(model, weights, watched, feeds) if feeds and doubling else {}
+    watched += chain.watched(model) if chain else []
+    bounds = convolutions.ranges(model, weights, watched, feeds) if feeds and watched else {}
 
     for node in model.graph.node:
+        if chain:
+            constant = is_plain(node, weights)
+            taken = chain.take(node, bounds, round_weights(weights[node.input[1]], 0) if constant else None)
+            nodes += chain.nodes
+            chain.nodes.clear()
+            done |= {node.input[1]} if constant else set()
+            if taken:
+                continue
         if node in doubling:
             name, bias = node.input[1], node.input[2] if len(node.input) > 2 else ""
             values, scales = round_weights(convolutions.windows(weights[name]), 0)
@@ -86,6 +97,9 @@ def quantize(
             nodes += _matmul(node, f"{name}.scale", quantized)
         else:
             nodes.append(node)
+    if chain:
+        quantized |= chain.arrays
+        own += chain.constants
     if not done:
         raise InputError("the model has no float weights to quantize; is it compressed already? Take the original")
     result = onnx.ModelProto()

@@ -1,6 +1,6 @@
-"""Charts as SVG: curves in a square from 0 to 1, points of numbers, and bars."""
+"""Charts as SVG: curves in a square from 0 to 1, points of numbers, bars, and forecasts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from llmkit.report.html import escape
 COLOURS = ("#2266aa", "#cc5522", "#2f7d4f", "#8844aa", "#aa8800", "#557788", "#bb3377", "#444444")
 SIZE, LEFT, BOTTOM = 300, 46, 40  # pixels of the square, and of what is beside it
 MOST_POINTS = 400
+WIDE, HIGH = 640, 220  # pixels of a forecast
+BANDS = (("0.025", "0.975", 0.15), ("0.1", "0.9", 0.25))  # of quantiles, and how dark they are
 
 
 def curves(lines: Sequence[tuple[str, np.ndarray, np.ndarray]], x: str, y: str, diagonal: bool = False) -> str:
@@ -67,6 +69,33 @@ def heat_map(patches: Sequence[Json], height: int, width: int) -> str:
         strength = abs(patch["contribution"]) / most
         parts.append(f'<rect {place} fill="{colour}" fill-opacity="{strength:.3f}"/>')
     return _svg(parts, height, width)
+
+
+def forecast(
+    past: Sequence[float | None], quantiles: Mapping[str, Sequence[float]], truth: Sequence[float | None] = ()
+) -> str:
+    """What was, then the median of what comes between its bands of 80 and 95 %, and what came where that is known."""
+    known = [value for values in (past, truth, *quantiles.values()) for value in values if value is not None]
+    low, high = min(known, default=0.0), max(known, default=1.0)
+    span, steps = high - low or 1.0, max(len(past) + len(quantiles["0.5"]) - 1, 1)
+
+    def line(values: Sequence[float | None], first: int) -> str:
+        places = ((first + k, value) for k, value in enumerate(values) if value is not None)
+        return " ".join(
+            f"{LEFT + 20 + WIDE * k / steps:.1f},{10 + HIGH * (high - value) / span:.1f}" for k, value in places
+        )
+
+    begin, parts = len(past), []
+    for lower, upper, opacity in BANDS:
+        back = line(quantiles[upper], begin).split(" ")[::-1]
+        edge = f"{line(quantiles[lower], begin)} {' '.join(back)}"
+        parts.append(f'<polygon points="{edge}" fill="{COLOURS[0]}" fill-opacity="{opacity}"/>')
+    for values, first, colour in ((past, 0, "#444"), (truth, begin, "#444"), (quantiles["0.5"], begin, COLOURS[0])):
+        points = line(values, first)
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+    for value, place in ((high, 16), (low, HIGH + 10)):
+        parts.append(f'<text x="{LEFT + 14}" y="{place}" text-anchor="end">{tables.number(value)}</text>')
+    return _svg(parts, HIGH + 20, LEFT + WIDE + 30)
 
 
 def _frame(x: str, y: str, across: tuple[str, str], up: tuple[str, str]) -> str:

@@ -89,10 +89,11 @@ def marked(pieces: Iterable[tuple[str, float | None]]) -> str:
     return f'<p class="text">{"".join(out)}</p>'
 
 
-def picture(png: bytes, about: str) -> str:
-    """A picture of a PNG file, which the page holds itself."""
+def picture(png: bytes, about: str, most: str = "") -> str:
+    """A picture of a PNG file, which the page holds itself; `most`: its largest width."""
     data = base64.b64encode(png).decode()
-    return f'<figure><img alt="{escape(about)}" src="data:image/png;base64,{data}"></figure>'
+    style = f' style="max-width: {escape(most)}"' if most else ""
+    return f'<figure{style}><img alt="{escape(about)}" src="data:image/png;base64,{data}"></figure>'
 
 
 def page(title: str, sections: Iterable[Section]) -> str:

@@ -53,7 +53,7 @@ OPERATORS = {
         ),
         *("Transpose", "Unsqueeze"),
     },
-    CONTRIB: {"DynamicQuantizeLSTM", "GatherBlockQuantized", "MatMulNBits"},
+    CONTRIB: {"DynamicQuantizeLSTM", "GatherBlockQuantized", "MatMulNBits", "QLinearAdd"},
 }
 # Nodes of constants alone are computed when the graph is loaded: these make nothing larger, `Pad` as it says.
 KEEP_SIZE = {"Cast", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}

@@ -6,4 +6,5 @@ Adding a task: docs/adding_a_task.md.
 
 from llmkit.tasks.contract import Task
 
-TASKS = {name: Task(name, f"llmkit.tasks.{name}") for name in ("language", "classify", "table", "image", "translate")}
+NAMES = ("language", "classify", "table", "vision", "image", "translate", "series")
+TASKS = {name: Task(name, f"llmkit.tasks.{name}") for name in NAMES}

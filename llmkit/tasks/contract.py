@@ -246,8 +246,8 @@ class FourBits(Protocol):
 class Calibration(Protocol):
     """`calibration.py`, of a task whose graph has convolutions that become integers."""
 
-    def feeds(self, graph: "ModelProto", weights: Arrays) -> "dict[str, np.ndarray]":
-        """Inputs of the graph on which the ranges of activations are measured."""
+    def feeds(self, graph: "ModelProto", weights: Arrays, prepared: "Files") -> "dict[str, np.ndarray]":
+        """Inputs of the graph on which the ranges of activations are measured, none of the test split."""
 
 
 @dataclass(frozen=True)

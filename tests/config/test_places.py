@@ -12,6 +12,8 @@ PLACES = {
     "language": "run_dir prepare.files train.start_from generate.prompt generate.prompt_file",
     "classify": "run_dir prepare.files prepare.tokenizer.file train.start_from generate.prompt generate.prompt_file",
     "table": "run_dir prepare.files train.start_from generate.prompt generate.prompt_file",
+    "series": "run_dir prepare.files train.start_from generate.prompt generate.prompt_file",
+    "vision": "run_dir prepare.files prepare.labels train.start_from generate.prompt generate.prompt_file",
     "image": "run_dir prepare.files prepare.labels train.start_from generate.to",
     "translate": (
         "run_dir prepare.files prepare.source_files prepare.target_files train.start_from generate.prompt "
@@ -48,9 +50,10 @@ COMPRESS = {
 def settings_of(task: str) -> Any:
     data: dict[str, Any] = {"task": task, "compress": COMPRESS if task != "image" else {"int8": COMPRESS["int8"]}}
     known = PLACES[task].split()
+    others = ("seed", "train.steps", "prepare.encoding")[: 2 if task in ("image", "vision") else 3]
     for key, value in EVERYTHING.items():
         *outer, last = key.split(".")
-        if key in known or key in ("seed", "train.steps", "prepare.encoding")[: 2 if task == "image" else 3]:
+        if key in known or key in others:
             place = data
             for name in outer:
                 place = place.setdefault(name, {})

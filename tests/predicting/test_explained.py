@@ -9,3 +9,4 @@ def test_pieces_are_the_text_and_parts_have_their_names() -> None:
     assert explained.pieces("", []) == []
     assert explained.called({"column": "age", "value": None}) == "age = missing"
     assert explained.called({"column": "age", "value": 2.50}) == "age = 2.5"
+    assert explained.called({"row": 4, "column": 8, "height": 4, "width": 4}) == "patch at row 4, column 8"

@@ -5,14 +5,14 @@ import functools
 import numpy as np
 
 from llmkit.console.callbacks import Progress
-from llmkit.predicting import compress as predictors
+from llmkit.predicting import compress as predictors, ensemble_graph as graph
 from llmkit.predicting.compress import as_learned, as_trained, check_fits, half, with_less_dropout
+from llmkit.predicting.ensemble_network import EnsembleNetwork
 from llmkit.predicting.learner import ExampleLearner
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
-from llmkit.tasks.table import graph, use
+from llmkit.tasks.table import use
 from llmkit.tasks.table.evaluate import of_split
-from llmkit.tasks.table.network import TableNetwork
 from llmkit.tasks.table.settings import Config
 from llmkit.tasks.table.train import build
 
@@ -22,19 +22,19 @@ from llmkit.training import from_weights
 Arrays = dict[str, np.ndarray]
 
 
-def load(learner: ExampleLearner[TableNetwork], weights: Arrays) -> None:
+def load(learner: ExampleLearner[EnsembleNetwork], weights: Arrays) -> None:
     """Put weights in the graph's layout into a learner's network of the same sizes."""
     graph.from_arrays(_network(learner), weights)
     learner.load_weights(learner.network.state_dict())
 
 
 def taught(
-    learner: ExampleLearner[TableNetwork],
+    learner: ExampleLearner[EnsembleNetwork],
     teachers: list[tuple[Config, Arrays]],
     temperature: float,
     mix: float,
     progress: Progress,
-) -> ExampleLearner[TableNetwork]:
+) -> ExampleLearner[EnsembleNetwork]:
     """The learner with models of the same columns and labels as teachers."""
     mine, networks = _network(learner), []
     for settings, weights in teachers:
@@ -48,6 +48,6 @@ def refit(folder: ModelFolder, prepared: Files) -> None:
     predictors.refit(use.load(folder), of_split(folder, prepared, "val"))
 
 
-def _network(learner: ExampleLearner[TableNetwork]) -> TableNetwork:
-    assert isinstance(learner.network, TableNetwork)
+def _network(learner: ExampleLearner[EnsembleNetwork]) -> EnsembleNetwork:
+    assert isinstance(learner.network, EnsembleNetwork)
     return learner.network

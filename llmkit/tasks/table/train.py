@@ -10,23 +10,23 @@ from llmkit.config.schema import to_data
 from llmkit.console.callbacks import Warn
 from llmkit.data import encoding, prepared_folder
 from llmkit.errors import ConfigError, InputError
-from llmkit.predicting import labels
+from llmkit.predicting import ensemble_graph as graph, labels
+from llmkit.predicting.ensemble_network import EnsembleNetwork
 from llmkit.predicting.learner import ExampleLearner, Examples, Shipping
 from llmkit.predicting.number_objective import Numbers, Target
 from llmkit.predicting.numbers import learn_scale
 from llmkit.predicting.objectives import Labels
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFile, ModelFolder, Role
-from llmkit.tasks.table import baseline, graph, prepare, target, use
-from llmkit.tasks.table.network import TableNetwork
+from llmkit.tasks.table import baseline, prepare, target, use
 from llmkit.tasks.table.settings import Config, Model
 from llmkit.training import from_weights
 from llmkit.training.devices import Hardware
 
 
-def build(model: Model, width: int, columns: int, table_size: int, output_count: int) -> TableNetwork:
-    """The network that the settings describe, for rows of these sizes (see `TableNetwork`)."""
-    return TableNetwork(
+def build(model: Model, width: int, columns: int, table_size: int, output_count: int) -> EnsembleNetwork:
+    """The network that the settings describe, for rows of these sizes (see `EnsembleNetwork`)."""
+    return EnsembleNetwork(
         width,
         columns,
         table_size,
@@ -40,7 +40,7 @@ def build(model: Model, width: int, columns: int, table_size: int, output_count:
     )
 
 
-def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -> ExampleLearner[TableNetwork]:
+def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -> ExampleLearner[EnsembleNetwork]:
     """The learner of a prepared folder, its weights initialised from the seed."""
     torch.manual_seed(settings.seed)
     learnt = encoding.load(prepared)
@@ -53,7 +53,7 @@ def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -
 
     objective, files = _objective(prepared, settings, train, hardware.device)
 
-    def start_from(network: TableNetwork, folder: ModelFolder) -> None:
+    def start_from(network: EnsembleNetwork, folder: ModelFolder) -> None:
         _check_columns(folder, learnt, objective)
         try:
             graph.from_arrays(network, folder.weights())

@@ -99,9 +99,15 @@ def learn(pictures: np.ndarray, labels: np.ndarray, of: np.ndarray, count: int, 
     return found
 
 
-def read_labelled(settings: Prepare, files: list[Path] | None, progress: Progress, warn: Warn) -> Labelled:
-    """The pictures that the settings name, or those of other `files`, with their labels. Raises InputError."""
-    return _listed(settings, files, progress, warn) if settings.path else _filed(settings, files, progress, warn)
+def read_labelled(
+    settings: Prepare, files: list[Path] | None, progress: Progress, warn: Warn, bits: int | None = None
+) -> Labelled:
+    """The pictures that the settings name, or those of other `files`, with their labels. Raises InputError.
+
+    `bits`: those of pictures of more than 8, where a model has learnt them.
+    """
+    how = reading(settings, bits)
+    return (_listed if settings.path else _filed)(settings, how, files, progress, warn)
 
 
 def pictures_of(prepared: Files, name: str) -> tuple[np.ndarray, np.ndarray, str]:
@@ -110,17 +116,20 @@ def pictures_of(prepared: Files, name: str) -> tuple[np.ndarray, np.ndarray, str
     return prepared.array(PICTURES, mapped=True)[examples], prepared.array("labels.npy")[examples], name
 
 
-def _listed(settings: Prepare, files: list[Path] | None, progress: Progress, warn: Warn) -> Labelled:
+def _listed(
+    settings: Prepare, how: sources.Reading, files: list[Path] | None, progress: Progress, warn: Warn
+) -> Labelled:
     listed = lists.read(files or find_files(settings.files), settings)
     if listed.labels is None:
         raise ConfigError("prepare.label: name the column of the label; pictures without one teach nothing")
-    how = reading(settings)
-    how = sources.Reading("pictures", "none", (), how.shape)
+    how = sources.Reading("pictures", "none", (), how.shape, how.bits)
     return Labelled(sources.read(listed.paths, how, progress, warn), listed.labels, listed.groups, listed.splits)
 
 
-def _filed(settings: Prepare, files: list[Path] | None, progress: Progress, warn: Warn) -> Labelled:
-    found = sources.read(files or sources.files_of(settings.files, warn), reading(settings), progress, warn)
+def _filed(
+    settings: Prepare, how: sources.Reading, files: list[Path] | None, progress: Progress, warn: Warn
+) -> Labelled:
+    found = sources.read(files or sources.files_of(settings.files, warn), how, progress, warn)
     if found.labels is None:
         raise ConfigError(
             f"{found.places[0]}: nothing tells the label; let pictures lie in a folder for each label, name the column "

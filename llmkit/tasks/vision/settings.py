@@ -8,8 +8,8 @@ from llmkit.config.root import Root
 from llmkit.config.schema import Section
 from llmkit.config.training import Count, Positive
 from llmkit.config.tune import Range, Tune
-from llmkit.config.variants import Chain, Distil, Fuse, Quantize
-from llmkit.predicting.settings import Budget, Classifying, Predict, Prune, Scoring as ScoringBase, Share, Split
+from llmkit.config.variants import Chain, Distil, Fuse, Prune, Quantize
+from llmkit.predicting.settings import Budget, Classifying, Predict, Scoring as ScoringBase, Share, Split
 
 STARTS_FROM = ("vision",)  # tasks whose models `train.start_from` may name
 SIZES = range(16, 129)  # edges in pixels
@@ -62,8 +62,9 @@ class Prepare(Section):
 class Model(Section):
     """The network: a convolution, then three stages of residual blocks, each with half the edge of the one before."""
 
-    width: Annotated[int, Meta(ge=4, le=512)] = 24
-    """Channels of the first stage; twice as many in the second, four times in the third."""
+    width: Annotated[int, Meta(ge=8, le=512, multiple_of=8)] = 16
+    """Channels of the first stage, a multiple of 8, which processors compute at once; twice as many in the second,
+    four times in the third."""
     blocks: Annotated[int, Meta(ge=1, le=8)] = 1
     """Residual blocks in each stage."""
     dropout: Share = 0.1

@@ -8,6 +8,7 @@ from llmkit.errors import InputError
 from llmkit.quantization import quantize
 from llmkit.runtime.session import Session
 from llmkit.store import model_folder
+from llmkit.store.files import Files
 from llmkit.tasks.image import calibration, graph
 from llmkit.tasks.image.network import Generator
 
@@ -37,13 +38,13 @@ def test_the_graph_makes_what_the_generator_does(edge, colours, labels):
     torch.testing.assert_close(other(latents, numbers), generator(latents, numbers), rtol=1e-4, atol=1e-4)
 
 
-def test_int8_makes_nearly_the_same_pictures():
+def test_int8_makes_nearly_the_same_pictures(tmp_path):
     torch.manual_seed(0)
     generator = Generator(28, 3, 2, 12, 8)
     for weight in generator.parameters():
         torch.nn.init.normal_(weight, 0, 0.2)
     exported, weights = graph.export(generator)
-    quantized, fewer = quantize.quantize(exported, weights, calibration.feeds(exported, weights))
+    quantized, fewer = quantize.quantize(exported, weights, calibration.feeds(exported, weights, Files(tmp_path)))
     for name in ("project", "first", "second"):
         assert fewer[name].dtype == np.int8
     for count in (1, 7):
@@ -53,8 +54,8 @@ def test_int8_makes_nearly_the_same_pictures():
         assert np.abs(after - before).mean() < 3 and np.abs(after - before).max() < 40
 
 
-def test_activations_that_are_no_numbers_cannot_be_quantized():
+def test_activations_that_are_no_numbers_cannot_be_quantized(tmp_path):
     exported, weights = graph.export(Generator(28, 1, 0, 4, 4))
     weights["first_bias"][:] = np.inf
     with pytest.raises(InputError, match="no finite numbers"):
-        quantize.quantize(exported, weights, calibration.feeds(exported, weights))
+        quantize.quantize(exported, weights, calibration.feeds(exported, weights, Files(tmp_path)))

@@ -1,4 +1,4 @@
-"""The network of a table: a linear part plus an ensemble of multi-layer perceptrons that share their matrices.
+"""A network of numbers and categories: a linear part plus multi-layer perceptrons that share their matrices.
 
 Sizes in, outputs out (logits, or what predicts a number); it knows no settings. Each member scales the inputs and the
 outputs of every shared matrix in its own way (BatchEnsemble: Wen et al., arXiv 2002.06715; for tables TabM: Gorishniy
@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from llmkit.training.fast_dropout import dropped
 
 
-class TableNetwork(nn.Module):
-    """Numbers (B, F) and categories (B, M), which number on in one table of `table_size` rows, to outputs."""
+class EnsembleNetwork(nn.Module):
+    """Numbers (B, F) and categories (B, M), which number on in one table of `table_size` rows, to outputs (B, C)."""
 
     def __init__(
         self,

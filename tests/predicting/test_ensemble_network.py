@@ -1,15 +1,15 @@
-"""The network of a table: what each member computes."""
+"""The network of members that share matrices: what each member computes."""
 
 import pytest
 import torch
 
-from llmkit.tasks.table.network import TableNetwork
+from llmkit.predicting.ensemble_network import EnsembleNetwork
 
 
 @pytest.mark.parametrize(("width", "columns"), [(5, 2), (5, 0), (0, 2)])
 def test_each_member_scales_what_goes_into_the_shared_matrices_and_what_comes_out(width, columns):
     torch.manual_seed(0)
-    network = TableNetwork(width, columns, 7, 2, hidden_size=6, layers=2, members=3, embedding_size=4)
+    network = EnsembleNetwork(width, columns, 7, 2, hidden_size=6, layers=2, members=3, embedding_size=4)
     for weight in network.parameters():
         weight.data += torch.randn_like(weight)
     numbers, categories = torch.randn(8, width), torch.randint(0, 7, (8, columns))
@@ -33,7 +33,7 @@ def test_each_member_scales_what_goes_into_the_shared_matrices_and_what_comes_ou
 
 def test_dropout_of_inputs_takes_other_ones_from_each_member():
     torch.manual_seed(0)
-    network = TableNetwork(50, 0, 0, 1, hidden_size=6, layers=1, members=2, embedding_size=1, input_dropout=0.5)
+    network = EnsembleNetwork(50, 0, 0, 1, hidden_size=6, layers=1, members=2, embedding_size=1, input_dropout=0.5)
     network.scales_in[0].data[1] = network.scales_in[0].data[0]  # the members differ by what they lose alone
     first, second = network.train()(torch.ones(1, 50), torch.empty(1, 0, dtype=torch.int64))[0]
     assert not torch.equal(first, second)

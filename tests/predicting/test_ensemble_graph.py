@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from llmkit.predicting import ensemble_graph as graph
+from llmkit.predicting.ensemble_network import EnsembleNetwork
 from llmkit.runtime.session import Session
 from llmkit.store import model_folder
-from llmkit.tasks.table import graph
-from llmkit.tasks.table.network import TableNetwork
 
 
 @pytest.mark.parametrize(("width", "columns"), [(5, 2), (5, 0), (0, 2)])
@@ -15,7 +15,7 @@ from llmkit.tasks.table.network import TableNetwork
 def test_the_graph_computes_what_the_network_does(width, columns, layers):
     torch.manual_seed(0)
     sizes = {"hidden_size": 8, "members": 4, "embedding_size": 6}
-    network = TableNetwork(width, columns, 9, 3, layers=layers, **sizes).eval()
+    network = EnsembleNetwork(width, columns, 9, 3, layers=layers, **sizes).eval()
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter)
     numbers, categories = torch.randn(7, width), torch.randint(0, 9, (7, columns))
@@ -25,14 +25,14 @@ def test_the_graph_computes_what_the_network_does(width, columns, layers):
     [logits] = session.run(["logits"], {name: feeds[name] for name in session.inputs})
     expected = network(numbers, categories).detach().numpy()
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
-    other = TableNetwork(width, columns, 9, 3, layers=layers, **sizes).eval()
+    other = EnsembleNetwork(width, columns, 9, 3, layers=layers, **sizes).eval()
     graph.from_arrays(other, weights)
     torch.testing.assert_close(other(numbers, categories), network(numbers, categories))
 
 
 def test_members_differ_while_training_and_are_averaged_afterwards():
     torch.manual_seed(0)
-    network = TableNetwork(4, 1, 5, 2, hidden_size=8, layers=1, members=3, embedding_size=2)
+    network = EnsembleNetwork(4, 1, 5, 2, hidden_size=8, layers=1, members=3, embedding_size=2)
     numbers, categories = torch.randn(6, 4), torch.randint(0, 5, (6, 1))
     members = network.train()(numbers, categories)
     assert members.shape == (6, 3, 2)

@@ -1,4 +1,4 @@
-"""The network of a table as an ONNX graph without weights, and its weights as named arrays.
+"""An `EnsembleNetwork` as an ONNX graph without weights, and its weights as named arrays.
 
 Inputs `numbers` (B, F) float32 and `categories` (B, M) int64, each only where there are such columns; output `logits`
 (B, C). Matrix products and look-ups have constant weights, so compression finds them.
@@ -11,12 +11,12 @@ import onnx
 import torch
 from onnx import NodeProto, TensorProto, helper
 
-from llmkit.tasks.table.network import TableNetwork
+from llmkit.predicting.ensemble_network import EnsembleNetwork
 
 OPSET, IR_VERSION = 21, 10
 
 
-def export(network: TableNetwork) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+def export(network: EnsembleNetwork) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
     """(graph, weights): the ONNX model, and the arrays its initializers name."""
     weights = {name: _array(tensor) for name, tensor in network.state_dict().items()}
     nodes: list[NodeProto] = []
@@ -66,7 +66,7 @@ def export(network: TableNetwork) -> tuple[onnx.ModelProto, dict[str, np.ndarray
     return model, weights
 
 
-def from_arrays(network: TableNetwork, arrays: dict[str, np.ndarray]) -> None:
+def from_arrays(network: EnsembleNetwork, arrays: dict[str, np.ndarray]) -> None:
     """Put the arrays that `export` gave into a network of the same sizes. Raises RuntimeError."""
     network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()})
 
