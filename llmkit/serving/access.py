@@ -73,7 +73,7 @@ class Wall:
         if scope["type"] != "http":  # no route takes a web socket
             return await send({"type": "websocket.close", "code": 1008})
         start, seen = time.perf_counter(), {"status": 500, "begun": False}
-        who = "-"
+        who, broke = "-", ""
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -89,8 +89,12 @@ class Wall:
         except Refused as refused:
             if not seen["begun"]:
                 await _answer(watched, refused)
+        except Exception as error:  # not raised on: what it says, somebody may have said
+            broke = type(error).__name__
+            if not seen["begun"]:
+                await _answer(watched, Refused(500, "the request cannot be answered"))
         finally:
-            self._note(scope, who, int(seen["status"]), time.perf_counter() - start)
+            self._note(scope, who, int(seen["status"]), time.perf_counter() - start, broke)
 
     def _key(self, scope: MutableMapping[str, Any]) -> Key | None:
         """The key of a request, None where none is needed. Raises Refused."""
@@ -149,14 +153,14 @@ class Wall:
 
         return limited
 
-    def _note(self, scope: MutableMapping[str, Any], who: str, status: int, seconds: float) -> None:
-        """Count a request, and write it down for the audit."""
+    def _note(self, scope: MutableMapping[str, Any], who: str, status: int, seconds: float, broke: str) -> None:
+        """Count a request, and write it down for the audit; `broke` is the kind of an error that nobody foresaw."""
         route = scope["path"] if scope["path"] in self.routes else "other"
         self.figures.count(route, status, seconds)
         if self.audit is None:
             return
         line = {"time": round(time.time(), 3), "key": who, "method": scope["method"][:8], "route": route}
-        line |= {"status": status, "ms": round(1000 * seconds, 2)}
+        line |= {"status": status, "ms": round(1000 * seconds, 2)} | ({"error": broke} if broke else {})
         self.audit.write(json.dumps(line) + "\n")
         self.audit.flush()
 
