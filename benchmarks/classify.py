@@ -37,7 +37,7 @@ from llmkit.stages.prepare import prepare
 from llmkit.stages.train import train
 from llmkit.store import artifacts
 from llmkit.tasks import experiment as experiments
-from llmkit.tasks.classify import prepare as examples
+from llmkit.tasks.classify import labelled, prepare as examples
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 RUNS = Path("runs/benchmarks/classify")
@@ -91,7 +91,7 @@ def theirs(name: str, number: int) -> Rows:
 
     config = experiments.load(CONFIGS / f"{name}.yaml")
     prepared = artifacts.read(RUNS / name / "prepared")
-    texts = np.array(examples.read(prepared), dtype=object)
+    texts = np.array(labelled.read(prepared), dtype=object)
     labels, names = prepared.array("labels.npy"), prepared_folder.read_meta(prepared)["labels"]
     unseen = splits.folds(labels, FOLDS, config.settings.seed) == number - 1
     words = {"ngram_range": (1, 2), "sublinear_tf": True}

@@ -85,8 +85,8 @@ def language_learner(prepared: Files, settings: Train, seed: int = 1, **dropouts
 
 def network_logits(learner: ExampleLearner) -> np.ndarray:
     """What the torch network of a learner of examples gives (N, C) for the validation split."""
-    inputs = learner.examples.inputs(learner.examples.val)
-    return learner.network.eval()(*inputs).detach().numpy()
+    network = learner.network.eval()
+    return network(*learner.examples.inputs(learner.examples.val)).detach().numpy()
 
 
 def read_all(model: Classifier, examples: Targeted) -> Any:

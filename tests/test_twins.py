@@ -25,6 +25,7 @@ COVERED_BY = {
     "llmkit/predicting/settings.py": "tests/tasks/table/test_compress.py",
     "llmkit/predicting/use.py": "tests/tasks/table/test_compress.py",
     "llmkit/stages/folds.py": "tests/tasks/table/test_table.py",
+    "llmkit/tasks/classify/labelled.py": "tests/tasks/classify/test_classify.py",
     "llmkit/tasks/classify/evaluate.py": "tests/tasks/classify/test_classify.py",
     "llmkit/tasks/classify/folds.py": "tests/tasks/classify/test_classify.py",
     "llmkit/tasks/classify/generate.py": "tests/tasks/classify/test_classify.py",

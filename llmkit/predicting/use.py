@@ -5,7 +5,7 @@ What these say is the affair of its kinds: a `Classifier` has labels and calibra
 (`regressor.py`) numbers with an interval.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -53,6 +53,11 @@ class Predictor(Generic[AnyExamples]):
         self.puzzles: Callable[[Sequence[Request]], list[Puzzle[AnyExamples]]] | None = None  # where it explains
         self.is_one: Callable[[object], bool] = lambda request: isinstance(request, Mapping | str)  # and no list
         self._session = open_session(folder, threads)
+
+    @property
+    def inputs(self) -> Collection[str]:
+        """The names of the graph's inputs."""
+        return self._session.inputs
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         """A copy in another process opens the folder there."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 
+FUTILE = "futile"
+
+
 @dataclass(frozen=True)
 class Export:
     """The network for a model folder: graph, weights by name in the graph's layout, the task's own files by name."""
@@ -83,7 +86,8 @@ class Learner(Protocol):
     def validate(self, share: float = 1.0) -> dict[str, float]:
         """Metrics of the present weights on the validation split; `val_loss` decides which are best.
 
-        `share` of the split is validated, from its start: less than all of it only to see how long it takes.
+        `share` of the split is validated, from its start: less than all of it only to see how long it takes. A figure
+        FUTILE ends the training: what it trains adds nothing to what the model has anyway.
         """
 
     def weights(self) -> dict[str, Tensor]:

@@ -24,7 +24,7 @@ from llmkit.store import artifacts
 from llmkit.training import checkpoint, interruption, metrics_file
 from llmkit.training.distributed import ALONE, Processes
 from llmkit.training.interruption import Stop
-from llmkit.training.learner import Learner
+from llmkit.training.learner import FUTILE, Learner
 
 VALIDATION_SHARE = 0.05  # of the time that training takes, where `validation_steps` does not say otherwise
 RESERVE = 1.15  # times the last validation's seconds, kept of a budget in minutes for the validation at its end
@@ -59,6 +59,8 @@ class Progress:
     ended: bool = False
     """Training has come to its end; only the model folder may be missing."""
     smooth_loss: float | None = None
+    futile: bool = False
+    """The learner says that going on adds nothing."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,9 @@ class _Run:
         return min(expected, 0.1 * 60 * self.settings.budget[1])
 
     def out_of_patience(self) -> bool:
-        """Whether `patience` validations in a row were no better than the best."""
+        """Whether `patience` validations in a row were no better than the best, or the training is futile."""
+        if self.progress.futile:
+            return True
         if self.settings.patience is not None:
             return 0 < self.settings.patience <= self.progress.validations_since_best
         waited = self.spent() - self.progress.best_spent >= PATIENCE_SHARE
@@ -212,6 +216,7 @@ class _Run:
         progress = self.progress
         start = self.now
         figures = self.learner.validate()
+        progress.futile = bool(figures.pop(FUTILE, 0.0))
         self.agree()
         progress.validation_seconds = self.now - start
         loss = figures["val_loss"]

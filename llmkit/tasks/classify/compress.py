@@ -6,9 +6,9 @@ The linear part of a student is fitted like any other's, and its logits are no l
 import functools
 
 import numpy as np
-import torch
 
 from llmkit.console.callbacks import Progress
+from llmkit.errors import InputError
 from llmkit.predicting import compress as predictors
 from llmkit.predicting.compress import as_learned, as_trained, check_fits, half, with_less_dropout
 from llmkit.predicting.learner import ExampleLearner
@@ -29,10 +29,10 @@ Arrays = dict[str, np.ndarray]
 def load(learner: ExampleLearner[TextNetwork], weights: Arrays) -> None:
     """Put weights in the graph's layout into a learner's network of the same sizes, the linear part too."""
     network = _network(learner)
+    _check_lstm(weights)
     graph.from_arrays(network, weights)
-    if network.ngram_share:
-        network.ngram_table.copy_(torch.from_numpy(np.array(weights["ngram_table"])))
-        network.ngram_bias.copy_(torch.from_numpy(np.array(weights["ngram_bias"])))
+    if network.with_linear:
+        graph.linear_from_arrays(network, weights)
     learner.load_weights(network.state_dict())
 
 
@@ -46,6 +46,7 @@ def taught(
     """The learner with the LSTMs of models of the same vocabulary and labels as teachers."""
     mine, networks = _network(learner), []
     for settings, weights in teachers:
+        _check_lstm(weights)
         sizes = (settings.model, mine.vocab_size, 0, mine.classes)  # without the linear part
         networks.append(from_weights.network(functools.partial(build, *sizes), graph.from_arrays, weights))
     return predictors.taught(learner, list(networks), temperature, mix, progress)
@@ -54,6 +55,15 @@ def taught(
 def refit(folder: ModelFolder, prepared: Files) -> None:
     """Fit the temperature of a written model anew."""
     predictors.refit(use.load(folder), of_split(folder, prepared, "val"))
+
+
+def _check_lstm(weights: Arrays) -> None:
+    """Raise InputError where there is nothing to prune, distil or fuse."""
+    if "embedding" not in weights:
+        raise InputError(
+            "the model is its linear part alone, for the LSTM added nothing: there is nothing in it to prune, distil "
+            "or fuse; take quantize, or train with model.ngram_share below 1"
+        )
 
 
 def _network(learner: ExampleLearner[TextNetwork]) -> TextNetwork:

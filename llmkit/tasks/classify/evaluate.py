@@ -18,7 +18,7 @@ from llmkit.predicting.evaluate import TABLE, UNIT, Targeted
 from llmkit.predicting.use import Predictor
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
-from llmkit.tasks.classify import prepare, use
+from llmkit.tasks.classify import labelled, use
 from llmkit.tasks.classify.settings import Config
 from llmkit.tasks.classify.texts import Examples
 
@@ -28,7 +28,7 @@ __all__ = ["TABLE", "UNIT", "measure", "metrics", "of_files", "of_split", "valid
 def of_split(folder: ModelFolder, prepared: Files, split: str) -> Targeted[Examples]:
     """The texts of a split."""
     examples, split = prepared_folder.examples_of(prepared, split)
-    texts = prepare.read(prepared)
+    texts = labelled.read(prepared)
     return _labelled(split, [texts[k] for k in examples], prepared.array("labels.npy")[examples])
 
 
@@ -45,7 +45,7 @@ def of_files(
         encoding=how.encoding,
         delimiter=how.delimiter,
     )
-    texts, labels, places = prepare.read_examples(files, reading, progress, warn)
+    texts, labels, places = labelled.read_examples(files, reading, progress, warn)
     return _labelled("files", texts, measuring.number_labels(folder, labels, places))
 
 

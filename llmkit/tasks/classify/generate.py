@@ -17,7 +17,7 @@ from llmkit.predicting import output
 from llmkit.predicting.output import items, show, summary
 from llmkit.predicting.use import Classifier
 from llmkit.store.model_folder import ModelFolder
-from llmkit.tasks.classify.prepare import text_of
+from llmkit.tasks.classify.labelled import text_of
 from llmkit.tasks.classify.settings import Generate
 from llmkit.tasks.classify.texts import Examples
 from llmkit.tasks.contract import Answers, Emit

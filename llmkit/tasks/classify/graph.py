@@ -1,9 +1,10 @@
 """The network of a text classifier as an ONNX graph without weights, and its weights as named arrays.
 
-Inputs `tokens` (T, B) int64, `counts` (B,) int32, `mask` (T, B, 1) float32, 1 where there is a token, and with n-grams
-`ngrams` (B, N) int64 filled up with 0 and `values` (B, N) float32; output `logits` (B, C).
+With the LSTM inputs `tokens` (T, B) int64, `counts` (B,) int32 and `mask` (T, B, 1) float32, 1 where there is a token;
+with n-grams `ngrams` (B, N) int64 filled up with 0 and `values` (B, N) float32; output `logits` (B, C).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,11 @@ OPSET, IR_VERSION = 21, 10
 TORCH_GATES, ONNX_GATES = "ifgo", "iofg"  # ONNX calls g "c"
 
 
+Node = Callable[..., str]
+
+
 def export(network: TextNetwork) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
-    """(graph, weights): the ONNX model, and the arrays its initializers name."""
-    weights = to_arrays(network)
-    hidden, directions = network.hidden_size, network.directions
+    """(graph, weights): the ONNX model, and the arrays its initializers name; no LSTM where it counts nothing."""
     nodes: list[NodeProto] = []
 
     def node(kind: str, given: list[str], name: str, outputs: list[str] | None = None, **attributes: Any) -> str:
@@ -28,10 +30,40 @@ def export(network: TextNetwork) -> tuple[onnx.ModelProto, dict[str, np.ndarray]
         nodes.append(helper.make_node(kind, given, found, name=name, **attributes))
         return found[0]
 
+    logits, inputs = [], []
+    if network.with_linear:
+        logits.append(node("Mul", [_linear(node), "linear_share"], "linear_part"))
+        inputs.append(helper.make_tensor_value_info("ngrams", TensorProto.INT64, ["B", "N"]))
+        inputs.append(helper.make_tensor_value_info("values", TensorProto.FLOAT, ["B", "N"]))
+    if network.with_lstm:
+        said = _lstm(node, network)
+        logits.append(node("Mul", [said, "lstm_share"], "lstm_part") if network.with_linear else said)
+        inputs.append(helper.make_tensor_value_info("tokens", TensorProto.INT64, ["T", "B"]))
+        inputs.append(helper.make_tensor_value_info("counts", TensorProto.INT32, ["B"]))
+        inputs.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["T", "B", 1]))
+    mixed = node("Add", logits, "mix") if len(logits) == 2 else logits[0]
+    nodes.append(helper.make_node("Identity", [mixed], ["logits"], name="logits"))
+    output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["B", network.classes])
+    graph = helper.make_graph(nodes, "text_classifier", inputs, [output], _constants(network, nodes))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    return model, to_arrays(network)
+
+
+def _linear(node: Node) -> str:
+    """The logits (B, C) of the linear part: the rows of its features, weighed and summed."""
+    looked_up = node("Gather", ["ngram_table", "ngrams"], "ngrams")  # (B, N, C)
+    value = node("Unsqueeze", ["values", "second"], "ngram_values")  # (B, 1, N)
+    summed = node("MatMul", [value, looked_up], "ngram_products")  # (B, 1, C)
+    return node("Add", [node("Squeeze", [summed, "second"], "ngram_sum"), "ngram_bias"], "ngram_add_bias")
+
+
+def _lstm(node: Node, network: TextNetwork) -> str:
+    """The logits (B, C) of the LSTM."""
     x = node("Gather", ["embedding", "tokens"], "embed")  # (T, B) -> (T, B, E)
     names = ["lstm.all", "lstm.last"]  # (T, directions, B, H), (directions, B, H)
-    direction = "bidirectional" if directions == 2 else "forward"
-    node("LSTM", [x, "lstm.W", "lstm.R", "lstm.B", "counts"], "lstm", names, hidden_size=hidden, direction=direction)
+    direction = "bidirectional" if network.directions == 2 else "forward"
+    given = [x, "lstm.W", "lstm.R", "lstm.B", "counts"]
+    node("LSTM", given, "lstm", names, hidden_size=network.hidden_size, direction=direction)
     y = node("Transpose", ["lstm.all"], "by_text", perm=[0, 2, 1, 3])
     y = node("Reshape", [y, "joined"], "join")  # (T, B, directions · H)
     total = node("ReduceSum", [node("Mul", [y, "mask"], "masked"), "first"], "total", keepdims=0)
@@ -42,49 +74,36 @@ def export(network: TextNetwork) -> tuple[onnx.ModelProto, dict[str, np.ndarray]
     last = node("Transpose", ["lstm.last"], "last_by_text", perm=[1, 0, 2])
     last = node("Reshape", [last, "joined_last"], "join_last")
     pooled = node("Concat", [mean, largest, last], "pool", axis=1)
-    logits = node("Add", [node("MatMul", [pooled, "output"], "output"), "output_bias"], "add_bias")
-    if network.ngram_share:
-        looked_up = node("Gather", ["ngram_table", "ngrams"], "ngrams")  # (B, N, C)
-        value = node("Unsqueeze", ["values", "third"], "ngram_values")  # (B, N, 1)
-        summed = node("ReduceSum", [node("Mul", [looked_up, value], "ngram_scale"), "second"], "ngram_sum", keepdims=0)
-        linear = node("Add", [summed, "ngram_bias"], "ngram_add_bias")
-        parts = [node("Mul", [linear, "ngram_share"], "ngram_part"), node("Mul", [logits, "lstm_share"], "lstm_part")]
-        logits = node("Add", parts, "mix")
-    nodes.append(helper.make_node("Identity", [logits], ["logits"], name="logits"))
-    inputs = [
-        helper.make_tensor_value_info("tokens", TensorProto.INT64, ["T", "B"]),
-        helper.make_tensor_value_info("counts", TensorProto.INT32, ["B"]),
-        helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["T", "B", 1]),
-    ]
-    if network.ngram_share:
-        inputs.append(helper.make_tensor_value_info("ngrams", TensorProto.INT64, ["B", "N"]))
-        inputs.append(helper.make_tensor_value_info("values", TensorProto.FLOAT, ["B", "N"]))
-    share = network.ngram_share
+    return node("Add", [node("MatMul", [pooled, "output"], "output"), "output_bias"], "add_bias")
+
+
+def _constants(network: TextNetwork, nodes: list[NodeProto]) -> list[TensorProto]:
+    """The constants that the nodes name."""
+    width = network.directions * network.hidden_size
     constants = [
-        helper.make_tensor("joined", TensorProto.INT64, [3], [0, 0, directions * hidden]),
-        helper.make_tensor("joined_last", TensorProto.INT64, [2], [0, directions * hidden]),
+        helper.make_tensor("joined", TensorProto.INT64, [3], [0, 0, width]),
+        helper.make_tensor("joined_last", TensorProto.INT64, [2], [0, width]),
         helper.make_tensor("first", TensorProto.INT64, [1], [0]),
         helper.make_tensor("second", TensorProto.INT64, [1], [1]),
-        helper.make_tensor("third", TensorProto.INT64, [1], [2]),
         helper.make_tensor("one", TensorProto.FLOAT, [], [1.0]),
         helper.make_tensor("large", TensorProto.FLOAT, [], [1e4]),
-        helper.make_tensor("ngram_share", TensorProto.FLOAT, [], [share]),
-        helper.make_tensor("lstm_share", TensorProto.FLOAT, [], [1 - share]),
     ]
     used = {name for one in nodes for name in one.input}
-    graph = helper.make_graph(
-        nodes,
-        "text_classifier",
-        inputs,
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["B", network.classes])],
-        [constant for constant in constants if constant.name in used],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    return model, weights
+    return [constant for constant in constants if constant.name in used]
 
 
 def to_arrays(network: TextNetwork) -> dict[str, np.ndarray]:
-    """The network's weights as float32 arrays in ONNX's layout."""
+    """The network's weights as float32 arrays in ONNX's layout; without the LSTM's where it counts nothing."""
+    arrays = _lstm_arrays(network) if network.with_lstm else {}
+    if network.with_linear:
+        arrays |= {"ngram_table": _array(network.ngram_table), "ngram_bias": _array(network.ngram_bias)}
+        arrays["linear_share"] = _array(network.mixture[0])
+    if network.with_linear and network.with_lstm:
+        arrays["lstm_share"] = _array(network.mixture[1])
+    return arrays
+
+
+def _lstm_arrays(network: TextNetwork) -> dict[str, np.ndarray]:
     order = [TORCH_GATES.index(gate) for gate in ONNX_GATES]
     arrays = {"embedding": _array(network.embedding)}
     layers: list[Any] = list(network.lstm)
@@ -101,8 +120,6 @@ def to_arrays(network: TextNetwork) -> dict[str, np.ndarray]:
     arrays["lstm.B"] = np.stack([np.concatenate([b, np.zeros_like(b)]) for _, _, b in parts])  # (directions, 8H)
     arrays["output"] = np.ascontiguousarray(_array(network.output.weight).T)
     arrays["output_bias"] = _array(network.output.bias)
-    if network.ngram_share:
-        arrays |= {"ngram_table": _array(network.ngram_table), "ngram_bias": _array(network.ngram_bias)}
     return arrays
 
 
@@ -115,6 +132,16 @@ def from_arrays(network: TextNetwork, arrays: dict[str, np.ndarray]) -> None:
     with torch.no_grad():
         network.output.weight.copy_(torch.from_numpy(arrays["output"].T.copy()))
         network.output.bias.copy_(torch.from_numpy(arrays["output_bias"].copy()))
+
+
+def linear_from_arrays(network: TextNetwork, arrays: dict[str, np.ndarray]) -> None:
+    """Put the linear part of `to_arrays`, and how much either part counts, into a network. Raises KeyError,
+    RuntimeError."""
+    with torch.no_grad():
+        network.ngram_table.copy_(torch.from_numpy(np.array(arrays["ngram_table"])))
+        network.ngram_bias.copy_(torch.from_numpy(np.array(arrays["ngram_bias"])))
+        shares = [arrays["linear_share"], arrays.get("lstm_share", np.zeros_like(arrays["linear_share"]))]
+        network.mixture.copy_(torch.from_numpy(np.stack(shares)))
 
 
 def load_lstm(network: TextNetwork, embedding: np.ndarray, w: np.ndarray, r: np.ndarray, b: np.ndarray) -> None:

@@ -1,7 +1,7 @@
 """The network of a text classifier: an LSTM over tokens, pooled, beside a linear part over n-grams.
 
 Sizes in, logits out; it knows no settings. Pooled is the mean, the largest and the last of what the LSTM gives (as in
-ULMFiT: Howard & Ruder, arXiv 1801.06146, section 3.3). The linear part is fitted by itself (`linear.py`), for its loss
+ULMFiT: Howard & Ruder, arXiv 1801.06146, section 3.3). The linear part is fitted beforehand (`linear.py`), for its loss
 has one minimum, and only mixed in: trained along with it, the LSTM would learn little, since n-grams learn so fast.
 """
 
@@ -13,10 +13,14 @@ EMBEDDING_DEVIATION = 0.1
 
 
 class TextNetwork(nn.Module):
-    """Tokens (T, B), their counts (B,), n-grams (B, N) filled up with 0 and their values (B, N) to logits."""
+    """Tokens (T, B), their counts (B,) and what the linear part says (B, C) to logits.
+
+    `mixture` (2, C) is how much the logits of either count, the linear part's first.
+    """
 
     ngram_table: Tensor
     ngram_bias: Tensor
+    mixture: Tensor
 
     def __init__(
         self,
@@ -29,14 +33,14 @@ class TextNetwork(nn.Module):
         bidirectional: bool,
         dropout: float = 0.0,
         input_dropout: float = 0.0,
-        ngram_share: float = 0.5,
+        with_linear: bool = True,
     ):
         super().__init__()
         self.vocab_size, self.features, self.classes = vocab_size, features, classes
         self.embedding_size, self.hidden_size = embedding_size, hidden_size
         self.directions = 2 if bidirectional else 1
         self.dropout, self.input_dropout = dropout, input_dropout
-        self.ngram_share = ngram_share if features else 0.0
+        self.with_linear = with_linear and features > 0
         # Small, so that a word seen once or twice counts little instead of being told by its random numbers.
         self.embedding = nn.Parameter(EMBEDDING_DEVIATION * torch.randn(vocab_size, embedding_size))
         self.lstm = nn.ModuleList(nn.LSTM(embedding_size, hidden_size) for _ in range(self.directions))
@@ -51,14 +55,23 @@ class TextNetwork(nn.Module):
         self.output = nn.Linear(3 * self.directions * hidden_size, classes)
         self.register_buffer("ngram_table", torch.zeros(features + 1, classes))  # row 0: the filling
         self.register_buffer("ngram_bias", torch.zeros(classes))
+        self.register_buffer("mixture", torch.tensor([[float(self.with_linear)], [1.0]]).repeat(1, classes))
 
-    def forward(self, tokens: Tensor, counts: Tensor, ngrams: Tensor, values: Tensor) -> Tensor:
+    @property
+    def with_lstm(self) -> bool:
+        """Whether the LSTM counts at all."""
+        return bool(self.mixture[1].any()) or not self.with_linear
+
+    def forward(self, tokens: Tensor, counts: Tensor, linear: Tensor) -> Tensor:
         """Logits (B, C): the LSTM's alone while training, else the mixture."""
-        logits = self.output(F.dropout(self.pooled(tokens, counts), self.dropout, self.training))
-        if self.training or not self.ngram_share:
+        logits = self.lstm_logits(tokens, counts)
+        if self.training or not self.with_linear:
             return logits
-        linear = (F.embedding(ngrams, self.ngram_table) * values[:, :, None]).sum(dim=1) + self.ngram_bias
-        return self.ngram_share * linear + (1 - self.ngram_share) * logits
+        return self.mixture[0] * linear + self.mixture[1] * logits
+
+    def lstm_logits(self, tokens: Tensor, counts: Tensor) -> Tensor:
+        """What the LSTM says (B, C)."""
+        return self.output(F.dropout(self.pooled(tokens, counts), self.dropout, self.training))
 
     def pooled(self, tokens: Tensor, counts: Tensor) -> Tensor:
         """Mean, largest and last of the LSTM's outputs, each (B, directions · H), side by side."""

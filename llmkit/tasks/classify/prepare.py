@@ -6,40 +6,39 @@ In: the section `prepare` of the config. Out, in the folder `out`:
     labels.npy       (texts,) int32, the place in meta.json's list of labels
     split.npy        (texts,) uint8: 0 train, 1 val, 2 test
     tokenizer.json   trained on the training split only (Hugging Face `tokenizers` format)
-    ngrams.npy       the n-grams that are features, from the training split only (`ngrams.py`)
+    ngrams.npy       the n-grams that are features, from the training split only (`ngrams.py`), with ngrams.json
+    linear_table.npy, linear_bias.npy
+                     the linear model over them (`fitting.py`), from the training split only; needs torch
     meta.json        labels, splits, sources
 
-The same files, settings and seed give the same bytes. The texts must fit into memory.
+The same files, settings and seed give the same bytes on the same machine. The texts must fit into memory.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
+
+import numpy as np
 
 from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import prepared_folder, tokenizer as tokenizers
 from llmkit.data.copies import groups_of, warn_of_copies
 from llmkit.data.decoding import check_encoding
-from llmkit.data.documents import read_documents
-from llmkit.data.file_kinds import holds_rows
-from llmkit.data.files import find_files, folder_label, hash_files, open_file
+from llmkit.data.files import find_files, hash_files
 from llmkit.data.labels import number_classes, warn_of_missing
-from llmkit.data.plain_text import normal
-from llmkit.data.rows import rows_of_files
-from llmkit.errors import ConfigError, InputError
+from llmkit.errors import ConfigError
 from llmkit.plain import Json
 from llmkit.predicting.settings import Split
 from llmkit.store.artifacts import Source
-from llmkit.store.files import Files
 from llmkit.tasks.classify import ngrams
+from llmkit.tasks.classify.labelled import TEXTS, read_examples
 from llmkit.tasks.classify.settings import Prepare
 from llmkit.tasks.classify.texts import spelt
 
-TEXTS = "texts.jsonl"
-Example = tuple[str, str, str]
-"""(place, text, label): text and label may be empty."""
-FASTTEXT = "__label__"
-REPORT_TEXTS = 20_000  # between two calls of progress
+MOST_LOOKED_AT = 1000  # texts, and characters of each, that tell the script
+LINEAR = ("linear_table.npy", "linear_bias.npy")
 
 
 def check(settings: Prepare) -> None:
@@ -53,6 +52,14 @@ def check(settings: Prepare) -> None:
         raise ConfigError("prepare.ngrams.characters: n-grams of characters begin with 2; set it to 0 or to 2 and more")
 
 
+def _require_torch() -> None:
+    if find_spec("torch") is None:
+        raise ConfigError(
+            "preparing texts fits a linear model and needs torch; install it with: pip install '.[train]' in llmkit's "
+            "own folder"
+        )
+
+
 def inputs(settings: Prepare) -> list[Source]:
     """The files that `prepare` reads, with bytes and SHA-256."""
     given = [Path(settings.tokenizer.file)] if settings.tokenizer.file else []
@@ -63,6 +70,7 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
     """Write the prepared data into the folder `out`; returns what meta.json holds. Raises ConfigError, InputError."""
     check(settings)
     paths = find_files(settings.files, by_content=False)
+    _require_torch()
     texts, labels, _ = read_examples(paths, settings, progress, warn)
     names, numbers = number_classes(labels, ", ".join(map(str, paths[:3])))
     warn_of_missing(names, warn)
@@ -75,101 +83,37 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
     with (out / TEXTS).open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(json.dumps(text) + "\n" for text in texts)
     progress("learning the vocabulary", 0, 1)
-    learnt = learn([text for text, part in zip(texts, of, strict=True) if part == 0], settings, out)
-    progress("learning the vocabulary", 1, 1)
+    some = np.flatnonzero(of == 0)
+    learnt = learn([texts[k] for k in some], numbers[some], len(names), settings, out, progress)
     meta = {**summary, **learnt, "characters": sum(map(len, texts)), "sources": inputs(settings)}
     prepared_folder.write_meta(out, meta)
     return meta
 
 
-def learn(texts: Sequence[str], settings: Prepare, out: Path) -> dict[str, int]:
-    """Write tokenizer.json and ngrams.npy, learnt from training texts; returns their sizes."""
+def learn(
+    texts: Sequence[str], labels: np.ndarray, classes: int, settings: Prepare, out: Path, progress: Progress
+) -> Json:
+    """Write what is learnt from training texts, tokenizer.json and the linear part; returns their sizes, what was
+    chosen."""
+    # Here, for it needs torch, which no module that reads texts imports.
+    from llmkit.tasks.classify import fitting
+
     how = settings.tokenizer
+    kind = how.kind if how.kind != "auto" else _kind(texts)
     if how.file:
         tokenizer = tokenizers.load(Path(how.file))
     else:
-        tokenizer = tokenizers.train(how.kind, how.vocab_size, (spelt(text, how.lowercase) for text in texts))
+        tokenizer = tokenizers.train(kind, how.vocab_size, (spelt(text, how.lowercase) for text in texts))
     tokenizers.save(tokenizer, out / tokenizers.FILE)
-    wanted = settings.ngrams
-    found = ngrams.learn(texts, wanted.words, wanted.characters, wanted.at_least, wanted.at_most, wanted.negations)
-    ngrams.save(found, out / ngrams.FILE)
-    return {"vocab_size": tokenizer.get_vocab_size(), "ngrams": len(found.buckets)}
+    found, fitted = fitting.learn(texts, labels, classes, settings.ngrams, progress)
+    ngrams.save(found, out)
+    for name, array in zip(LINEAR, (fitted.table, fitted.bias), strict=True):
+        np.save(out / name, array)
+    return {"vocab_size": tokenizer.get_vocab_size(), "ngrams": len(found.hashes), "linear": fitted.chosen}
 
 
-def read(prepared: Files) -> list[str]:
-    """The texts of a prepared folder."""
-    with prepared.open(TEXTS) as file:
-        return [json.loads(line) for line in file]
-
-
-def read_examples(
-    paths: list[Path], settings: Prepare, progress: Progress, warn: Warn
-) -> tuple[list[str], list[str], list[str]]:
-    """(texts, labels, places) of files; examples without text or label are left out with a warning."""
-    texts, labels, places = [], [], []
-    dropped: list[str] = []
-    tables = [path for path in paths if holds_rows(path, settings.format)]
-    if tables and settings.format == "auto" and len(tables) < len(paths):
-        others = [path for path in paths if path not in tables]
-        warn(
-            f"{len(others):,} files beside tables hold no rows and are left out, the first {others[0]}; name your "
-            "files more narrowly in prepare.files, or set prepare.format: folders where each file is a text"
-        )
-        paths = tables
-    for path in paths:
-        rows = _rows(path, settings) if path in tables else _folder_example(path, settings)
-        for place, text, label in rows:
-            text, label = normal(text), normal(label)
-            if not text.strip() or not label:
-                dropped.append(place)
-                continue
-            texts.append(text)
-            labels.append(label)
-            places.append(place)
-            if len(texts) % REPORT_TEXTS == 0:
-                progress("reading texts", len(texts), None)
-    if dropped:
-        warn(f"{len(dropped):,} examples have no text or no label and are left out, the first in {dropped[0]}")
-    if not texts:
-        raise InputError(f"there is no labelled text in {', '.join(map(str, paths[:3]))}; name other files")
-    return texts, labels, places
-
-
-def _rows(path: Path, settings: Prepare) -> Iterator[Example]:
-    """The example of each row. Raises InputError where a column is not there."""
-    format = "auto" if settings.format == "folders" else settings.format
-    for place, row in rows_of_files([path], format=format, encoding=settings.encoding, delimiter=settings.delimiter):
-        for key in ("text", "label"):
-            if (column := getattr(settings, key)) not in row:
-                raise InputError(f"{place}: there is no column '{column}' (prepare.{key}); there are: {', '.join(row)}")
-        yield place, text_of(row[settings.text], place), _label(row[settings.label], place)
-
-
-def text_of(value: object, place: str) -> str:
-    """The text in a value; none is an empty one. Raises InputError for what is no text."""
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise InputError(f"{place}: the text is no text but {type(value).__name__}")
-    return value
-
-
-def _label(value: object, place: str) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if value is None or isinstance(value, str | int):
-        return "" if value is None else str(value).strip()
-    raise InputError(f"{place}: a label is text or a whole number, not {type(value).__name__}")
-
-
-def _folder_example(path: Path, settings: Prepare) -> Iterator[Example]:
-    """The example of one file: its label is the name of its folder."""
-    with open_file(path) as file:
-        for document in read_documents(file, str(path), format="text", encoding=settings.encoding):
-            text = "".join(document)
-            if text.startswith(FASTTEXT):
-                raise InputError(
-                    f"{path} looks like fastText's format ({FASTTEXT}NAME before each text); write CSV with the "
-                    "columns text and label"
-                )
-            yield str(path), text, folder_label(path)
+def _kind(texts: Sequence[str]) -> Literal["char", "word"]:
+    """The kind of tokens of texts: char where most characters are of scripts without spaces between words."""
+    some = "".join(text[:MOST_LOOKED_AT] for text in texts[:MOST_LOOKED_AT])
+    unspaced = sum(ngrams.is_unspaced(ord(character)) for character in some)
+    return "char" if 2 * unspaced > len(some) else "word"

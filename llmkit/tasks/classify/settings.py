@@ -24,8 +24,9 @@ class Tokenizer(Section):
 
     places = ("file",)
 
-    kind: Literal["char", "byte", "word", "bpe"] = "word"
-    """char: a token per Unicode character; byte: per UTF-8 byte; word: per word; bpe: byte-level byte-pair encoding."""
+    kind: Literal["auto", "char", "byte", "word", "bpe"] = "auto"
+    """char: a token per Unicode character; byte: per UTF-8 byte; word: per word; bpe: byte-level byte-pair encoding.
+    auto: word, or char where most of the text is of a script without spaces between words (Chinese, Japanese, Thai)."""
     vocab_size: Annotated[int, Meta(ge=3, le=1_000_000)] = 8000
     """Tokens in the vocabulary, for word (the most frequent) and bpe."""
     lowercase: bool = True
@@ -37,20 +38,22 @@ class Tokenizer(Section):
 
 
 class Ngrams(Section):
-    """The features of the linear part. Learnt from the training split only."""
+    """The features of the linear part. Learnt from the training split only, and so is how they are read: whether
+    negations and the beginning of a text count for something else, how naive Bayes is smoothed and logistic regression
+    held in, and how much each counts. `llmkit prepare` says what was chosen."""
 
     words: Annotated[int, Meta(ge=0, le=5)] = 2
-    """Longest n-grams of words; 0 takes none."""
+    """Longest n-grams of words; 0 takes none. Of scripts without spaces every character is a word."""
     characters: Annotated[int, Meta(ge=0, le=8)] = 6
     """Longest n-grams of characters within a word, from 2 on; 0 takes none."""
     negations: list[str] = field(default_factory=lambda: NEGATIONS.split())
-    """Words that negate, in lower case: those that follow, up to the next punctuation mark, are other features than
-    elsewhere. [] for none; the default is of English."""
+    """Words that may negate, in lower case: those that follow, up to the next punctuation mark, are then other features
+    than elsewhere, where that tells held-out texts apart better. [] for none; the default is of English."""
     at_least: Count = 2
-    """Training texts that must hold an n-gram of characters for it to be a feature. Those of words are all taken: naive
-    Bayes learns even from what it has seen once."""
+    """Training texts that must hold an n-gram of characters for it to be a feature."""
     at_most: Annotated[int, Meta(ge=1, le=3_000_000)] = 300_000
-    """Features, the most frequent n-grams."""
+    """Features, the n-grams that say most of the labels. With more than 8 labels there are fewer: features times labels
+    are 2.5 million at most."""
 
 
 class Prepare(Section):
@@ -89,11 +92,10 @@ class Model(Section):
     """Dropout of what is pooled over the text."""
     input_dropout: Share = 0.3
     """Dropout of whole tokens and, as much again, of numbers of their embeddings."""
-    ngram_share: Annotated[float, Meta(ge=0, le=1)] = 0.8
-    """Share of the n-grams' logits in the mixture; 0 leaves them out. While it trains, train_loss is that of the LSTM
-    alone and val_loss that of the mixture."""
-    ngram_penalty: Positive = 0.3
-    """Keeps the weights of the n-grams of characters small; the more examples, the less it counts."""
+    ngram_share: Annotated[float, Meta(ge=0, le=1)] | None = None
+    """Share of the n-grams' logits in the mixture; 0 leaves them out, 1 the LSTM. Left open it is fitted to the
+    validation split, and the LSTM is left out where it adds nothing to that. While it trains, train_loss is that of the
+    LSTM alone and val_loss that of the mixture."""
 
 
 class Train(Classifying):
@@ -125,7 +127,6 @@ def _search() -> dict[str, Range]:
         "train.learning_rate": Range(low=1e-3, high=1e-2, log=True),
         "model.dropout": Range(low=0.2, high=0.7),
         "model.input_dropout": Range(low=0.0, high=0.5),
-        "model.ngram_share": Range(low=0.4, high=0.9),
     }
 
 

@@ -8,9 +8,12 @@ import numpy as np
 from llmkit.data import tokenizer as tokenizers
 from llmkit.data.plain_text import normal
 from llmkit.data.ragged import Ragged, from_lists
+from llmkit.errors import InputError
 from llmkit.store.files import Files
 from llmkit.tasks.classify import ngrams
 from llmkit.tasks.classify.settings import Prepare
+
+NOTHING = np.zeros(0, np.int32)
 
 
 @dataclass(frozen=True)
@@ -36,16 +39,18 @@ class Reader:
         """`settings`: those that the folder was made with."""
         self.settings = settings.tokenizer
         self.encoder = tokenizers.Encoder(tokenizers.of_folder(folder))
-        try:
-            self.ngrams = ngrams.load(folder.array(ngrams.FILE), settings.ngrams.negations)
-        except ValueError as error:
-            raise folder.damaged(ngrams.FILE, f"no n-grams ({error})") from error
+        if not (folder.path / ngrams.HOW).exists():
+            raise InputError(
+                f"{folder.path} has no {ngrams.HOW}: it was made before n-grams were weighed by labels; make it again "
+                "with llmkit prepare and llmkit train"
+            )
+        self.ngrams = ngrams.load(folder)
 
-    def read(self, texts: Sequence[str]) -> Examples:
-        """The texts as the network reads them."""
+    def read(self, texts: Sequence[str], tokens: bool = True, features: bool = True) -> Examples:
+        """The texts as the network reads them; what it does not read may be left empty."""
         texts = [normal(text) for text in texts]
-        features = self.ngrams.features(texts)
-        return Examples(from_lists([self.tokens(text) for text in texts]), features, self.ngrams.values(features))
+        found = self.ngrams.read(texts if features else [""] * len(texts))
+        return Examples(from_lists([self.tokens(text) if tokens else NOTHING for text in texts]), *found)
 
     def tokens(self, text: str) -> np.ndarray:
         """The ids of a text, the boundary first: of one that is too long the first and the last half."""

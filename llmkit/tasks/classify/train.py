@@ -1,17 +1,17 @@
-"""What the training loop drives for texts: the linear part fitted at once, the LSTM in the shared learner.
+"""What the training loop drives for texts: the LSTM in the shared learner, mixed with the linear part.
 
-In: the prepared folder. Both parts see the training split only.
+In: the prepared folder, with the linear part that was fitted to its training split. The LSTM sees that split only.
 """
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from llmkit.config.schema import to_data
-from llmkit.console.callbacks import Warn
+from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import prepared_folder, tokenizer as tokenizers
 from llmkit.errors import InputError
 from llmkit.predicting import labels as labellings
@@ -19,13 +19,77 @@ from llmkit.predicting.learner import ExampleLearner, Examples, Shipping
 from llmkit.predicting.objectives import Labels
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFile, ModelFolder
-from llmkit.tasks.classify import graph, linear, ngrams, prepare, texts
+from llmkit.tasks.classify import graph, labelled, linear, mixing, ngrams, texts
 from llmkit.tasks.classify.network import TextNetwork
+from llmkit.tasks.classify.prepare import LINEAR
 from llmkit.tasks.classify.settings import Config, Model
 from llmkit.training import from_weights
 from llmkit.training.devices import Hardware
+from llmkit.training.learner import FUTILE, Export, Finish
 
-_LAST_FIT: dict[str, tuple[Tensor, Tensor]] = {}  # table and bias by the hash of what they were fitted to
+MIXTURE = "mixture"  # the network's buffer
+# Share of the budget, and validations in a row, in which an LSTM has to bring more than so little: its gain, in
+# standard errors, grows until the end where it has one.
+CHANCE, USELESS, LITTLE = 0.25, 2, 0.5
+
+
+class TextLearner(ExampleLearner[TextNetwork]):
+    """The shared learner, which fits the mixture to the validation split.
+
+    `says(examples, weights)` is what the linear part says of some examples (B, C), by a network's weights; `labels`
+    (N,) are what they are, None leaves the mixture.
+    """
+
+    says: Callable[[np.ndarray, Mapping[str, Tensor]], Tensor]
+    labels: np.ndarray | None = None
+    spent = 0.0
+    """Share of the budget."""
+
+    useless = 0
+    """Validations in a row in which the LSTM brought little."""
+
+    def step(self, rate: float, spent: float) -> Tensor:
+        self.spent = spent
+        return super().step(rate, spent)
+
+    def validate(self, share: float = 1.0) -> dict[str, float]:
+        """Of the mixture; FUTILE where the LSTM has had its chance and added nothing."""
+        found = super().validate(share)
+        futile = self.spent >= CHANCE and self.useless >= USELESS
+        return found | ({FUTILE: 1.0} if futile else {})
+
+    @torch.no_grad()
+    def _outputs(self, examples: np.ndarray) -> np.ndarray:
+        """Logits (N, C) of the mixture, fitted to these examples."""
+        if self.labels is None:
+            return super()._outputs(examples)
+        self._mix(np.stack([np.zeros(self.network.classes), np.ones(self.network.classes)]))
+        lstm, linear = super()._outputs(examples), self.says(examples, self.averages.tensors).cpu().numpy()
+        mixture, errors = mixing.weigh(linear, lstm, self.labels[examples])
+        self.useless = 0 if errors > LITTLE else self.useless + 1
+        self._mix(mixture)
+        mixed: np.ndarray = mixture[0] * linear + mixture[1] * lstm
+        return mixed
+
+    def _mix(self, mixture: np.ndarray) -> None:
+        for place in (self.averages.tensors[MIXTURE], self.network.mixture):
+            place.copy_(torch.from_numpy(mixture))
+
+    def export(self) -> Export:
+        """Graph and weights, with the mixture of the weights that were kept."""
+        if self.labels is not None:
+            self._outputs(self.examples.val)
+        return super().export()
+
+    def finish(self, val_loss: float, work: Path, progress: Progress) -> Finish:
+        """What the objective fits; whether the LSTM is in the model."""
+        found = super().finish(val_loss, work, progress)
+        if self.labels is None:
+            return found
+        share = self.averages.tensors[MIXTURE].cpu().numpy()
+        found.metrics["lstm"] = bool(share[1].any())
+        found.metrics["mixture"] = {"linear": float(share[0].mean()), "lstm": float(share[1].mean())}
+        return found
 
 
 def build(model: Model, vocab_size: int, features: int, classes: int) -> TextNetwork:
@@ -39,34 +103,35 @@ def build(model: Model, vocab_size: int, features: int, classes: int) -> TextNet
         bidirectional=model.bidirectional,
         dropout=model.dropout,
         input_dropout=model.input_dropout,
-        ngram_share=model.ngram_share,
+        with_linear=model.ngram_share != 0,
     )
 
 
-def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -> ExampleLearner[TextNetwork]:
-    """The learner of a prepared folder: the linear part fitted, the other weights initialised from the seed."""
+def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -> TextLearner:
+    """The learner of a prepared folder: the linear part as it was fitted, the LSTM initialised from the seed."""
     torch.manual_seed(settings.seed)
     names, labels = prepared_folder.read_meta(prepared)["labels"], prepared.array("labels.npy")
     train, val = (prepared_folder.examples_of(prepared, name)[0] for name in ("train", "val"))
     reader = texts.Reader(prepared, settings.prepare)
-    examples = reader.read(prepare.read(prepared))
+    examples = reader.read(labelled.read(prepared))
+    network = build(settings.model, reader.encoder.vocab_size, len(reader.ngrams.hashes), len(names))
+    if network.with_linear:
+        _fill(network, prepared, settings, labels[train])
+
+    def says(which: np.ndarray, weights: Mapping[str, Tensor]) -> Tensor:
+        some, none = examples.take(which), np.zeros(len(which), np.int32)
+        read = linear.Texts(some.features, some.values, none, network.features, 0, network.classes)
+        return read.logits(weights["ngram_table"].cpu()) + weights["ngram_bias"].cpu()
 
     def inputs(which: np.ndarray) -> Sequence[Tensor]:
-        arrays = (
-            examples.tokens.padded(which).T,  # (T, B)
-            examples.tokens.counts[which],
-            examples.features.padded(which),
-            examples.values.padded(which),
-        )
-        return [torch.from_numpy(np.ascontiguousarray(array)).to(hardware.device) for array in arrays]
+        tokens, counts = examples.tokens.padded(which).T, examples.tokens.counts[which]  # (T, B), (B,)
+        wanted = network.with_linear and not network.training
+        said = says(which, dict(network.named_buffers())) if wanted else torch.zeros(len(which), network.classes)
+        arrays = [torch.from_numpy(np.ascontiguousarray(array)) for array in (tokens, counts)]
+        return [tensor.to(hardware.device) for tensor in (*arrays, said)]
 
-    network = build(settings.model, reader.encoder.vocab_size, len(reader.ngrams.buckets), len(names))
-
-    def fit(network: TextNetwork) -> None:
-        _fit_ngrams(network, examples, labels, train, reader.ngrams.word_features, settings)
-
-    files = {name: ModelFile(prepared.read_bytes(name)) for name in (tokenizers.FILE, ngrams.FILE)}
-    return ExampleLearner(
+    files = {name: ModelFile(prepared.read_bytes(name)) for name in (tokenizers.FILE, ngrams.FILE, ngrams.HOW)}
+    found = TextLearner(
         network,
         Examples(inputs, train, val, examples.tokens.counts),
         Labels(labels, names, train, settings.train, hardware.device),
@@ -74,33 +139,27 @@ def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -
         settings.train,
         settings.seed,
         hardware,
-        fit if network.ngram_share else None,
     )
+    found.says = says
+    if network.with_linear and settings.model.ngram_share is None:
+        found.labels = labels.astype(np.int64)
+    return found
 
 
-def _fit_ngrams(
-    network: TextNetwork,
-    examples: texts.Examples,
-    labels: np.ndarray,
-    train: np.ndarray,
-    word_features: int,
-    settings: Config,
-) -> None:
-    """Fill the linear part; the trials of a search in this process, which all fit the same, do it once."""
-    weights = None
-    if settings.train.class_weights == "balanced":
-        weights = len(train) / (network.classes * np.maximum(np.bincount(labels[train], minlength=network.classes), 1))
-    features, penalty = examples.features.take(train), settings.model.ngram_penalty
-    parts = (features.numbers, features.starts, labels[train], np.float64(penalty), np.array(weights, np.float64))
-    key = hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
-    if key not in _LAST_FIT:
-        values, size = examples.values.take(train), network.features
-        found = linear.fit(features, values, labels[train], size, word_features, network.classes, penalty, weights)
-        _LAST_FIT.clear()
-        _LAST_FIT[key] = found
-    table, bias = _LAST_FIT[key]
-    network.ngram_table.copy_(table)
-    network.ngram_bias.copy_(bias)
+def _fill(network: TextNetwork, prepared: Files, settings: Config, labels: np.ndarray) -> None:
+    """Put the linear part into the network, whose training texts have the `labels` (N,). Raises InputError."""
+    classes, features = network.classes, network.features
+    table, bias = (prepared.array(name) for name in LINEAR)
+    for name, array, shape in zip(LINEAR, (table, bias), ((features + 1, classes), (classes,)), strict=True):
+        if array.shape != shape or array.dtype != np.float32 or not np.isfinite(array).all():
+            raise prepared.damaged(name, f"{array.shape} of {array.dtype} in place of {shape} numbers")
+    if settings.train.class_weights == "balanced":  # as if all labels were as frequent: other odds beforehand
+        bias = bias - np.log(np.maximum(np.bincount(labels, minlength=classes), 1) / len(labels)).astype(np.float32)
+    network.ngram_table.copy_(torch.from_numpy(table))
+    network.ngram_bias.copy_(torch.from_numpy(bias))
+    if settings.model.ngram_share is not None:
+        shares = [settings.model.ngram_share, 1 - settings.model.ngram_share]
+        network.mixture.copy_(torch.tensor(shares)[:, None].expand(2, classes))
 
 
 def start_from(network: TextNetwork, folder: ModelFolder, prepared: Files, names: list[str]) -> None:
@@ -114,6 +173,8 @@ def start_from(network: TextNetwork, folder: ModelFolder, prepared: Files, names
             f"prepare with prepare.tokenizer.file={folder.path / tokenizers.FILE}"
         )
     arrays = folder.weights()
+    if "embedding" not in arrays:
+        raise InputError(f"train.start_from: {folder.path} has no LSTM to start from: it added nothing there")
     try:
         if folder.task == "language":
             scale = arrays.get("embedding_scale", np.ones(1, np.float32))

@@ -19,26 +19,28 @@ BATCH_NUMBERS = 1 << 20  # padded tokens or n-grams of a batch, at most: a text 
 def load(folder: ModelFolder, threads: int | None = None) -> Classifier[Examples]:
     """The model of a folder. Its `predict` takes texts, or one of them."""
     reader = Reader(folder, folder.settings.prepare)
-    with_ngrams = bool(folder.settings.model.ngram_share) and len(reader.ngrams.buckets) > 0
 
     def read(texts: Sequence[str]) -> Examples:
         _check(texts)
-        return reader.read(texts)
+        return reader.read(texts, "tokens" in model.inputs, "ngrams" in model.inputs)
 
     def feeds(examples: Examples) -> Iterator[tuple[np.ndarray, Feeds]]:
         tokens, features = examples.tokens.counts, examples.features.counts
-        for which in batches(tokens, features, BATCH_TEXTS, BATCH_NUMBERS):
-            counts = tokens[which].astype(np.int32)
-            padded = np.ascontiguousarray(examples.tokens.padded(which).T)
-            mask = (np.arange(len(padded))[:, None] < counts).astype(np.float32)[:, :, None]
-            given = {"tokens": padded, "counts": counts, "mask": mask}
-            if with_ngrams:
+        sort = tokens if "tokens" in model.inputs else features
+        for which in batches(sort, np.maximum(tokens, features), BATCH_TEXTS, BATCH_NUMBERS):
+            given: Feeds = {}
+            if "tokens" in model.inputs:
+                counts = tokens[which].astype(np.int32)
+                padded = np.ascontiguousarray(examples.tokens.padded(which).T)
+                mask = (np.arange(len(padded))[:, None] < counts).astype(np.float32)[:, :, None]
+                given = {"tokens": padded, "counts": counts, "mask": mask}
+            if "ngrams" in model.inputs:
                 given |= {"ngrams": examples.features.padded(which), "values": examples.values.padded(which)}
             yield which, given
 
     def puzzles(texts: Sequence[str]) -> list[Puzzle[Examples]]:
         _check(texts)
-        return [words.puzzle(text, reader.read) for text in texts]
+        return [words.puzzle(text, read) for text in texts]
 
     model = Classifier(folder, read, feeds, threads)
     model.opened_by, model.puzzles = load, puzzles

@@ -8,8 +8,8 @@ from llmkit.config.root import Root
 from llmkit.config.schema import Section
 from llmkit.config.training import Count, Positive
 from llmkit.config.tune import Range, Tune
-from llmkit.config.variants import Chain, Distil, Fuse, Quantize
-from llmkit.predicting.settings import Budget, Classifying, Predict, Prune, Scoring as ScoringBase, Share, Split
+from llmkit.config.variants import Chain, Distil, Fuse, Prune, Quantize
+from llmkit.predicting.settings import Budget, Classifying, Predict, Scoring as ScoringBase, Share, Split
 
 STARTS_FROM = ("vision",)  # tasks whose models `train.start_from` may name
 SIZES = range(16, 129)  # edges in pixels
@@ -62,7 +62,7 @@ class Prepare(Section):
 class Model(Section):
     """The network: a convolution, then three stages of residual blocks, each with half the edge of the one before."""
 
-    width: Annotated[int, Meta(ge=8, le=512, multiple_of=8)] = 24
+    width: Annotated[int, Meta(ge=8, le=512, multiple_of=8)] = 16
     """Channels of the first stage, a multiple of 8, which processors compute at once; twice as many in the second,
     four times in the third."""
     blocks: Annotated[int, Meta(ge=1, le=8)] = 1
@@ -84,6 +84,9 @@ class Train(Classifying):
     """Decoupled weight decay of AdamW; not of biases and what normalizes."""
     average: Share = 0.99
     """Decay per step of the running average of the weights, which is what is validated and kept; 0 keeps the last."""
+    patience: Annotated[int, Meta(ge=0)] = 0
+    """Stop after this many validations without a better one; 0 never stops early: the last steps, of small learning
+    rates, are those that count."""
     shift: Annotated[float, Meta(ge=0, le=0.5)] = 0.08
     """Shift by up to this share of the edge in each direction; what comes in is the edge's colour."""
     rotate: Annotated[float, Meta(ge=0, le=180)] = 10.0

@@ -37,7 +37,7 @@ def write_config(path: Path, table: Path, run_dir: Path) -> None:
 task: classify
 run_dir: {run_dir}
 prepare: {{files: {table}, ngrams: {{words: 2, characters: 3}}, split: {{val: 0.1, test: 0.2}}}}
-model: {{embedding_size: 8, hidden_size: 6}}
+model: {{embedding_size: 8, hidden_size: 6, ngram_share: 0.6}}
 train: {{epochs: 6, batch_size: 16, learning_rate: 0.02}}
 """
     )

@@ -3,16 +3,17 @@
 import csv
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
 from small_runs import without_torch
 
 import llmkit as package
-from llmkit.errors import ConfigError
+from llmkit.errors import ConfigError, InputError
 from llmkit.store.files import Files
 from llmkit.tasks import experiment as experiments
-from llmkit.tasks.classify import prepare as task
+from llmkit.tasks.classify import labelled, mixing
 
 # --- what it gives ------------------------------------------------------------------------------------------
 
@@ -77,7 +78,7 @@ def test_a_folder_for_each_label(text_fresh, llmkit):
             (folder / f"{number}.txt").write_text(f"A {word} film,\nnumber {number}.\n")
     ran = llmkit("prepare", text_fresh.config, f"prepare.files={text_fresh.table.parent}/texts/*/*.txt", "--json")
     assert ran.json["labels"] == ["bad", "good"] and ran.json["examples"] == 40
-    assert task.read(Files(text_fresh.run_dir / "prepared"))[0] == "A dull film,\nnumber 0.\n"
+    assert labelled.read(Files(text_fresh.run_dir / "prepared"))[0] == "A dull film,\nnumber 0.\n"
 
 
 def test_folds_are_in_the_result(text_fresh, llmkit):
@@ -85,6 +86,46 @@ def test_folds_are_in_the_result(text_fresh, llmkit):
     result = llmkit("train", text_fresh.config, "train.folds=2", "train.epochs=2", "--json").json
     assert result["mean_accuracy"] == pytest.approx(np.mean([row["accuracy"] for row in result["folds"]]))
     assert result["mean_accuracy"] > 0.8
+
+
+def test_the_linear_part_is_told_and_the_mixture_is_fitted(text_fresh, llmkit):
+    found = llmkit("prepare", text_fresh.config, "--json").json["linear"]
+    assert found["features"] > found["features_of_words"] > 0 and found["accuracy"] > 0.9
+    result = llmkit("train", text_fresh.config, "model.ngram_share=null", "--json").json
+    assert result["mixture"]["linear"] > 0 and result["lstm"] == (result["mixture"]["lstm"] > 0)
+    assert ("embedding" in experiments.read_model(text_fresh.model).weights()) == result["lstm"]
+
+
+def test_an_lstm_that_adds_nothing_is_left_out_and_training_ends(text_fresh, llmkit, monkeypatch):
+    monkeypatch.setattr(mixing, "weigh", lambda linear, *rest: (np.stack([np.ones(2), np.zeros(2)]), 0.0))
+    assert llmkit("prepare", text_fresh.config).code == 0
+    options = ("model.ngram_share=null", "train.validation_steps=2")
+    result = llmkit("train", text_fresh.config, *options, "--json").json
+    assert not result["lstm"] and result["stopped_early"]
+    assert package.load(text_fresh.model).predict("a wonderful film")["label"] == "positive"
+    ran = llmkit("compress", text_fresh.config, *options, "--json")
+    assert ran.code == 0 and ran.json["size_bytes"] < ran.json["original"]["size_bytes"]
+    assert package.load(text_fresh.int8).explain("a wonderful film")["label"] == "positive"
+
+
+def test_balanced_labels_have_the_same_odds_beforehand(text_fresh, llmkit):
+    lines = text_fresh.table.read_text().splitlines()
+    rows = [row for number, row in enumerate(lines) if not row.endswith("positive") or number % 5 == 0]
+    text_fresh.table.write_text("\n".join(rows) + "\n")
+    assert llmkit("prepare", text_fresh.config).code == 0
+    chances = []
+    for weights in ("none", "balanced"):
+        assert llmkit("train", text_fresh.config, "model.ngram_share=1", f"train.class_weights={weights}").code == 0
+        chances.append(package.load(text_fresh.model).predict("")["probabilities"]["positive"])
+    assert chances[0] + 0.1 < chances[1]
+
+
+def test_an_older_model_folder_is_refused_with_what_to_do(text_run, tmp_path):
+    old = tmp_path / "old"
+    shutil.copytree(text_run.model, old)
+    (old / "ngrams.json").unlink()
+    with pytest.raises(InputError, match=r"ngrams\.json"):
+        package.load(old)
 
 
 # --- start_from ---------------------------------------------------------------------------------------------

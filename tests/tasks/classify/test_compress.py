@@ -10,6 +10,7 @@ from small_runs import job_of
 
 from llmkit.compression import methods
 from llmkit.compression.model import written
+from llmkit.errors import InputError
 from llmkit.predicting import labels as labellings, metrics
 from llmkit.tasks import experiment as experiments
 from llmkit.tasks.classify import compress, evaluate, use
@@ -32,7 +33,7 @@ def built(settings, prepared, weights):
     "variant",
     [
         Prune(sparsity=0.5, steps=6),
-        Distil(model=Model(embedding_size=5, hidden_size=4), steps=6),
+        Distil(model=Model(embedding_size=5, hidden_size=4, ngram_share=0.5), steps=6),
         Distil(model=Model(embedding_size=5, hidden_size=4, ngram_share=0.0), steps=6),
         Distil(steps=6),
     ],
@@ -80,6 +81,17 @@ def test_a_pruned_and_rounded_model_is_smaller_and_predicts(job):
     assert made.done[0]["zeros"] == round(0.8 * made.done[0]["prunable"])
     found = written(made, job, lambda folder: use.load(folder).predict("A wonderful film."))
     assert found["label"] in ("positive", "negative")
+
+
+def test_a_linear_model_alone_is_not_pruned_or_taught(job):
+    weights = {name: array for name, array in job.original.weights.items() if name.startswith(("ngram", "linear"))}
+    made = learner(job.prepared, job.original.settings, CPU, pytest.fail)
+    for refused in (
+        lambda: compress.load(made, weights),
+        lambda: compress.taught(made, [(job.original.settings, weights)], 1.0, 0.5, lambda *progress: None),
+    ):
+        with pytest.raises(InputError, match="the LSTM added nothing"):
+            refused()
 
 
 def test_two_runs_become_one(job, text_run, tmp_path):

@@ -1,13 +1,16 @@
 """N-grams by vectorised hashing against a plain loop."""
 
+import json
 import re
 
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from llmkit.errors import InputError
 from llmkit.store.files import Files
-from llmkit.tasks.classify import ngrams
+from llmkit.tasks.classify import ngrams, selection
+from llmkit.tasks.classify.ngrams import How
 
 TEXT = st.text(st.sampled_from("ab'é 1.!’“—"), max_size=30)
 LETTER = r"(?:[^\W_]|['\u0301])"  # é may be two characters; the second is a mark upon a letter
@@ -27,75 +30,100 @@ def word_ngrams(words, longest):
 
 
 def negated(words, negations):
-    marked, after = [], False
+    marked, left = [], 0
     for word in words:
         if not re.match(LETTER, word):
-            after = False
-        marked.append(word if word in negations or not after else f"not {word}")
-        after = after or word in negations
+            left = 0
+        marked.append(word if word in negations or left <= 0 else f"not {word}")
+        left = ngrams.NEGATED_WORDS if word in negations else left - 1
     return marked
+
+
+def hashed(texts, words, characters, negations=()):
+    """(hashes, number of each one's text)."""
+    parts, of, _ = ngrams.hashed(texts, How(words, characters, list(negations)))
+    none = [np.zeros(0, np.int64)]
+    return np.concatenate(none + [part[0] for part in parts]), np.concatenate(none + [of[part[1]] for part in parts])
 
 
 @given(st.lists(TEXT, min_size=1, max_size=8), st.integers(1, 3), st.integers(2, 4), st.sampled_from([(), ("a", "1b")]))
 def test_hashes_stand_for_exactly_the_ngrams_of_a_plain_loop(texts, words, characters, negations):
-    buckets, of = ngrams.hashed(texts, words, characters, negations)
+    found, of = hashed(texts, words, characters, negations)
     for number, text in enumerate(texts):
         expected = plain(text, words, characters, negations)
         assert (of == number).sum() == len(expected)
-        one, _ = ngrams.hashed([text], words, characters, negations)
-        assert sorted(one) == sorted(buckets[of == number])  # whatever stands beside it
+        one, _ = hashed([text], words, characters, negations)
+        assert sorted(one) == sorted(found[of == number])  # whatever stands beside it
     every = {gram for text in texts for gram in plain(text, words, characters, negations)}
-    assert len(every) - 2 <= len(set(buckets.tolist())) <= len(every)  # in 22 bits, of so few hardly two meet
+    assert len(set(found.tolist())) == len(every)  # in 30 bits, of so few none meet
 
 
-def test_words_after_a_negation_are_others_until_a_mark():
+def test_words_after_a_negation_are_others_until_a_mark_or_far_behind():
     def words(text):
-        return ngrams.hashed([text], 1, 0, ["not"])[0].tolist()
+        return hashed([text], 1, 0, ["not"])[0].tolist()
 
     first, *_ = words("good")
     _, after, mark, behind = words("not good, good")
     assert after != first == behind and mark == words(",")[0]
-    assert ngrams.hashed(["not x", "good"], 1, 0, ["not"])[0][-1] == first  # another text begins anew
+    assert hashed(["not x", "good"], 1, 0, ["not"])[0][-1] == first  # another text begins anew
+    far = words("not " + "good " * (ngrams.NEGATED_WORDS + 1))
+    assert far[1:] == [after] * ngrams.NEGATED_WORDS + [first]
 
 
-def test_features_are_words_and_the_characters_of_enough_texts_each_once():
-    texts = ["aa aa b", "aa c", "b d"]
-    learnt = ngrams.learn(texts, 1, 0, least=2, most=100)
-    assert len(learnt.buckets) == learnt.word_features == 4
-    assert len(ngrams.learn(texts, 1, 0, least=1, most=1).buckets) == 1
-    learnt = ngrams.learn(texts, 0, 2, least=2, most=100)
-    assert (len(learnt.buckets), learnt.word_features) == (5, 0)  # "a" before or behind a space, "aa", and so "b"
-    found = learnt.features([*texts, "", "z"])
-    assert found.counts.tolist() == [5, 3, 2, 0, 0]
-    rows = found.padded(np.array([2, 3]))
-    assert sorted(rows[0]) == sorted(set(found.numbers[:5]) - set(found.numbers[5:8])) and rows[1].tolist() == [0, 0]
+def of_all(texts, words, characters, head=0.0):
+    """Ngrams of which every n-gram of the texts is a feature."""
+    return selection.most_frequent(texts, How(words, characters, [], head), 1000)
 
 
-def test_a_feature_counts_by_how_rare_it_is_among_its_kind():
-    learnt = ngrams.learn(["a b", "a", "c"], 1, 2, 1, 100)
-    features = learnt.features(["a b", "c", ""])
-    values = learnt.values(features).padded(np.arange(3))
-    is_word = features.padded(np.arange(3)) <= learnt.word_features
+def test_features_are_read_each_once_rising_words_first():
+    learnt = of_all(["aa aa b", "aa c", "b d"], 1, 2)
+    assert learnt.word_features == 4 and (np.diff(learnt.hashes.astype(np.int64)) > 0).all()
+    found, values = learnt.read(["aa aa b", "", "z", "aa"])
+    assert found.counts.tolist() == [2 + 5, 0, 0, 1 + 3]  # "aa", "b"; "aa" and the spaces beside it, and so "b"
+    assert (np.diff(found.numbers[:7]) > 0).all() and (values.starts == found.starts).all()
+
+
+def test_a_feature_counts_by_how_rare_and_how_often_it_is_among_its_kind():
+    learnt = of_all(["a b", "a", "c"], 1, 2)
+    features, values = learnt.read(["a b b", "c", ""])
+    values, is_word = values.padded(np.arange(3)), features.padded(np.arange(3)) <= learnt.word_features
     assert features.counts.tolist() == [2 + 4, 1 + 2, 0]
-    often, once = np.log(4 / 3) + 1, np.log(4 / 2) + 1  # of 3 texts 2 hold "a"
-    length = np.hypot(often, once)
-    assert sorted(values[0][is_word[0]]) == pytest.approx([often / length, once / length])
-    assert sorted(values[0][~is_word[0]] * length * 2**0.5) == pytest.approx([often, often, once, once])
+    often, once = np.log(4 / 3) + 1, (np.log(4 / 2) + 1) * (1 + np.log(2))  # of 3 texts 2 hold "a"; "b" is there twice
+    assert sorted(values[0][is_word[0]] * np.hypot(often, once)) == pytest.approx([often, once])
+    assert (values[0][~is_word[0]] ** 2).sum() == pytest.approx(1)
     np.testing.assert_allclose(values[1], [1, *[2**-0.5] * 2, *[0] * 3], rtol=1e-6)
     assert not values[2].any()
 
 
+def test_the_beginning_of_a_text_counts_for_more():
+    keys, weights = of_all(["a b"], 1, 0, head=9.0)._found(["a b a", "b"])
+    points = np.array([1, 3, 5, 1])  # where the words stand, a space before the text
+    expected = np.rint(ngrams.FIXED_POINT * (1 + 9 * np.exp(-points / ngrams.HEAD_CHARACTERS)))
+    assert weights.tolist() == expected.tolist()
+    same, sums = ngrams.counted(keys, weights)
+    assert len(same) == 3 and sums.sum() * ngrams.FIXED_POINT == pytest.approx(expected.sum())
+
+
 def test_they_come_back_the_same(tmp_path):
-    learnt = ngrams.learn(["some words", "some more"], 2, 3, 1, 100)
-    ngrams.save(learnt, tmp_path / "ngrams.npy")
-    again = ngrams.load(Files(tmp_path).array("ngrams.npy"))
-    assert (again.buckets == learnt.buckets).all() and (again.words, again.characters) == (2, 3)
-    assert again.counts.tolist() == learnt.counts.tolist() and again.texts == 2
+    learnt = selection.most_frequent(["some words", "some more"], How(2, 3, ["not"], 9.0), 100)
+    ngrams.save(learnt, tmp_path)
+    again = ngrams.load(Files(tmp_path))
+    assert (again.hashes == learnt.hashes).all() and again.counts.tolist() == learnt.counts.tolist()
+    assert again.how == How(2, 3, ["not"], 9.0, texts=2)
 
 
 def test_a_million_characters_are_read():
-    learnt = ngrams.learn(["word"], 1, 2, 1, 100)
-    assert learnt.features(["word " * 200_000]).counts.tolist() == learnt.features([" word "]).counts.tolist()
+    learnt = of_all(["word"], 1, 2)
+    found, _ = learnt.read(["word " * 200_000])
+    assert found.counts.tolist() == learnt.read([" word "])[0].counts.tolist()
+
+
+@pytest.mark.parametrize("text", ["日本語", "สวัส", "ひらが", "ខ្មែ"])
+def test_characters_of_scripts_without_spaces_are_words(text):
+    alone, _ = hashed([text], 1, 0)
+    assert len(alone) == len(text)
+    pairs, _ = hashed([text], 2, 0)
+    assert len(pairs) == 2 * len(text) - 1 and ngrams.is_unspaced(ord(text[0]))
 
 
 @pytest.mark.parametrize(
@@ -110,31 +138,32 @@ def test_a_million_characters_are_read():
 )
 def test_punctuation_beyond_ascii_parts_words_and_ends_a_negation(text, same):
     def grams(text):
-        return sorted(ngrams.hashed([text], 2, 0, ["not", "wasn't"])[0].tolist())
+        return sorted(hashed([text], 2, 0, ["not", "wasn't"])[0].tolist())
 
     assert grams(text) == grams(same)
 
 
 def test_letters_marks_and_digits_of_any_script_are_words():
-    (one,) = {
-        len(ngrams.hashed([word], 1, 0, [])[0]) for word in ("naïve", "e\u0301te\u0301", "мир", "日本", "٣٤", "हिंदी")
-    }
+    (one,) = {len(hashed([word], 1, 0)[0]) for word in ("naïve", "e\u0301te\u0301", "мир", "한국", "٣٤", "हिंदी")}
     assert one == 1
 
 
 @pytest.mark.parametrize(
-    ("numbers", "says"),
+    ("numbers", "how", "says"),
     [
-        ([], r"\(0,\) of uint32"),
-        ([2, 3, 9, 5], r"\(4,\) of uint32"),
-        ([10**9, 3, 9], "n-grams of 1,000,000,000 words and 3 characters"),
-        ([2, 10**9, 9], "n-grams of 2 words and 1,000,000,000 characters"),
-        ([2, 3, 9, 7, 7, 1, 1], "buckets that do not rise"),
-        ([2, 3, 9, 1 << 23, 1], "beyond the last one"),
+        ([5], {}, r"no n-grams \(\(1,\) of uint32"),
+        ([9, 7, 1, 1], {}, "do not rise"),
+        ([9, 1 << 31, 1, 1], {}, "beyond the last one"),
+        ([9, 1], {"words": 10**9}, "n-grams of 1,000,000,000 words and 3 characters"),
+        ([9, 1], {"characters": 10**9}, "1,000,000,000 characters"),
+        ([9, 1], {"head": 1e9}, "head 1e"),
+        ([9, 5], {}, "counts fewer texts"),
+        ([9, 1], {"words": "many"}, "words"),
     ],
 )
-def test_what_are_no_ngrams(numbers, says):
-    with pytest.raises(ValueError, match=says):
-        ngrams.load(np.array(numbers, np.uint32))
-    with pytest.raises(ValueError, match="of float32"):
-        ngrams.load(np.zeros(5, np.float32))
+def test_what_are_no_ngrams(tmp_path, numbers, how, says):
+    np.save(tmp_path / ngrams.FILE, np.array(numbers, np.uint32))
+    told = {"words": 2, "characters": 3, "negations": [], "head": 0.0, "texts": 3} | how
+    (tmp_path / ngrams.HOW).write_text(json.dumps(told))
+    with pytest.raises(InputError, match=says):
+        ngrams.load(Files(tmp_path))

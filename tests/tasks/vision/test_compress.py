@@ -129,8 +129,3 @@ def test_a_student_that_nobody_describes_has_half_of_the_channels():
     assert compress.half(Config(model=Model(width=8))).model.width == 8
     assert Distil().model is None
     assert compress.with_less_dropout(Config(model=Model(dropout=0.4)), 0.25).model.dropout == 0.2
-
-
-def test_channels_are_not_removed(vision_run, llmkit):
-    ran = llmkit("compress", vision_run.config, "compress={half: {method: prune, how: structured}}")
-    assert ran.code == 2 and "unstructured" in ran.error
