@@ -14,7 +14,7 @@ from llmkit.explaining.explanation import AnyExamples, Puzzle
 from llmkit.plain import Json
 
 GRID = 7  # patches in a row and in a column: of 4 by 4 pixels where a picture has 28
-BUDGET = 200  # pictures
+BUDGET = 100  # pictures: of 7 by 7 patches an order and its reverse; twice as many change little
 
 
 def puzzle(picture: np.ndarray, mean: np.ndarray, read: Callable[[np.ndarray], AnyExamples]) -> Puzzle[AnyExamples]:

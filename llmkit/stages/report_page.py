@@ -13,6 +13,7 @@ from llmkit.store.model_folder import ModelFolder
 LEFT_OUT = ("name", "model", "unmet", "up_to_date")  # of a row: they are no figures
 MADE_BY = ("method", "steps", "epochs", "seconds", "val_loss", "temperature", "number_type")
 ORDER = {"train": 0, "val": 1, "test": 2}  # a manifest has its keys in alphabetical order
+MOST_FILES = 20  # that are listed
 MOST_LABELS = 30  # of a confusion that is drawn
 
 
@@ -57,7 +58,8 @@ def _data(prepared: artifacts.Artifact) -> Section:
     files = [
         [str(source.get("path", "")), f"{source.get('bytes', 0):,}"] for source in prepared.manifest.get("inputs", [])
     ]
-    return Section("The data", body + (html.table(["file", "bytes"], files) if files else ""))
+    more = [[f"and {len(files) - MOST_FILES:,} more", ""]] if len(files) > MOST_FILES else []
+    return Section("The data", body + (html.table(["file", "bytes"], files[:MOST_FILES] + more) if files else ""))
 
 
 def _figures(metrics: Json) -> Section:

@@ -35,6 +35,7 @@ from llmkit.tasks.vision import baseline, lists, pixels
 from llmkit.tasks.vision.settings import SIZES, Prepare
 
 PICTURES = "pictures.npy"
+KEPT = "the files say which these are (prepare.split.keep); leave copies out, or set prepare.split.unique: true"
 
 
 class Labelled(NamedTuple):
@@ -165,16 +166,16 @@ def _draw(
 ) -> tuple[np.ndarray, float]:
     """(the split (N,) uint8 of each picture, the share that tests); what stays together is written to groups.npy."""
     split = settings.split
-    test = split.test
+    test, advice = split.test, prepared_folder.UNIQUE
     copies = groups_of(hashlib.blake2b(picture.tobytes()).digest() for picture in found.pictures.pixels)
     _warn_of_other_labels(copies, numbers, found.pictures.places, warn)
     if found.splits and split.keep and not (split.unique or split.group):
         of = _kept(found.splits, numbers, split.val, seed)
-        test = float((of == 2).mean())
+        test, advice = float((of == 2).mean()), KEPT
     else:
         groups = copies if split.unique else groups_of(found.groups) if found.groups else None
         of = prepared_folder.draw(out, numbers, groups, split.val, split.test, seed)
-    warn_of_copies(copies, of, "pictures", prepared_folder.UNIQUE, warn)
+    warn_of_copies(copies, of, "pictures", advice, warn)
     return of, test
 
 

@@ -84,6 +84,9 @@ class Train(Classifying):
     """Decoupled weight decay of AdamW; not of biases and what normalizes."""
     average: Share = 0.99
     """Decay per step of the running average of the weights, which is what is validated and kept; 0 keeps the last."""
+    patience: Annotated[int, Meta(ge=0)] = 0
+    """Stop after this many validations without a better one; 0 never stops early: the last steps, of small learning
+    rates, are those that count."""
     shift: Annotated[float, Meta(ge=0, le=0.5)] = 0.08
     """Shift by up to this share of the edge in each direction; what comes in is the edge's colour."""
     rotate: Annotated[float, Meta(ge=0, le=180)] = 10.0

@@ -143,6 +143,7 @@ def test_the_report_shows_the_worst_mistakes(vision_run, llmkit):
     llmkit("evaluate", vision_run.config)
     text = (vision_run.run_dir / "evaluated" / "model" / "report.html").read_text()
     assert "ROC of right" in text and "Worst mistakes" in text and "logistic" in text
+    assert "and 140 more" in text and text.count("0000.png") == 1  # of 160 files
 
 
 def test_other_pictures_are_scored(vision_run, llmkit, tmp_path):
