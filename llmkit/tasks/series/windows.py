@@ -46,9 +46,9 @@ class Windows:
 def of_past(past: np.ndarray, moments: np.ndarray, season: int, horizon: int) -> Windows:
     """Windows of the L values (N, L) before the origins, which are `moments` (N,), seconds or NaN where none is known.
 
-    The level is the mean of the last seasons, as many as make up a horizon; the spread the mean distance to the level.
+    The level is the mean of the last season; the spread the mean distance to the level.
     """
-    recent = past[:, -min(past.shape[1], season * -(-horizon // season)) :]
+    recent = past[:, -min(past.shape[1], season) :]
     level = recent.mean(axis=1)
     off = past - level[:, None]
     spread = np.abs(off).mean(axis=1)

@@ -11,14 +11,14 @@ from llmkit.tasks.series.objective import of_outputs
 
 
 def test_a_window_is_scaled_by_its_own_level_and_spread():
-    past = np.array([[1.0, 3.0, 1.0, 3.0, 2.0, 4.0]])
+    past = np.array([[1.0, 3.0, 1.0, 3.0, 2.0, 3.0]])
     found = windows.of_past(past, np.array([np.nan]), season=2, horizon=3)
-    # the level is the mean of two seasons, [1, 3, 2, 4]: 2.5; distances 1.5 .5 1.5 .5 .5 1.5
-    assert found.level == [2.5] and found.spread == [1.0]
-    np.testing.assert_allclose(found.features[0, :6], [-1.5, 0.5, -1.5, 0.5, -0.5, 1.5])
+    # the level is the mean of the last season, 2.5; distances 1.5 .5 1.5 .5 .5 .5
+    assert found.level == [2.5] and found.spread == pytest.approx(5 / 6)
+    np.testing.assert_allclose(found.features[0, :6], np.array([-1.5, 0.5, -1.5, 0.5, -0.5, 0.5]) * 1.2, rtol=1e-6)
     np.testing.assert_allclose(found.features[0, 6:], 0)  # no time
-    np.testing.assert_allclose(found.base, [[-0.5, 1.5, -0.5]])  # the season before, over again
-    np.testing.assert_allclose(found.scaled(np.array([[2.5, 4.5, 0.5]])), [[0, 2, -2]])
+    np.testing.assert_allclose(found.base, [[-0.6, 0.6, -0.6]])  # the season before, over again
+    np.testing.assert_allclose(found.scaled(np.array([[2.5, 4.5, 0.5]])), [[0, 2.4, -2.4]])
     np.testing.assert_allclose(found.unscaled(np.zeros((1, 3, 1))), 2.5)
 
 
