@@ -11,7 +11,7 @@ CONFIG ?= configs/shakespeare.yaml
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "llmkit needs Python 3.11 or newer; try: make PYTHON=python3.11 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,report,translate,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,report,translate,serve,dev]'
 	touch $@
 
 data/%/SOURCE.yaml: data/sources.yaml $(VENV)/installed

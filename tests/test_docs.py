@@ -17,6 +17,7 @@ from llmkit.stages.train import train
 from llmkit.tasks import experiment as experiments
 
 ROOT = Path(__file__).parents[1]
+COMMANDS = ("prepare", "train", "tune", "compress", "generate", "evaluate", "init", "serve")
 SHRUNK = {
     "language": [
         "train.steps=3",
@@ -124,7 +125,7 @@ def test_the_commands_of_the_readme_are_there():
         elif program == "python":
             assert (ROOT / arguments[0]).exists(), arguments
         else:
-            assert arguments[0] in ("prepare", "train", "tune", "compress", "generate", "evaluate", "init"), arguments
+            assert arguments[0] in COMMANDS, arguments
             for argument in arguments[1:]:
                 if argument.startswith("configs/"):
                     assert (ROOT / argument).exists(), argument

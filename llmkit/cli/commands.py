@@ -28,6 +28,7 @@ from llmkit.cli.options import (
     generate_options,
 )
 from llmkit.console import terminal
+from llmkit.console.messages import Console
 from llmkit.errors import ConfigError, InputError
 from llmkit.tasks import TASKS, experiment
 from llmkit.version import __version__
@@ -189,6 +190,48 @@ def evaluate(models: ModelsArgument, *, common: Common, model: Model = None, on:
         for_people = functools.partial(show.compared, columns=loaded.task.evaluate.TABLE)
     unmet = [f"{row['name']}: {line}" for row in result["models"] for line in row["unmet"]]
     show.print_required(unmet, result, common.json, for_people)
+
+
+@app.command(rich_help_panel="Use")
+def serve(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="CONFIG|[NAME=]MODEL_FOLDER...", help="Models, each under its name."),
+    ] = None,
+    model: Model = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's own need keys.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
+    keys: Annotated[Path, typer.Option(metavar="FILE", help="File of the keys' hashes.")] = Path("llmkit-keys.json"),
+    new_key: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Make a key, print it once, and end. It counts at once.")
+    ] = None,
+    may: Annotated[str, typer.Option(help="What the new key may do: use, explain, metrics, by commas.")] = "use",
+    limit: Annotated[str, typer.Option(help="Requests that the new key may send, such as 60/minute.")] = "",
+    revoke_key: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Take a key back, and end. It counts at once.")
+    ] = None,
+    certificate: Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate of TLS (PEM).")] = None,
+    private_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its private key (PEM).")] = None,
+    audit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Log of who asked what route when, as JSON Lines; no contents.")
+    ] = None,
+    deadline: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds that a request may take.")] = 60.0,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads of one call of a model.")] = 1,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Serve models over HTTP, with keys and limits. Needs the extra serve, and no torch."""
+    from llmkit.cli import serving
+
+    if new_key is not None:
+        return serving.new_key(keys, new_key, may, limit)
+    if revoke_key is not None:
+        return serving.revoke_key(keys, revoke_key)
+    found = serving.folders(models or [], model, Console(0 if quiet else 1))
+    how = serving.How(host, port, keys, certificate, private_key, audit, deadline, threads)
+    serving.run(found, how, Console(0 if quiet else 1))
 
 
 @app.command(rich_help_panel="Start")

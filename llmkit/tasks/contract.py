@@ -176,6 +176,26 @@ class Evaluate(Protocol):
         """(`validation_loss`; load_ms, ms_per_UNIT, UNITs_per_second and other speeds on this machine)."""
 
 
+class Serve(Protocol):
+    """`serve.py`, of a task whose models answer requests over HTTP, many at once. Never imports torch.
+
+    What comes from a request is a stranger's: no name of a file is taken from it.
+    """
+
+    ROUTE: str
+    """The last part of `/v1/ROUTE`: what models of the task are asked for."""
+    INPUT: Json
+    """JSON schema of one input."""
+    OPTIONS: Json
+    """JSON schemas of what else a request may say, by name."""
+
+    def request(self, model: LoadedModel, given: Any) -> Any:
+        """One input as `answer` takes it. Raises InputError for what the model cannot take."""
+
+    def answer(self, model: LoadedModel, requests: list[Any], options: Json) -> list[Json]:
+        """An answer for each of requests of several callers. Raises ConfigError for wrong options."""
+
+
 class Report(Protocol):
     """`report.py`, of a task that has more to tell in report.html than figures. Never imports torch."""
 
@@ -295,6 +315,10 @@ class Task:
     @cached_property
     def report(self) -> Report | None:
         return self._module_if_there("report")
+
+    @cached_property
+    def serve(self) -> Serve | None:
+        return self._module_if_there("serve")
 
     @cached_property
     def folds(self) -> Folds | None:

@@ -24,6 +24,7 @@ REQUIRED = {
 OPTIONAL = {
     "folds": contract.Folds,
     "report": contract.Report,
+    "serve": contract.Serve,
     "compress": contract.Compress,
     "units": contract.Units,
     "four_bits": contract.FourBits,

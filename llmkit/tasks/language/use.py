@@ -16,12 +16,12 @@ from llmkit.console.callbacks import Warn
 from llmkit.data import cleaning, tokenizer as tokenizers
 from llmkit.errors import ConfigError
 from llmkit.plain import Json
-from llmkit.runtime import sampling
-from llmkit.runtime.session import Session, Stepper, log_softmax, open_session
+from llmkit.runtime.session import Session, log_softmax, open_session
 from llmkit.store.model_folder import GRAPH, ModelFolder
 from llmkit.tasks.language import mixing, surprise
 from llmkit.tasks.language.batches import scoring_windows
 from llmkit.tasks.language.settings import Generate
+from llmkit.tasks.language.streams import Streams, Writing, sampling_of
 
 PROMPT_WINDOW = 256  # tokens of a prompt read in one call
 # Fixed, so that an int8 model scores the same whatever else is scored: its activation scale sees the whole window.
@@ -222,47 +222,37 @@ class LanguageModel:
     def _advance(
         self, texts: list[Text], logits: np.ndarray, state: State, chosen: Generate
     ) -> Iterator[tuple[int, str]]:
-        """Write all texts to their ends, a token of each in turn; yields (index of the text, new text).
+        """Write all texts to their ends, a token of each in turn; yields (index of the text, new text)."""
+        streams = self.streams()
+        streams.add(self.writings(texts, list(range(len(texts))), chosen), logits, state)
+        while streams.active:
+            for writing, piece in streams.step():
+                yield writing.owner, piece
 
-        A text that has ended leaves the batch, so that the others go faster.
-        """
-        how = sampling.Sampling(
-            0.0 if chosen.greedy else chosen.temperature,
-            chosen.top_k,
-            chosen.top_p,
-            chosen.min_p,
-            chosen.repetition_penalty,
-        )
-        boundary, unknown, vocab_size = self.encoder.boundary_id, self.encoder.unknown_id, logits.shape[1]
-        active = list(range(len(texts)))
-        stepper = Stepper(self._session, state, vocab_size)
-        for count in range(1, chosen.max_tokens + 1):
-            if self.mixture:
-                logits = self.mixture.next_logits(logits, [texts[index].nodes for index in active])
-            if unknown is not None:
-                logits[:, unknown] = -np.inf  # the model never writes "unknown"
-            if not chosen.stop_at_document_end:
-                logits[:, boundary] = -np.inf
-            tokens, ended = [], False
-            for row, index in enumerate(active):
-                text = texts[index]
-                token = sampling.draw(logits[row], how, text.generator, text.ids)
-                tokens.append(token)
-                piece = text.end("document end") if token == boundary else text.push(token)
-                if count == chosen.max_tokens:
-                    piece += text.end("length")
-                ended = ended or text.finish_reason is not None
-                yield index, piece
-            if ended:
-                rows = [row for row, index in enumerate(active) if texts[index].finish_reason is None]
-                if not rows:
-                    return
-                active, tokens = [active[row] for row in rows], [tokens[row] for row in rows]
-                stepper = Stepper(self._session, stepper.state(rows), vocab_size)
-            logits = stepper.step(tokens)
-            if self.mixture:
-                for index, token in zip(active, tokens, strict=True):
-                    texts[index].nodes = self.mixture.model.follow(texts[index].nodes, token)
+    def streams(self) -> Streams[Any]:
+        """An empty set of texts for `streams.Streams`."""
+        boundary, unknown = self.encoder.boundary_id, self.encoder.unknown_id
+        return Streams(self._session, self.mixture, boundary, unknown, self.encoder.vocab_size)
+
+    def begin(
+        self, prompts: Sequence[str], owners: Sequence[Any], chosen: Generate, seed: int, warn: Warn | None = None
+    ) -> tuple[list[Writing[Any]], np.ndarray, State]:
+        """What `Streams.add` takes: `samples` texts for each prompt, each of the owner that is given for it."""
+        texts, logits, state = self._begin(prompts, chosen, seed, warn)
+        return self.writings(texts, owners, chosen), logits, state
+
+    def chosen(self, options: Mapping[str, object]) -> Generate:
+        """The section `generate` from keyword options. Raises ConfigError for an unknown or wrong one."""
+        return settings(options)
+
+    @staticmethod
+    def writings(texts: Sequence[Text], owners: Sequence[Any], chosen: Generate) -> list[Writing[Any]]:
+        """Texts with the settings that they are written by."""
+        how = sampling_of(chosen)
+        return [
+            Writing(owner, text, how, chosen.max_tokens, chosen.stop_at_document_end)
+            for text, owner in zip(texts, owners, strict=True)
+        ]
 
     # --- scoring -----------------------------------------------------------------------------------------------
 

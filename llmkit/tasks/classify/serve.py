@@ -1,0 +1,23 @@
+"""`/v1/predict` for texts: texts in, labels with probabilities out."""
+
+from typing import Any
+
+from llmkit.errors import InputError
+from llmkit.plain import Json
+from llmkit.predicting.use import Classifier
+
+ROUTE = "predict"
+INPUT: Json = {"type": "string", "description": "A text."}
+OPTIONS: Json = {}
+
+
+def request(model: Classifier[Any], given: Any) -> Any:
+    """A text. Raises InputError for what is none."""
+    if not isinstance(given, str):
+        raise InputError("a text is needed")
+    return given
+
+
+def answer(model: Classifier[Any], requests: list[Any], options: Json) -> list[Json]:
+    """A prediction for each text."""
+    return model.predict(requests)
