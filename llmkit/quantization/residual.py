@@ -2,7 +2,8 @@
 
 `QLinearConv` with activations in ranges found beforehand on a few inputs (static): weights of 7 bits with a scale for
 each output channel, activations of 8. A Relu behind a convolution or a sum is their range, which begins at 0. What
-else there is gets floats.
+else there is gets floats; so do convolutions of a picture's few colours, which are slower in integers (measured: a
+first convolution of 28×28 grey pixels to 16 channels 29 µs a picture, in floats 5 and 14 for rounding what it gives).
 """
 
 from typing import Any
@@ -14,11 +15,13 @@ from onnx import helper
 from llmkit.quantization.convolutions import LARGEST_BIAS, scale_of
 
 CONTRIB = "com.microsoft"
+FEWEST = 8  # channels that a convolution in integers reads
 
 
 def is_plain(node: onnx.NodeProto, weights: dict[str, np.ndarray]) -> bool:
-    """Whether a node is a convolution with constant float weights."""
-    if node.op_type != "Conv" or node.input[1] not in weights or weights[node.input[1]].dtype != np.float32:
+    """Whether a node is a convolution of some channels, with constant float weights."""
+    weight = weights.get(node.input[1]) if node.op_type == "Conv" else None
+    if weight is None or weight.dtype != np.float32 or weight.shape[1] < FEWEST:
         return False
     found = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
     return found.get("group", 1) == 1 and not found.get("auto_pad")

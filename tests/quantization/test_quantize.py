@@ -6,13 +6,13 @@ import torch
 from onnx import TensorProto, helper
 
 from llmkit.errors import InputError
+from llmkit.predicting import ensemble_graph
 from llmkit.predicting.ensemble_network import EnsembleNetwork
 from llmkit.quantization.quantize import LARGEST, SMALL, quantize, round_weights
 from llmkit.runtime.session import Session
 from llmkit.store.model_folder import declare_weights
 from llmkit.tasks.language import graph
 from llmkit.tasks.language.network import LanguageModel
-from llmkit.tasks.table import graph as table_graph
 
 
 def test_rounding_of_an_even_grid_is_exact():
@@ -86,7 +86,7 @@ def test_a_small_matrix_stays_float_beside_a_large_one():
     _, small = quantize(exported, weights)
     assert small["embedding"].dtype == np.float32 and small["lstm0.R"].dtype == np.int8
     network = EnsembleNetwork(4, 0, 0, 2, hidden_size=64, layers=1, members=16, embedding_size=4)
-    exported, weights = table_graph.export(network)
+    exported, weights = ensemble_graph.export(network)
     assert max(weights[name].size for name in ("linear", "matrices.0", "matrices.1")) < SMALL
     _, small = quantize(exported, weights)
     assert small["matrices.0"].dtype == np.int8  # else nothing would be rounded

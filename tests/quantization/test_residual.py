@@ -11,13 +11,13 @@ from llmkit.store.model_folder import declare_weights
 
 GENERATOR = np.random.default_rng(0)
 WEIGHTS = {
-    "a": GENERATOR.normal(size=(16, 3, 3, 3)).astype(np.float32) / 5,
+    "a": GENERATOR.normal(size=(16, 8, 3, 3)).astype(np.float32) / 5,
     "a.bias": GENERATOR.normal(size=16).astype(np.float32),
     "b": GENERATOR.normal(size=(16, 16, 3, 3)).astype(np.float32) / 12,
     "b.bias": GENERATOR.normal(size=16).astype(np.float32),
     "c": GENERATOR.normal(size=(16, 16, 1, 1)).astype(np.float32) / 4,
 }
-X = GENERATOR.normal(size=(6, 3, 8, 8)).astype(np.float32)
+X = GENERATOR.normal(size=(6, 8, 8, 8)).astype(np.float32)
 
 
 def convolve(given, out, size=3):
@@ -38,7 +38,7 @@ def graph(relu=True):
         helper.make_node("ReduceMean", [first, "axes"], ["early"], name="e", keepdims=0),
     ]
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", 16]) for name in ("mean", "early")]
-    start = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["B", 3, 8, 8])]
+    start = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["B", 8, 8, 8])]
     constants = [helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3])]
     made = helper.make_graph(nodes, "g", start, ends, constants)
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
@@ -63,9 +63,10 @@ def test_integers_give_nearly_what_floats_do(relu):
 def test_without_inputs_convolutions_stay_and_grouped_ones_do_so_always():
     model = graph()
     assert is_plain(model.graph.node[0], WEIGHTS)
-    model.graph.node[0].attribute.append(helper.make_attribute("group", 3))
+    model.graph.node[0].attribute.append(helper.make_attribute("group", 8))
     assert not is_plain(model.graph.node[0], WEIGHTS) and not is_plain(model.graph.node[1], WEIGHTS)
     assert not is_plain(graph().graph.node[0], {"a": WEIGHTS["a"].astype(np.int8)})
+    assert not is_plain(graph().graph.node[0], {"a": WEIGHTS["a"][:, :3]})  # the colours of a picture
     assert not Chain(graph(), {}) and Chain(graph(), WEIGHTS)
 
 

@@ -32,8 +32,8 @@ def export(network: VisionNetwork) -> tuple[onnx.ModelProto, dict[str, np.ndarra
         return node("Conv", [x, name, f"{name}.bias"], f"{name}.convolve", **shape)
 
     x = node("Cast", ["pictures"], "as_floats", to=TensorProto.FLOAT)
-    x = node("Div", [node("Sub", [x, "mean"], "centre"), "deviation"], "scale")
     x = node("Transpose", [x], "colours_first", perm=[0, 3, 1, 2])
+    x = node("Div", [node("Sub", [x, "mean"], "centre"), "deviation"], "scale")  # planes: quick whatever C is
     x = node("Relu", [convolved(x, "stem", network.stem)], "stem.relu")
     for number, block in enumerate(network.residual()):
         part = f"body.{number}"
@@ -47,8 +47,8 @@ def export(network: VisionNetwork) -> tuple[onnx.ModelProto, dict[str, np.ndarra
     nodes.append(helper.make_node("Add", [x, "last.bias"], ["logits"], name="logits"))
     colours = len(network.mean)
     constants = [
-        helper.make_tensor("mean", TensorProto.FLOAT, [colours], network.mean.tolist()),
-        helper.make_tensor("deviation", TensorProto.FLOAT, [colours], network.deviation.tolist()),
+        helper.make_tensor("mean", TensorProto.FLOAT, [colours, 1, 1], network.mean.tolist()),
+        helper.make_tensor("deviation", TensorProto.FLOAT, [colours, 1, 1], network.deviation.tolist()),
         helper.make_tensor("places", TensorProto.INT64, [2], [2, 3]),
     ]
     shape: list[str | int | None] = ["B", network.edge, network.edge, colours]
