@@ -54,7 +54,7 @@ def write_classify(folder, settings):
 def write_table(folder, settings):
     """Rows with the columns that the config names and two more."""
     head = [settings.label, *settings.categories, *settings.numbers, "length", "width"]
-    labels = [str(100 + k * k) if settings.predict == "number" else f"class {k % 2}" for k in range(90)]
+    labels = [str(100 + k * k) if settings.predict == "number" else f"class {k % 2}" for k in range(140)]
     rows = [[label, *(str((k + c) % 3) for c in range(1, len(head)))] for k, label in enumerate(labels)]
     (folder / "rows.csv").write_text("\n".join(",".join(row) for row in [head, *rows]) + "\n")
 
