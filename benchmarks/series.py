@@ -3,10 +3,10 @@
     python benchmarks/series.py --m4 FOLDER [--only llmkit] [--again] [--json] [section.key=value ...]
 
 FOLDER holds m4-hourly-train.csv and m4-hourly-test.csv, a row for each of 414 series: its name, then its values
-(https://github.com/Mcompetitions/M4-methods; Makridakis et al., 2020). 48 hours ahead, a season of 24. Settings were
-chosen on the last two days of the training file alone. llmkit learns from all but those two days, by which it chooses
-the best weights and how wide intervals are, and forecasts from the end of the training file; the others learn from all
-of it.
+(https://github.com/Mcompetitions/M4-methods; Makridakis et al., 2020). 48 hours ahead, a season of 24. llmkit has its
+defaults, which were chosen on the last two days of the training file alone; it learns from all but those two days, by
+which it chooses the best weights and how wide intervals are, and forecasts from the end of the training file; the
+others learn from all of it.
 
 Figures are means over the series: `mase` by the seasonal differences of the training file, `smape` in percent, `wql`
 over the quantiles 0.1 to 0.9, `coverage_95` of the interval of 95 %. `seconds` are those of training or, for what is
@@ -46,8 +46,6 @@ CONFIG = {
     "task": "series",
     "seed": 1,
     "prepare": {"season": SEASON, "horizon": HORIZON, "split": {"val": 1, "test": 1}},
-    "model": {"context": 168},
-    "train": {"steps": 3000, "learning_rate": 4e-3},
 }
 Row = dict[str, Any]
 Series = list[tuple[str, np.ndarray, np.ndarray]]

@@ -14,13 +14,14 @@ from llmkit.tasks.series.prepare import About
 from llmkit.tasks.series.settings import Model, Split
 from llmkit.tasks.series.windows import Windows
 
-CONTEXT_SEASONS, LONGEST_CONTEXT = 7, 1024
+CONTEXT_SEASONS, CONTEXT_HORIZONS, LONGEST_CONTEXT = 7, 3, 1024
 MOST_VALIDATED = 4096  # origins; evenly spaced ones of more
 
 
 def context_of(model: Model, season: int, horizon: int) -> int:
     """Steps of the past that a model of these settings sees."""
-    return model.context or min(CONTEXT_SEASONS * max(season, horizon), max(LONGEST_CONTEXT, season))
+    usual = max(CONTEXT_SEASONS * season, CONTEXT_HORIZONS * horizon)
+    return model.context or min(usual, max(LONGEST_CONTEXT, season))
 
 
 class Examples:

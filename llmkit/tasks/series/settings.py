@@ -65,7 +65,7 @@ class Model(Section):
     """The network: beside last season's values a linear part plus layers shared by several members."""
 
     context: Steps | None = None
-    """Steps of the past that it sees; by default seven seasons or horizons, whichever is longer, 1024 at most."""
+    """Steps of the past that it sees; by default seven seasons or three horizons, whichever is longer, 1024 at most."""
     hidden_size: Size = 192
     """Units per hidden layer."""
     layers: Annotated[int, Meta(ge=0, le=8)] = 2
@@ -87,7 +87,7 @@ class Train(Averaging):
     """Budget in optimizer steps (3000 where no budget is named)."""
     batch_size: Count = 128
     """Windows of series in one optimizer step."""
-    learning_rate: Positive = 2e-3
+    learning_rate: Positive = 4e-3
     """Peak learning rate of AdamW."""
     weight_decay: Annotated[float, Meta(ge=0)] = 0.05
     """Decoupled weight decay of AdamW; not of biases and scales."""

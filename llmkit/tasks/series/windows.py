@@ -15,6 +15,7 @@ DAY, WEEK, YEAR = 86_400.0, 604_800.0, 31_556_952.0  # seconds; of a year the me
 CALENDAR = 6  # numbers that say when a forecast begins
 SMALLEST = 1e-4  # of a spread, as a share of the level
 TINY = 1e-12
+FARTHEST = 8.0  # spreads from the level that the network sees of a value
 STEEPEST = 30.0  # beyond it softplus is the number itself
 
 
@@ -54,7 +55,8 @@ def of_past(past: np.ndarray, moments: np.ndarray, season: int, horizon: int) ->
     spread = np.abs(off).mean(axis=1)
     spread = np.maximum(np.maximum(spread, SMALLEST * np.abs(level)), TINY)
     scaled = np.clip(off / spread[:, None], -1e6, 1e6)
-    features = np.concatenate([scaled, calendar(moments)], axis=1).astype(np.float32)
+    seen = np.clip(scaled, -FARTHEST, FARTHEST)  # the scale of 8-bit activations is that of the farthest value
+    features = np.concatenate([seen, calendar(moments)], axis=1).astype(np.float32)
     back = past.shape[1] - season + np.arange(horizon) % season
     return Windows(features, scaled[:, np.maximum(back, 0)], level, spread)
 

@@ -51,7 +51,8 @@ def test_validation_takes_evenly_spaced_origins():
     assert len(found) == 4096 and found[0] == 0 and found[-1] == 99_999
 
 
-def test_a_model_sees_seven_seasons_or_horizons():
-    assert context_of(Model(), 24, 48) == 336
+def test_a_model_sees_seven_seasons_or_three_horizons():
+    assert context_of(Model(), 24, 48) == 168
+    assert context_of(Model(), 1, 12) == 36
     assert context_of(Model(), 365, 30) == 1024
     assert context_of(Model(context=30), 24, 48) == 30
