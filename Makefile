@@ -7,11 +7,11 @@ CONFIG ?= configs/shakespeare.yaml
 .PHONY: demo test check lint types bench data docs clean
 
 # The stamp is the last thing written, so that an interrupted installation is done again.
-# Compiling what is never imported would take a minute. Upgrading pip first: old ones do not read some wheels' metadata.
+# Upgrading pip first: old ones do not read some wheels' metadata.
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "llmkit needs Python 3.11 or newer; try: make PYTHON=python3.11 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --no-compile --quiet -c constraints.txt -e '.[train,report,translate,serve,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,report,translate,serve,dev]'
 	touch $@
 
 data/%/SOURCE.yaml: data/sources.yaml $(VENV)/installed
