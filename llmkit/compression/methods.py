@@ -177,8 +177,7 @@ def _with_fewer_units(teacher: Model, student: Root, job: Job) -> dict[str, np.n
     """The weights of a teacher's most important units for a student that differs in their number alone."""
     if not job.task.units:
         return None
-    sizes, there = teacher.settings.model, sum(array.size for array in teacher.weights.values())
-    hidden = sizes.hidden_size if hasattr(sizes, "hidden_size") else sizes.width  # or channels
+    hidden, there = job.task.units.units(teacher.settings), sum(array.size for array in teacher.weights.values())
     if hidden * hidden > there:  # before a network of such a size is built
         raise InputError(
             f"a teacher's config says {hidden:,} hidden units, and it has {there:,} weights; make it again"

@@ -16,11 +16,11 @@ import numpy as np
 from llmkit.console.callbacks import Warn
 from llmkit.data import number_format, series_times
 from llmkit.data.columns import as_text, is_number
+from llmkit.data.missing import MISSING
 from llmkit.data.number_format import PLAIN
 from llmkit.data.rows import Row
 from llmkit.errors import InputError
 
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "?")
 TIME_NAMES = ("time", "date", "datetime", "timestamp", "ts", "ds", "day", "month", "hour")
 VALUE_NAMES = ("value", "y", "target", "load", "sales")
 

@@ -7,12 +7,13 @@ TSV are text. What the values mean is left to `columns.py` and to tasks.
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
 from llmkit.config import json_text
+from llmkit.console.callbacks import Progress
 from llmkit.data.decoding import lines, texts
 from llmkit.data.file_kinds import format_of
 from llmkit.data.files import open_file
@@ -24,6 +25,7 @@ Row = dict[str, object]
 
 DELIMITERS = (",", ";", "\t", "|")  # of CSV, the first where they occur equally often
 SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)  # a line of spreadsheets
+REPORT_ROWS = 20_000  # between two calls of progress
 MAX_CSV_FIELD = 2**31 - 1  # characters; the csv module's own limit is 131,072, less than a chapter
 
 
@@ -34,6 +36,22 @@ def rows_of_files(
     for path in paths:
         with open_file(path) as file:
             yield from read_rows(file, str(path), format=format, encoding=encoding, delimiter=delimiter)
+
+
+def all_rows(
+    paths: Sequence[Path], progress: Progress, *, format: str, encoding: str, delimiter: str
+) -> tuple[list[Row], list[str]]:
+    """All rows of the files, and where each was found. Raises InputError, also where there is none."""
+    rows: list[Row] = []
+    places: list[str] = []
+    for place, row in rows_of_files(paths, format=format, encoding=encoding, delimiter=delimiter):
+        rows.append(row)
+        places.append(place)
+        if len(rows) % REPORT_ROWS == 0:
+            progress("reading rows", len(rows), None)
+    if not rows:
+        raise InputError(f"there is no row in {', '.join(map(str, paths[:3]))}; name other files in prepare.files")
+    return rows, places
 
 
 def read_rows(

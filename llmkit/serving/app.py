@@ -14,7 +14,7 @@ from starlette.routing import Route
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
 from llmkit.serving import bodies, completions, openapi
-from llmkit.serving.access import Refused, Wall
+from llmkit.serving.access import Refused, Wall, error_body
 from llmkit.serving.batching import Busy
 from llmkit.serving.figures import Figures
 from llmkit.serving.keys import Keys
@@ -25,7 +25,6 @@ PAGE = {
     "/page.js": ("page.js", "text/javascript"),
     "/page.css": ("page.css", "text/css"),
 }
-ANSWERS = {"predict": "predictions", "forecast": "forecasts", "translate": "translations", "images": "data"}
 RETRY = {"retry_after": "1"}
 
 
@@ -88,23 +87,21 @@ class App:
         body = await bodies.read(request)
         served = bodies.model_of(body, self.models, route)
         assert served.offers is not None
-        inputs, one = bodies.inputs_of(body, many=served.offers.INPUT.get("type") in ("string", "object"))
+        inputs = bodies.inputs_of(body, many=served.offers.INPUT.get("type") in ("string", "object"))
         options = {name: value for name, value in body.items() if name in served.offers.OPTIONS}
         unknown = [name for name in body if name not in ("model", "input", "inputs", *options)]
         if unknown:
             raise Refused(400, f"unknown key {unknown[0][:40]!r}; there are: {', '.join(_keys(served))}")
         requests = [_request(served, given, number) for number, given in enumerate(inputs, 1)]
         found = await self._answers(served, requests, (route, tuple(sorted(options.items()))))
-        if route in ANSWERS and not (one and route == "images"):
-            return JSONResponse({"model": served.name, ANSWERS[route]: found})
-        return JSONResponse({"model": served.name, **found[0]} if one else {"model": served.name, "answers": found})
+        return JSONResponse({"model": served.name, served.offers.ANSWERS: found})
 
     async def explain(self, request: Request) -> Response:
         """`/v1/explain`: inputs in, predictions and why out."""
         body = await bodies.read(request)
         served = bodies.model_of(body, self.models, EXPLAIN)
         assert served.offers is not None
-        inputs, _ = bodies.inputs_of(body, many=served.offers.INPUT.get("type") in ("string", "object"))
+        inputs = bodies.inputs_of(body, many=served.offers.INPUT.get("type") in ("string", "object"))
         if unknown := [name for name in body if name not in ("model", "input", "inputs")]:
             raise Refused(400, f"unknown key {unknown[0][:40]!r}; there are: model, input, inputs")
         requests = [_request(served, given, number) for number, given in enumerate(inputs, 1)]
@@ -221,5 +218,4 @@ async def _broken(request: Request, error: Exception) -> Response:
 
 
 def _error(status: int, message: str, headers: Mapping[str, str] | None) -> Response:
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    return JSONResponse({"error": {"message": message, "type": kind, "code": status}}, status, headers)
+    return Response(error_body(message, status), status, headers, "application/json")

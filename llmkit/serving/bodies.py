@@ -41,8 +41,8 @@ def model_of(body: Json, models: Mapping[str, Served], route: str) -> Served:
     return found
 
 
-def inputs_of(body: Json, many: bool) -> tuple[Sequence[Any], bool]:
-    """(the inputs of a body, whether it was one that is no list). Raises Refused.
+def inputs_of(body: Json, many: bool) -> Sequence[Any]:
+    """The inputs of a body. Raises Refused.
 
     `many`: whether a list is always several; else a list is one input unless `inputs` has it.
     """
@@ -50,11 +50,11 @@ def inputs_of(body: Json, many: bool) -> tuple[Sequence[Any], bool]:
         raise Refused(400, "give `input`, or `inputs` for a list of several")
     if "input" in body:
         if many and isinstance(body["input"], list):
-            return _checked(body["input"]), False
-        return [body["input"]], True
+            return _checked(body["input"])
+        return [body["input"]]
     if not isinstance(body["inputs"], list):
         raise Refused(400, "`inputs` is a list")
-    return _checked(body["inputs"]), False
+    return _checked(body["inputs"])
 
 
 def _checked(inputs: list[Any]) -> list[Any]:

@@ -184,6 +184,8 @@ class Serve(Protocol):
 
     ROUTE: str
     """The last part of `/v1/ROUTE`: what models of the task are asked for."""
+    ANSWERS: str
+    """What the list of answers is called."""
     INPUT: Json
     """JSON schema of one input."""
     OPTIONS: Json
@@ -243,6 +245,9 @@ class Compress(Protocol):
 
 class Units(Protocol):
     """`units.py`, of a task that removes whole hidden units. Imports torch."""
+
+    def units(self, settings: Root) -> int:
+        """How many units, or channels, a layer of the network has."""
 
     def without_units(self, learner: "Learner", settings: Root, removed: float) -> tuple[Root, Arrays]:
         """(settings, weights) of a network without a share `removed` of the units.

@@ -1,13 +1,16 @@
 """A network with the weights of a model folder, which may be somebody else's: its config may not fit its weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
+from llmkit.config.schema import to_data
 from llmkit.errors import InputError
+from llmkit.store.model_folder import ModelFolder
 
 Network = TypeVar("Network", bound=nn.Module)
 Arrays = dict[str, np.ndarray]
@@ -35,3 +38,14 @@ def network(build: Callable[[], Network], load: Callable[[Network, Arrays], None
             "make it again"
         ) from error
     return made
+
+
+@contextmanager
+def started_from(folder: ModelFolder, unfit: str = "has other sizes than the section model") -> Iterator[None]:
+    """Within it the weights of a folder are put into a network: what does not fit is told as `unfit`, an InputError."""
+    try:
+        yield
+    except MISFITS as error:
+        raise InputError(
+            f"train.start_from: {folder.path} {unfit}; take its sizes: {to_data(folder.settings.model)}"
+        ) from error

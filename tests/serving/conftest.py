@@ -115,7 +115,12 @@ def echo() -> Iterator[Served]:
     """A model that repeats what it is told; `model.hold` may make it slow."""
     model = SimpleNamespace(calls=[], hold=lambda: None, puzzles=None)
     offers: Any = SimpleNamespace(
-        ROUTE="predict", INPUT={"type": "string"}, OPTIONS={"loud": {"type": "boolean"}}, request=request, answer=answer
+        ROUTE="predict",
+        ANSWERS="predictions",
+        INPUT={"type": "string"},
+        OPTIONS={"loud": {"type": "boolean"}},
+        request=request,
+        answer=answer,
     )
     batcher = Batcher(lambda requests, alike: answer(model, requests, dict(alike[1])), most_waiting=5)
     made = Served("echo", "classify", model, offers, batcher)

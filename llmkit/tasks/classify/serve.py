@@ -6,7 +6,7 @@ from llmkit.errors import InputError
 from llmkit.plain import Json
 from llmkit.predicting.use import Classifier
 
-ROUTE = "predict"
+ROUTE, ANSWERS = "predict", "predictions"
 INPUT: Json = {"type": "string", "description": "A text."}
 OPTIONS: Json = {}
 

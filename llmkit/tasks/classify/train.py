@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from llmkit.config.schema import to_data
 from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import prepared_folder, tokenizer as tokenizers
 from llmkit.errors import InputError
@@ -175,7 +174,7 @@ def start_from(network: TextNetwork, folder: ModelFolder, prepared: Files, names
     arrays = folder.weights()
     if "embedding" not in arrays:
         raise InputError(f"train.start_from: {folder.path} has no LSTM to start from: it added nothing there")
-    try:
+    with from_weights.started_from(folder):
         if folder.task == "language":
             scale = arrays.get("embedding_scale", np.ones(1, np.float32))
             lstm = (arrays[f"lstm0.{part}"] for part in "WRB")
@@ -184,8 +183,3 @@ def start_from(network: TextNetwork, folder: ModelFolder, prepared: Files, names
         if labellings.read(folder).labels != names:
             raise InputError(f"train.start_from: {folder.path} has other labels than the prepared data")
         graph.from_arrays(network, arrays)
-    except from_weights.MISFITS as error:
-        raise InputError(
-            f"train.start_from: {folder.path} has other sizes than the section model; take its sizes: "
-            f"{to_data(folder.settings.model)}"
-        ) from error

@@ -8,7 +8,7 @@ from llmkit.errors import InputError
 from llmkit.plain import Json
 from llmkit.tasks.image.use import Generator
 
-ROUTE = "images"
+ROUTE, ANSWERS = "images", "data"
 MOST = 100  # pictures of a request
 INPUT: Json = {
     "type": "object",

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from llmkit.config.schema import to_data
 from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import prepared_folder
 from llmkit.data.grid import columns_for, grid, png
@@ -221,13 +220,9 @@ class ImageLearner:
         """Take the generator of a trained model; the discriminator begins anew. Raises InputError where it is unfit."""
         if labellings.read(folder).labels != self.names:
             raise InputError(f"train.start_from: {folder.path} has learnt other labels than the prepared data has")
-        try:
+        unfit = "makes pictures of another size or colour, or has other sizes than the section model"
+        with from_weights.started_from(folder, unfit):
             graph.from_arrays(self.generator, folder.weights())
-        except from_weights.MISFITS as error:
-            raise InputError(
-                f"train.start_from: {folder.path} makes pictures of another size or colour, or has other sizes than "
-                f"the section model; take its sizes: {to_data(folder.settings.model)}"
-            ) from error
         self.load_weights(self.generator.state_dict())
 
     def export(self) -> Export:

@@ -14,7 +14,6 @@ from msgspec import structs
 from torch import Tensor
 from torch.nn import functional as F
 
-from llmkit.config.schema import to_data
 from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import tokenizer as tokenizers
 from llmkit.data.prepared_folder import read_meta
@@ -188,13 +187,8 @@ class LanguageLearner:
                 f"train.start_from: {folder.path} has another vocabulary than the prepared data; "
                 "prepare with the same files and tokenizer"
             )
-        try:
+        with from_weights.started_from(folder):
             graph.from_arrays(self.network, folder.weights())
-        except from_weights.MISFITS as error:
-            raise InputError(
-                f"train.start_from: {folder.path} has other sizes than the section model; take its sizes: "
-                f"{to_data(folder.settings.model)}"
-            ) from error
 
     def export(self) -> Export:
         """Graph and weights of the network, and the tokenizer."""

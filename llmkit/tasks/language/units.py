@@ -21,6 +21,11 @@ IMPORTANCE_STREAMS, IMPORTANCE_LENGTH = 16, 64
 Arrays = dict[str, np.ndarray]
 
 
+def units(settings: Config) -> int:
+    """How many hidden units a layer has."""
+    return settings.model.hidden_size
+
+
 def without_units(learner: LanguageLearner, settings: Config, removed: float) -> tuple[Config, Arrays]:
     """The learner's network without a share `removed` of each layer's units, those of least importance.
 

@@ -43,11 +43,10 @@ class Origins:
     examples: Examples
     origins: np.ndarray
 
-    def truth(self, which: np.ndarray | None = None) -> Truth:
-        """What came, with the scales of errors: of all origins, or of some by number."""
-        origins = self.origins if which is None else self.origins[which]
-        series = self.examples.series[origins]
-        return Truth(self.examples.truth(origins), series, self.examples.scales[series])
+    def truth(self) -> Truth:
+        """What came, with the scales of errors."""
+        series = self.examples.series[self.origins]
+        return Truth(self.examples.truth(self.origins), series, self.examples.scales[series])
 
 
 def of_split(folder: ModelFolder, prepared: Files, split: str) -> Origins:
@@ -80,9 +79,8 @@ def _origins(folder: ModelFolder, values: list[np.ndarray], about: About, split:
         )
     if split == "test" and not how.test:
         split = "val"
-    examples = Examples(values, about, known.context)
     end = prepare.test_from if split == "test" else prepare.val_from
-    examples.trained_until([end(len(each), about.horizon, how) for each in values])
+    examples = Examples(values, about, known.context, [end(len(each), about.horizon, how) for each in values])
     return Origins(split, examples, examples.of_split(split, how, about.horizon))
 
 

@@ -5,10 +5,10 @@ to forecast all lie in it. Numpy only.
 """
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 
 import numpy as np
 
+from llmkit.predicting.forecast_metrics import seasonal_scale
 from llmkit.tasks.series import prepare, windows
 from llmkit.tasks.series.prepare import About
 from llmkit.tasks.series.settings import Model, Split
@@ -27,8 +27,9 @@ def context_of(model: Model, season: int, horizon: int) -> int:
 class Examples:
     """All origins of the series; the season before an origin is known at least."""
 
-    def __init__(self, values: Sequence[np.ndarray], about: About, context: int):
-        """`values` are those of each series, NaN where missing but not at first."""
+    def __init__(self, values: Sequence[np.ndarray], about: About, context: int, ends: Sequence[int]):
+        """`values` are those of each series (N), NaN where missing but not at first; the scale of its errors is that of
+        the values before `ends` (N)."""
         self.values, self.about, self.context = values, about, context
         season = about.season
         beginnings = [windows.with_beginning(windows.filled(each, season), context, season) for each in values]
@@ -37,18 +38,8 @@ class Examples:
         self._starts = np.concatenate([[0], np.cumsum(counts)])  # of the values that are seen
         self._past_starts = np.concatenate([[0], np.cumsum(counts + context)])
         self._truth = np.concatenate([*values, np.full(about.horizon, np.nan)])
+        self.scales = np.array([seasonal_scale(v[:end], season) for v, end in zip(values, ends, strict=True)])  # (N,)
         self.series = np.repeat(np.arange(len(values)), counts)  # (M,) of each origin, which goes by its place in all
-
-    @cached_property
-    def scales(self) -> np.ndarray:
-        """(N,): the mean seasonal difference of each series before its first held-out value, set by `trained_until`."""
-        return np.ones(len(self.values))
-
-    def trained_until(self, ends: Sequence[int]) -> None:
-        """Measure the scale of each series on its values before `ends` (N)."""
-        season = self.about.season
-        found = [prepare.scale_before(v, end, season) for v, end in zip(self.values, ends, strict=True)]
-        self.scales = np.array(found)
 
     def within(self, first: Callable[[int], int], last: Callable[[int], int], stride: int = 1) -> np.ndarray:
         """Origins, each `stride` steps apart, whose horizon lies in [first(length), last(length)) of each series."""

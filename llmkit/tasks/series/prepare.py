@@ -24,10 +24,9 @@ from llmkit.data import histories, prepared_folder, series_times
 from llmkit.data.decoding import check_encoding
 from llmkit.data.files import find_files, hash_files
 from llmkit.data.histories import Columns, History
-from llmkit.data.rows import Row, rows_of_files
+from llmkit.data.rows import all_rows
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
-from llmkit.predicting.forecast_metrics import seasonal_scale
 from llmkit.store.artifacts import Source
 from llmkit.store.files import Files
 from llmkit.tasks.series.settings import Prepare, Split
@@ -116,17 +115,8 @@ def read(prepared: Files) -> Series:
 
 def read_files(paths: list[Path], settings: Prepare, progress: Progress, warn: Warn) -> list[History]:
     """The series in files of rows. Raises InputError."""
-    rows: list[Row] = []
-    places: list[str] = []
-    for place, row in rows_of_files(
-        paths, format=settings.format, encoding=settings.encoding, delimiter=settings.delimiter
-    ):
-        rows.append(row)
-        places.append(place)
-        if len(rows) % 20_000 == 0:
-            progress("reading rows", len(rows), None)
-    if not rows:
-        raise InputError(f"there is no row in {', '.join(map(str, paths[:3]))}; name other files in prepare.files")
+    how = {"format": settings.format, "encoding": settings.encoding, "delimiter": settings.delimiter}
+    rows, places = all_rows(paths, progress, **how)
     return histories.of_rows(rows, places, columns(settings), warn)
 
 
@@ -173,11 +163,6 @@ def val_from(length: int, horizon: int, split: Split) -> int:
 def test_from(length: int, horizon: int, split: Split) -> int:
     """Where the test begins."""
     return length - horizon * split.test
-
-
-def scale_before(values: np.ndarray, origin: int, season: int) -> float:
-    """The scale of a series' errors: its mean seasonal difference before an origin."""
-    return seasonal_scale(values[:origin], season)
 
 
 def _minimum(trained: list[np.ndarray], settings: Prepare) -> float | None:

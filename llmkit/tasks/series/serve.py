@@ -6,7 +6,7 @@ from llmkit.errors import ConfigError
 from llmkit.plain import Json
 from llmkit.tasks.series.use import Forecaster, past_of
 
-ROUTE = "forecast"
+ROUTE, ANSWERS = "forecast", "forecasts"
 INPUT: Json = {
     "description": 'Past values, null where missing, or {"values": […], "start": a time, "name": …}.',
     "anyOf": [

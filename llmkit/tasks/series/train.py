@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from llmkit.config.schema import to_data
 from llmkit.console.callbacks import Warn
 from llmkit.data import series_times
 from llmkit.errors import ConfigError, InputError
@@ -48,9 +47,9 @@ def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -
     context = context_of(settings.model, about.season, about.horizon)
     if context < about.season:
         raise ConfigError(f"model.context is {context}, shorter than a season of {about.season} steps; raise it")
-    examples = Examples(values, about, context)
     split = settings.prepare.split
-    examples.trained_until([prepare.val_from(len(each), about.horizon, split) for each in values])
+    ends_of_training = [prepare.val_from(len(each), about.horizon, split) for each in values]
+    examples = Examples(values, about, context, ends_of_training)
     none = torch.zeros(0, dtype=torch.int64, device=hardware.device)
 
     def inputs(origins: np.ndarray) -> Sequence[Tensor]:
@@ -68,13 +67,8 @@ def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -
                     f"train.start_from: {folder.path} has a {what} of {getattr(theirs, what)}, and here it is "
                     f"{getattr(known, what)}; name the same, or train from the beginning"
                 )
-        try:
+        with from_weights.started_from(folder):
             graph.from_arrays(network, folder.weights())
-        except from_weights.MISFITS as error:
-            raise InputError(
-                f"train.start_from: {folder.path} has other sizes than the section model; take its sizes: "
-                f"{to_data(folder.settings.model)}"
-            ) from error
 
     return ExampleLearner(
         build(settings.model, context, about.horizon),

@@ -1,6 +1,5 @@
 """A forecaster in use: past values in, quantiles of what comes out. Without torch."""
 
-import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,7 +16,6 @@ from llmkit.tasks.series.windows import Windows
 
 BATCH = 1024
 MOST_VALUES = 10_000_000  # of a history
-UTC = datetime.UTC
 
 
 class Past(NamedTuple):
@@ -112,7 +110,7 @@ class Forecaster(Predictor[Windows]):
             yield which, {"numbers": examples.features[which]}
 
     def _times(self, moment: float, steps: int) -> list[str] | None:
-        """The times of a forecast, without a time zone unless the data had one; None without times."""
+        """The times of a forecast, in UTC where the data named a time zone; None without times."""
         if np.isnan(moment):
             return None
         return [series_times.text_of(each) for each in series_times.following(moment, self.about.step, steps)]

@@ -29,7 +29,7 @@ from llmkit.data.decoding import check_encoding
 from llmkit.data.encoding import Encoding
 from llmkit.data.files import find_files, hash_files
 from llmkit.data.labels import number_classes
-from llmkit.data.rows import Row, rows_of_files
+from llmkit.data.rows import Row, all_rows
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
 from llmkit.predicting.numbers import learn_scale
@@ -39,7 +39,6 @@ from llmkit.store.files import Files
 from llmkit.tasks.table import baseline, row_splits, target as targets
 from llmkit.tasks.table.settings import Prepare
 
-REPORT_ROWS = 20_000  # between two calls of progress
 DECIMALS = {"auto": "", "point": ".", "comma": ","}
 
 
@@ -120,18 +119,8 @@ def read(prepared: Files) -> Rows:
 
 def read_files(paths: list[Path], settings: Prepare, progress: Progress) -> tuple[list[Row], list[str]]:
     """All rows of the files, and where each was found: "FILE, line N"."""
-    rows: list[Row] = []
-    places: list[str] = []
-    for place, row in rows_of_files(
-        paths, format=settings.format, encoding=settings.encoding, delimiter=settings.delimiter
-    ):
-        rows.append(row)
-        places.append(place)
-        if len(rows) % REPORT_ROWS == 0:
-            progress("reading rows", len(rows), None)
-    if not rows:
-        raise InputError(f"there is no row in {', '.join(map(str, paths[:3]))}; name other files in prepare.files")
-    return rows, places
+    how = {"format": settings.format, "encoding": settings.encoding, "delimiter": settings.delimiter}
+    return all_rows(paths, progress, **how)
 
 
 def with_labels(

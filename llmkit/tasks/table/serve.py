@@ -7,7 +7,7 @@ from llmkit.plain import Json
 from llmkit.predicting.regressor import Regressor
 from llmkit.tasks.table.use import Model
 
-ROUTE = "predict"
+ROUTE, ANSWERS = "predict", "predictions"
 INPUT: Json = {"type": "object", "description": "A row: {column: value}.", "additionalProperties": True}
 OPTIONS: Json = {
     "interval": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1, "description": "Coverage of intervals"}

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from llmkit.config.schema import to_data
 from llmkit.console.callbacks import Warn
 from llmkit.data import encoding, prepared_folder
 from llmkit.errors import ConfigError, InputError
@@ -55,13 +54,8 @@ def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -
 
     def start_from(network: EnsembleNetwork, folder: ModelFolder) -> None:
         _check_columns(folder, learnt, objective)
-        try:
+        with from_weights.started_from(folder):
             graph.from_arrays(network, folder.weights())
-        except from_weights.MISFITS as error:
-            raise InputError(
-                f"train.start_from: {folder.path} has other sizes than the section model; take its sizes: "
-                f"{to_data(folder.settings.model)}"
-            ) from error
 
     return ExampleLearner(
         build(settings.model, learnt.width, len(learnt.categories), learnt.table_size, objective.output_count),

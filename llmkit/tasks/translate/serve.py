@@ -7,7 +7,7 @@ from llmkit.errors import InputError
 from llmkit.plain import Json
 from llmkit.tasks.translate.use import TranslationModel
 
-ROUTE = "translate"
+ROUTE, ANSWERS = "translate", "translations"
 INPUT: Json = {"type": "string", "description": "What to translate."}
 OPTIONS: Json = {
     "beam": {"type": "integer", "minimum": 1, "maximum": 16, "description": "Partial translations kept"},

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from llmkit.config.schema import to_data
 from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import prepared_folder
 from llmkit.data.ragged import Ragged
@@ -195,13 +194,8 @@ class TranslateLearner:
                 f"train.start_from: {folder.path} has another vocabulary than the prepared data; prepare with the same "
                 "files and tokenizer"
             )
-        try:
+        with from_weights.started_from(folder):
             graph.from_arrays(self.network, folder.weights())
-        except from_weights.MISFITS as error:
-            raise InputError(
-                f"train.start_from: {folder.path} has other sizes than the section model; take its sizes: "
-                f"{to_data(folder.settings.model)}"
-            ) from error
         self.averages.restart()
 
     def export(self) -> Export:

@@ -11,7 +11,7 @@ from llmkit.errors import InputError
 from llmkit.plain import Json
 from llmkit.predicting.use import Classifier
 
-ROUTE = "predict"
+ROUTE, ANSWERS = "predict", "predictions"
 MOST_PIXELS = 50_000_000
 INPUT: Json = {
     "description": "A picture: a PNG or JPEG file in base64, or its pixels (H, W) or (H, W, 3), 0 to 255.",

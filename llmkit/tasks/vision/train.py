@@ -6,10 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from llmkit.config.schema import to_data
 from llmkit.console.callbacks import Warn
 from llmkit.data import prepared_folder
-from llmkit.errors import ConfigError, InputError
+from llmkit.errors import ConfigError
 from llmkit.predicting import labels as labellings
 from llmkit.predicting.learner import ExampleLearner, Examples, Shipping
 from llmkit.predicting.objectives import Labels
@@ -91,10 +90,6 @@ def start_from(network: VisionNetwork, folder: ModelFolder, names: list[str], wa
         warn(f"train.start_from: {folder.path} has other labels; the last layer begins anew")
         own = network.last
         arrays |= {"last": own.weight.detach().cpu().numpy().T, "last.bias": own.bias.detach().cpu().numpy()}
-    try:
+    unfit = "has other sizes than the section model, or pictures of other colours"
+    with from_weights.started_from(folder, unfit):
         graph.from_arrays(network, arrays)
-    except from_weights.MISFITS as error:
-        raise InputError(
-            f"train.start_from: {folder.path} has other sizes than the section model, or pictures of other colours; "
-            f"take its sizes: {to_data(folder.settings.model)}"
-        ) from error

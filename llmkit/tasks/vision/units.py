@@ -19,6 +19,11 @@ Arrays = dict[str, np.ndarray]
 STEP = 8  # channels: what a width is a multiple of
 
 
+def units(settings: Config) -> int:
+    """How many channels the first stage has."""
+    return settings.model.width
+
+
 def without_units(learner: PictureLearner, settings: Config, removed: float) -> tuple[Config, Arrays]:
     """The learner's network without about a share `removed` of each layer's channels, those of least importance.
 

@@ -16,4 +16,4 @@ def test_a_damaged_folder_is_refused_or_gives_an_answer(text_run: Any, tmp_path:
         model = llmkit.load(place)
         return model.predict(["a dull film", "", "not bad"])
 
-    assert try_each(getattr(text_run, name), tmp_path, use, every=53) > 3
+    assert try_each(getattr(text_run, name), tmp_path, use, every=29) > 8

@@ -11,7 +11,7 @@ SPLIT = Split(val=1, test=2)
 
 def made(values, begins=(None, None)):
     about = About(["a", "b"], list(begins), 3600.0, 3, 2, None)
-    return Examples(values, about, 5)
+    return Examples(values, about, 5, [len(each) for each in values])
 
 
 def test_the_horizons_of_a_split_lie_in_it():
