@@ -3,10 +3,10 @@
     python data/fetch.py household
     python benchmarks/alarms.py [--alarms-per-day 0.14] [--json]
 
-`configs/household.yaml` is prepared and trained as it is. Then faults are planted in the half year kept for the test, each
-by itself, at 50 moments drawn by a seed: the meter stands still for a day, one hour is three times the largest of the
-training, the power is a kilowatt higher for two days, or 1.5 kilowatts higher from one to five at night. A fault is found
-if there is an alarm from its first hour to a day after its last.
+`configs/household.yaml` is prepared and trained as it is. Then faults are planted in the half year kept for the test,
+each by itself, at 50 moments drawn by a seed: the meter stands still for a day, one hour is three times the largest of
+the training, the power is a kilowatt higher for two days, or 1.5 kilowatts higher from one to five at night. A fault is
+found if there is an alarm from its first hour to a day after its last.
 `false_alarms_per_week` are those of the half year without any fault; `precision` is the share of true alarms where one
 fault of the kind comes every four weeks.
 
@@ -88,7 +88,7 @@ def main() -> None:
     model = llmkit.load(RUN / "model")
     values, about = series.read(artifacts.read(RUN / "prepared"))
     found = measured(model, values[0], about, given.alarms_per_day)
-    found = {"processor": processors.name(), **found}
+    found = {"processor": processors.this().name, **found}
     print(json.dumps(found) if given.json else as_text(found), file=sys.stdout)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from llmkit.predicting.forecast_metrics import LEVELS
 
-MOST_KEPT = 1000  # surprises of the validation split that travel with a model
+MOST_KEPT = 1000  # surprises of the validation split of different clusters that travel with a model
 FARTHEST = 1000.0  # bits
 TINY = 1e-12
 TAIL = np.log2(LEVELS[0] / LEVELS[1])  # bits that a tail loses from the second quantile to the outermost
@@ -28,10 +28,39 @@ def surprise(values: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
     return np.clip(np.maximum(lower, upper) - 1, 0.0, FARTHEST)
 
 
-def threshold(surprises: Sequence[float], allowed: float) -> float:
-    """The bits from which a value is an alarm, so that of a validation split `allowed` values are.
+def peaks(bits: np.ndarray, places: np.ndarray, apart: int) -> np.ndarray:
+    """The largest bits (N,), falling, of which no two lie within `apart` places (N,) of each other; NaN is left out.
 
-    `surprises`: the largest of that split, falling. Where less than one alarm is allowed, rarer ones are taken to be as
+    What is out of the ordinary comes in clusters, and one of these is one event (Coles, An Introduction to Statistical
+    Modeling of Extreme Values, 2001, section 5.3).
+    """
+    found: list[float] = []
+    taken = np.isnan(bits)
+    for each in np.argsort(-bits, kind="stable"):
+        if not taken[each] and len(found) < MOST_KEPT:
+            found.append(float(bits[each]))
+            taken |= np.abs(places - places[each]) <= apart
+    return np.array(found)
+
+
+def alarms(bits: np.ndarray, limit: float, apart: int) -> np.ndarray:
+    """(N,) bool: where bits (N,) reach the limit, once for what comes within `apart` of each other.
+
+    There is another alarm for what is twice as surprising, in bits, as the one before.
+    """
+    found = np.zeros(len(bits), bool)
+    last, raised = -apart - 1, 0.0
+    for place in np.flatnonzero((bits >= limit) & (bits > 0)).tolist():
+        if place - last > apart or bits[place] >= 2 * raised:
+            found[place], raised = True, float(bits[place])
+        last = place
+    return found
+
+
+def threshold(surprises: Sequence[float], allowed: float) -> float:
+    """The bits from which a value is an alarm, so that there are `allowed` alarms on a validation split.
+
+    `surprises`: the `peaks` of that split. Where less than one alarm is allowed, rarer ones are taken to be as
     much rarer as their bits say.
     """
     if allowed < 1:

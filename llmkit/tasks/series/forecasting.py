@@ -39,7 +39,7 @@ class Forecasting(msgspec.Struct, frozen=True):
     ends: list[float | None]
     """Seconds since 1970 of the first value after each of them; None without times."""
     surprises: list[float] = []
-    """Bits of the validation split's most surprising values one step ahead, falling."""
+    """Bits of the validation split's most surprising values one step ahead, no two within a season, falling."""
     judged: int = 0
     """How many values of that split these were found among."""
     still: int = 0
@@ -55,13 +55,16 @@ class Forecasting(msgspec.Struct, frozen=True):
         found = before.unscaled(found)
         return found if self.minimum is None else np.maximum(found, self.minimum)
 
-    def fitted(self, outputs: np.ndarray, before: Windows, truth: np.ndarray) -> "Forecasting":
-        """The same with stretches and surprises for outputs (N, H·Q) whose truth (N, H) is known."""
+    def fitted(self, outputs: np.ndarray, before: Windows, truth: np.ndarray, origins: np.ndarray) -> "Forecasting":
+        """The same with stretches and surprises for outputs (N, H·Q) whose truth (N, H) is known.
+
+        `origins` (N,) tell how many steps lie between two forecasts.
+        """
         plain = windows.quantiles(outputs, before.base)
         about = structs.replace(self, stretch=windows.stretches(before.scaled(truth), plain).tolist())
         bits = anomalies.surprise(truth[:, 0], about.quantiles(outputs, before)[:, 0])
-        bits = np.sort(bits[~np.isnan(bits)])[::-1]
-        return structs.replace(about, surprises=bits[: anomalies.MOST_KEPT].tolist(), judged=len(bits))
+        found = anomalies.peaks(bits, origins, self.season)
+        return structs.replace(about, surprises=found.tolist(), judged=int((~np.isnan(bits)).sum()))
 
     def alarm_from(self, alarms_per_day: float) -> float:
         """The bits of surprise from which a value is an alarm. Without times a season stands for a day."""

@@ -62,9 +62,10 @@ class Forecaster(Predictor[Windows]):
         """Each value of a history beside what was forecast for it one step before: {"name", "times", "values",
         "expected", "lower_95", "upper_95", "surprise", "alarm"}, lists of a value for each that a season lies before.
 
-        `surprise` is in bits (`anomalies.surprise`); `alarm` is "surprise" where so surprising a value came no more
-        often than `alarms_per_day` a series on the validation split, "still" where more than twice as many values in a
-        row are the same as ever in training, else None. `history` as in `forecast`. Raises InputError, ConfigError.
+        `surprise` is in bits (`anomalies.surprise`). `alarm` is "surprise" where so surprising a value came no more
+        often than `alarms_per_day` a series on the validation split (`anomalies.alarms`: once for what comes within a
+        season), "still" where more than twice as many values in a row are the same as ever in training, else None.
+        `history` as in `forecast`. Raises InputError, ConfigError.
         """
         if not (isinstance(alarms_per_day, int | float) and 0 < alarms_per_day < np.inf):
             raise ConfigError(f"alarms_per_day is {alarms_per_day!r}; give a number above 0, such as 0.14: one a week")
@@ -91,7 +92,8 @@ class Forecaster(Predictor[Windows]):
         values = past.values[origins]
         bits, limit = anomalies.surprise(values, quantiles), about.alarm_from(alarms_per_day)
         stuck = anomalies.still(past.values)[origins] == 2 * about.still + 1
-        alarms = np.where((bits >= limit) & (bits > 0), "surprise", np.where(stuck, "still", ""))
+        surprising = anomalies.alarms(bits, limit, about.season)
+        alarms = np.where(surprising, "surprise", np.where(stuck, "still", ""))
         return {
             "name": past.name,
             "times": None if times is None else [series_times.text_of(each) for each in times[origins]],
