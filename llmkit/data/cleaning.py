@@ -287,6 +287,8 @@ STEPS: dict[str, Callable[..., Step]] = {
     "drop_duplicates": drop_duplicates,
 }
 
+TAKING_AWAY = ("drop_duplicates",)  # the steps that look at what a text says, not at how it is spelt
+
 PRESETS: dict[str, list[str | Json]] = {
     "none": [],
     # Changes how characters are stored, never what is written: safe for verse and code.
@@ -333,6 +335,15 @@ def build_cleaner(clean: Clean) -> Step:
 def clean_text(text: str, clean: Clean) -> str:
     """A whole text, cleaned as a document is."""
     return "".join(build_cleaner(clean)([text]))
+
+
+def spelt(text: str, clean: Clean) -> str:
+    """A whole text as the cleaning spells it, nothing taken away for what it is (`TAKING_AWAY`)."""
+    pieces: Iterable[str] = [text]
+    for name, parameter in parse(clean):
+        if name not in TAKING_AWAY:
+            pieces = STEPS[name](*parameter)(pieces)
+    return "".join(pieces)
 
 
 def clean_prompt(text: str, clean: Clean) -> str:
