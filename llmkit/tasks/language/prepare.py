@@ -66,7 +66,7 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
     paths = find_files(settings.files)
     sources = hash_files(paths)
     with spooled(paths, settings, work, progress, warn) as (spool, documents):
-        dropped = 0
+        dropped, masked = 0, {"masked": documents.masked} if documents.masked else {}
         if drops_documents(settings.clean):
             documents, dropped = without_copies(documents)
         parts = split_documents(documents, spool, settings.split, seed, warn)
@@ -98,6 +98,7 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
         "characters_per_token": _characters_per_token(splits.values()),
         "splits": splits,
         "val_coverage": coverage,
+        **masked,
         **planted,
         "sources": sources,
     }

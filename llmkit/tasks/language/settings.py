@@ -74,7 +74,7 @@ class Prepare(Section):
     """A preset or an ordered list of presets and steps, each a name or {name: parameter}. Presets: standard (unicode,
     line_ends), markdown (these and strip_markdown), letters (lower-case letters and spaces only), none. Steps with
     their default parameter: unicode: NFC, line_ends, strip_markdown, lowercase, squeeze_space, keep: "a-z ",
-    drop_duplicates: documents (or lines)."""
+    mask: [email, phone, number] (written as <email> and so on), drop_duplicates: documents (or lines)."""
     tokenizer: Tokenizer = Tokenizer()
     split: Split = Split()
     canaries: Canaries | None = None
@@ -158,9 +158,14 @@ class Generate(Section):
 class Evaluate(EvaluateBase):
     """What is measured and what is required."""
 
+    silent = ("memorised",)
+
     dynamic: bool = False
     """Measure dynamic_loss too: the weights learn from the text as it is scored (Krause et al., arXiv 1709.07432).
     Needs the extra `train` and a model with float weights."""
+    memorised: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    """Passages of the training split, and as many held-out ones, whose first 50 tokens the model is to go on from:
+    says how many it continues word for word, and how far (after Carlini et al., arXiv 2202.07646), 1000 for example."""
 
 
 class Quantize(methods.Quantize, tag_field="method", tag="quantize"):

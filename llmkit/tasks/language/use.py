@@ -338,10 +338,25 @@ class LanguageModel:
         if self.mixture and not alone:
             before = np.repeat(context[-self.mixture.model.order :, None], len(ends), axis=1)
             nodes = self.mixture.model.match(np.concatenate([before, tokens[:-1]]))[:, len(before) - 1 :]
-            flat = self.mixture.logits(logits.reshape(-1, logits.shape[-1]), nodes.reshape(len(nodes), -1))
+            flat = self.mixture.logits(logits.reshape(-1, logits.shape[-1]), nodes.reshape(-1, tokens.size))
             logits = flat.reshape(logits.shape)
         nats = -np.take_along_axis(log_softmax(logits), tokens[:, :, None], axis=2)[:, :, 0]  # (T, N)
         return np.where(ends.T >= 0, nats, 0).sum(axis=0, dtype=np.float64)
+
+    def likeliest(self, tokens: np.ndarray) -> np.ndarray:
+        """The token (T, B) that greedy writing has after each of the tokens (T, B) of parallel streams."""
+        state, found = self._zero_state(tokens.shape[1]), []
+        reader = mixing.Reader(self.mixture.model, tokens.shape[1]) if self.mixture else None
+        for start in range(0, len(tokens), SCORING_LENGTH):
+            window = tokens[start : start + SCORING_LENGTH]
+            logits, state = self._window(self._session, window, state)
+            if self.mixture and reader:
+                flat = reader.read(window).reshape(-1, window.size)
+                logits = self.mixture.logits(logits.reshape(-1, logits.shape[-1]), flat).reshape(logits.shape)
+            if self.encoder.unknown_id is not None:
+                logits[:, :, self.encoder.unknown_id] = -np.inf  # the model never writes "unknown"
+            found.append(logits.argmax(axis=2))
+        return np.concatenate(found)
 
     def explain(self, texts: str | Sequence[str]) -> Any:
         """How surprising each token of a text is: {text, explanation: {bits, bits_per_token, parts: [{text, bits}]}}.
