@@ -32,13 +32,17 @@ def text() -> str:
     return "\n".join(lines)
 
 
-def sections(section: type[Section], path: str) -> Iterator[tuple[str, type[Section]]]:
-    """(dotted name, class) of a section and all those below it."""
+def sections(section: type[Section], path: str, seen: set[Kind] | None = None) -> Iterator[tuple[str, type[Section]]]:
+    """(dotted name, class) of a section and all those below it; one that may be left out if it was not `seen` before,
+    which most are, as a section elsewhere."""
+    seen = set() if seen is None else seen
+    seen.add(section)
     yield path, section
     for field in msgspec.structs.fields(section):
         name = f"{path}.{field.name}" if path else field.name
         for kind, suffix in _inner(field.type):
-            yield from sections(kind, name + suffix)
+            if type(None) not in members(field.type) or kind not in seen:
+                yield from sections(kind, name + suffix, seen)
 
 
 def _inner(kind: Kind) -> list[tuple[type[Section], str]]:
@@ -48,7 +52,7 @@ def _inner(kind: Kind) -> list[tuple[type[Section], str]]:
         return [(kind, f" with {found.__struct_config__.tag_field}: {tag}" if tag else "")]
     if typing.get_origin(kind) is dict:
         return [(inner, f".NAME{suffix}") for inner, suffix in _inner(typing.get_args(kind)[1])]
-    if len(members(kind)) > 1 and type(None) not in members(kind):  # else as a section elsewhere
+    if len(members(kind)) > 1:
         return [pair for part in members(kind) for pair in _inner(part)]
     return []
 

@@ -48,14 +48,29 @@ class Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     """Fields of which at most one may be set; an override that sets one clears those that the file sets."""
     places: ClassVar[tuple[str, ...]] = ()
     """Fields that name a file, a folder or standard input (`config/places.py`)."""
+    silent: ClassVar[tuple[str, ...]] = ()
+    """Fields of which nothing is written while they are not set (None): what was made before they were known, and what
+    is made without them, is the same to the byte."""
 
 
 AnySection = TypeVar("AnySection", bound=Section)
 
 
 def to_data(settings: Section) -> Json:
-    """Plain dicts, lists and scalars of a section, defaults included."""
-    return msgspec.to_builtins(settings)
+    """Plain dicts, lists and scalars of a section, defaults included (but for `silent` ones)."""
+    data: Json = msgspec.to_builtins(settings)
+    _without_silent(settings, data)
+    return data
+
+
+def _without_silent(settings: Section, data: Json) -> None:
+    """Take the unset fields that are `silent` out of a section's data, and of that of the sections directly within."""
+    for field in msgspec.structs.fields(settings):
+        value = getattr(settings, field.name)
+        if value is None and field.name in settings.silent:
+            del data[field.name]
+        elif isinstance(value, Section):
+            _without_silent(value, data[field.name])
 
 
 def check(data: object, section: type[AnySection], origins: Origins, name: str) -> AnySection:

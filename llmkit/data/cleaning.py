@@ -16,8 +16,10 @@ import inspect
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from llmkit.data.decoding import lines
+from llmkit.data.masking import MASKS, masked
 from llmkit.errors import ConfigError
 from llmkit.plain import Json
 
@@ -156,6 +158,17 @@ def drop_duplicates(of: str = "documents") -> Step:
     return lambda pieces: _gather(new_lines(pieces))
 
 
+def mask(kinds: str | list[str] = list(MASKS), counts: dict[str, int] | None = None) -> Step:  # noqa: B006
+    """Write <email>, <phone>, <number> in place of what looks like one (`masking`): what the list names.
+
+    `counts` gets how often each stood there.
+    """
+    wanted = [kinds] if isinstance(kinds, str) else kinds
+    if not isinstance(wanted, list) or not wanted or any(kind not in MASKS for kind in wanted):
+        raise ConfigError(f"prepare.clean: mask takes a list of {', '.join(MASKS)}, not {kinds!r}")
+    return partial(masked, kinds=wanted, counts=counts)
+
+
 def drops_documents(clean: Clean) -> bool:
     """Whether the config asks for each different document once."""
     return any(name == "drop_duplicates" and parameter in ((), ("documents",)) for name, parameter in parse(clean))
@@ -284,8 +297,11 @@ STEPS: dict[str, Callable[..., Step]] = {
     "lowercase": lowercase,
     "squeeze_space": squeeze_space,
     "keep": keep,
+    "mask": mask,
     "drop_duplicates": drop_duplicates,
 }
+
+TAKING_AWAY = ("drop_duplicates", "mask")  # the steps that look at what a text says, not at how it is spelt
 
 PRESETS: dict[str, list[str | Json]] = {
     "none": [],
@@ -317,10 +333,12 @@ def parse(clean: Clean) -> list[tuple[str, tuple[object, ...]]]:
     return steps
 
 
-def build_cleaner(clean: Clean) -> Step:
+def build_cleaner(clean: Clean, masked: dict[str, int] | None = None) -> Step:
     """The function that cleans one document after another, pieces in, pieces out. One for each run:
-    `drop_duplicates: lines` remembers the lines of the documents before."""
-    steps = [STEPS[name](*parameter) for name, parameter in parse(clean)]
+    `drop_duplicates: lines` remembers the lines of the documents before. `masked` gets the counts of `mask`."""
+    steps = [
+        STEPS[name](*parameter, **({"counts": masked} if name == "mask" else {})) for name, parameter in parse(clean)
+    ]
 
     def cleaner(pieces: Iterable[str]) -> Iterator[str]:
         for step in steps:
@@ -333,6 +351,15 @@ def build_cleaner(clean: Clean) -> Step:
 def clean_text(text: str, clean: Clean) -> str:
     """A whole text, cleaned as a document is."""
     return "".join(build_cleaner(clean)([text]))
+
+
+def spelt(text: str, clean: Clean) -> str:
+    """A whole text as the cleaning spells it, nothing taken away for what it is (`TAKING_AWAY`)."""
+    pieces: Iterable[str] = [text]
+    for name, parameter in parse(clean):
+        if name not in TAKING_AWAY:
+            pieces = STEPS[name](*parameter)(pieces)
+    return "".join(pieces)
 
 
 def clean_prompt(text: str, clean: Clean) -> str:

@@ -17,7 +17,7 @@ from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
-from llmkit.tasks.language import baseline, prepare, use
+from llmkit.tasks.language import baseline, canaries, exposure, memorised, prepare, use
 from llmkit.tasks.language.settings import Config
 
 TABLE = [
@@ -27,6 +27,7 @@ TABLE = [
     Column("lstm_loss", "LSTM alone", True),
     Column("ngram_loss", "n-gram alone", True),
     Column("accuracy", "accuracy", False),
+    Column("exposure", "exposure", True),
     Column("tokens_per_second", "tokens/s", False),
     Column("scored_tokens_per_second", "scored/s", False),
 ]
@@ -82,6 +83,9 @@ def metrics(folder: ModelFolder, examples: Stream, settings: Config, progress: P
     if settings.evaluate.dynamic:
         found |= _dynamic(folder, model, examples, progress)
     found |= _ngram(folder, examples, Path(settings.run_dir) / "work", progress, warn, found["loss"])
+    if settings.evaluate.memorised and examples.prepared is not None:
+        found |= _memorised(model, examples, examples.prepared, settings, progress)
+    found |= _exposure(model, examples, Path(settings.run_dir) / "work", progress, warn)
     if found["unknown_tokens"]:
         warn(
             f"{found['unknown_tokens']:,} of {found['tokens']:,} tokens are outside the vocabulary; "
@@ -153,6 +157,34 @@ def _dynamic(folder: ModelFolder, model: use.LanguageModel, examples: Stream, pr
         network, tokens, model.mixture, lambda done, total: progress(f"dynamic scoring of {folder.name}", done, total)
     )
     return {"dynamic_loss": loss, "dynamic_bits_per_byte": loss * (len(tokens) - 1) / math.log(2) / examples.text_bytes}
+
+
+def _memorised(
+    model: use.LanguageModel, examples: Stream, prepared: Files, settings: Config, progress: Progress
+) -> Json:
+    """The share of training passages that the model continues word for word (`memorised.shares`), and of others."""
+    count, seed = settings.evaluate.memorised or 0, settings.seed
+    other = examples.tokens if examples.split != "train" else prepared.array("val.npy", mapped=True)
+    found = {}
+    for place, (name, stream) in enumerate(
+        {"train": prepared.array("train.npy", mapped=True), "held_out": other}.items()
+    ):
+        progress("continuing passages", place, 2)
+        found[name] = memorised.shares(model, stream, count, seed)
+    progress("continuing passages", 2, 2)
+    return memorised.figures(found["train"], found["held_out"])
+
+
+def _exposure(model: use.LanguageModel, examples: Stream, work: Path, progress: Progress, warn: Warn) -> Json:
+    """How exposed the canaries are that the training text had (`exposure.exposures`)."""
+    record = canaries.load(examples.prepared) if examples.prepared is not None else None
+    if record is None or examples.prepared is None:
+        return {}
+    ngram = baseline.of_run(examples.prepared, work, progress).model
+    progress("ranking secrets", 0, 1)
+    found = exposure.exposures(model, record, ngram, warn)
+    progress("ranking secrets", 1, 1)
+    return found
 
 
 def _ngram(

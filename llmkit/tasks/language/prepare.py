@@ -5,6 +5,7 @@ In: the section `prepare` of the config. Out, in the folder `out`:
     tokenizer.json                 trained on the training split only
     train.npy val.npy test.npy     shape (tokens,), the smallest unsigned type; no test.npy if its share is 0
     meta.json                      what was read, how it was split, what it became
+    canaries.json                  the secrets planted in the training split, where `prepare.canaries` asks for some
 
 A split is one stream: each document, or part of one, is preceded by the boundary token. The same files,
 settings and seed give the same bytes.
@@ -32,6 +33,7 @@ from llmkit.data.splits import SPLITS
 from llmkit.errors import InputError
 from llmkit.plain import Json
 from llmkit.store.artifacts import Source
+from llmkit.tasks.language import canaries
 from llmkit.tasks.language.document_splits import split_documents, too_few
 from llmkit.tasks.language.settings import Prepare, Split
 from llmkit.tasks.language.spool import REPORT_CHARACTERS, Parts, spooled, texts_of, whole, without_copies
@@ -64,10 +66,13 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
     paths = find_files(settings.files)
     sources = hash_files(paths)
     with spooled(paths, settings, work, progress, warn) as (spool, documents):
-        dropped = 0
+        dropped, masked = 0, {"masked": documents.masked} if documents.masked else {}
         if drops_documents(settings.clean):
             documents, dropped = without_copies(documents)
         parts = split_documents(documents, spool, settings.split, seed, warn)
+        planted: Json = {}
+        if settings.canaries:
+            parts["train"], planted = canaries.plant(parts["train"], spool, settings, seed, out, warn)
         tokenizer, trained_on = _train_tokenizer(settings, spool, parts["train"], progress, warn)
         tokenizers.save(tokenizer, out / "tokenizer.json")
         encoder = tokenizers.Encoder(tokenizer)
@@ -93,6 +98,8 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
         "characters_per_token": _characters_per_token(splits.values()),
         "splits": splits,
         "val_coverage": coverage,
+        **masked,
+        **planted,
         "sources": sources,
     }
     write_meta(out, meta)
@@ -126,6 +133,7 @@ def check(settings: Prepare) -> None:
     build_cleaner(settings.clean)
     tokenizers.check_vocab_size(settings.tokenizer.kind, settings.tokenizer.vocab_size)
     check_split(settings.split.val, settings.split.test, usual_val=Split().val)
+    canaries.check(settings)
 
 
 def _check_tokens(name: str, figures: Figures, split: Split) -> None:

@@ -15,6 +15,7 @@ from llmkit.plain import Json
 STARTS_FROM = ("language",)  # tasks whose models `train.start_from` may name
 Share = Annotated[float, Meta(ge=0, lt=1)]
 Dropout = Annotated[float, Meta(ge=0, lt=1)]
+Repeats = Annotated[int, Meta(ge=1, le=100_000)]
 Size = Annotated[int, Meta(ge=1, le=65_536)]
 
 
@@ -39,10 +40,25 @@ class Split(Section):
     hash: whole documents chosen by their text, so that adding documents moves no other and copies stay together."""
 
 
+class Canaries(Section):
+    """Random secrets planted in the training split alone, so that `llmkit evaluate` can tell how much of them a model
+    gives away (Carlini et al., arXiv 1802.08232). For measuring: a model that is to be shipped does without."""
+
+    count: Annotated[int, Meta(ge=1, le=1000)] = 10
+    """Secrets for each number of repeats; as many that are not planted stand beside them."""
+    repeats: Annotated[list[Repeats], Meta(min_length=1, max_length=20)] = field(default_factory=lambda: [1, 4, 16, 64])
+    """How often each secret is planted, each copy somewhere else."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.repeats)) < len(self.repeats):
+            raise ValueError("repeats: each number once; raise count for more secrets")
+
+
 class Prepare(Section):
     """Raw files to arrays of token ids."""
 
     places = ("files",)
+    silent = ("canaries",)
 
     files: str | list[str] = ""
     """A glob or a list of globs, relative to the working directory; ** descends into folders. Read in the order of the
@@ -58,9 +74,11 @@ class Prepare(Section):
     """A preset or an ordered list of presets and steps, each a name or {name: parameter}. Presets: standard (unicode,
     line_ends), markdown (these and strip_markdown), letters (lower-case letters and spaces only), none. Steps with
     their default parameter: unicode: NFC, line_ends, strip_markdown, lowercase, squeeze_space, keep: "a-z ",
-    drop_duplicates: documents (or lines)."""
+    mask: [email, phone, number] (written as <email> and so on), drop_duplicates: documents (or lines)."""
     tokenizer: Tokenizer = Tokenizer()
     split: Split = Split()
+    canaries: Canaries | None = None
+    """Random secrets to plant in the training split; by default none."""
     workers: Annotated[int, Meta(ge=1, le=1024)] | None = None
     """Processes that encode words and BPE; by default as many as there are processors, where there is much to encode.
     What is prepared is the same."""
@@ -140,9 +158,14 @@ class Generate(Section):
 class Evaluate(EvaluateBase):
     """What is measured and what is required."""
 
+    silent = ("memorised",)
+
     dynamic: bool = False
     """Measure dynamic_loss too: the weights learn from the text as it is scored (Krause et al., arXiv 1709.07432).
     Needs the extra `train` and a model with float weights."""
+    memorised: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    """Passages of the training split, and as many held-out ones, whose first 50 tokens the model is to go on from:
+    says how many it continues word for word, and how far (after Carlini et al., arXiv 2202.07646), 1000 for example."""
 
 
 class Quantize(methods.Quantize, tag_field="method", tag="quantize"):

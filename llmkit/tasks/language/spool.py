@@ -9,7 +9,7 @@ import hashlib
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,6 +37,7 @@ class Documents:
     end: np.ndarray  # (documents,) int64, byte
     characters: np.ndarray  # (documents,) int64
     digest: np.ndarray  # (documents, 2) uint64, BLAKE2b of the text
+    masked: dict[str, int] = field(default_factory=dict)  # how often the cleaning masked what, in all that was read
 
     def take(self, chosen: np.ndarray) -> "Documents":
         """These documents only."""
@@ -60,7 +61,8 @@ def spooled(
 
 
 def _spool(paths: list[Path], settings: Prepare, spool: BinaryIO, progress: Progress, warn: Warn) -> Documents:
-    clean = build_cleaner(settings.clean)
+    masked: dict[str, int] = {}
+    clean = build_cleaner(settings.clean, masked)
     ends, lengths, digests = array("q"), array("q"), bytearray()
     total = sum(path.stat().st_size for path in paths)
     read = 0  # bytes of the files before this one
@@ -94,7 +96,9 @@ def _spool(paths: list[Path], settings: Prepare, spool: BinaryIO, progress: Prog
     progress("reading", total, total)
     end = np.array(ends, dtype=np.int64)
     start = np.concatenate([[0], end[:-1]])
-    return Documents(start, end, np.array(lengths, dtype=np.int64), np.frombuffer(digests, "<u8").reshape(-1, 2))
+    return Documents(
+        start, end, np.array(lengths, dtype=np.int64), np.frombuffer(digests, "<u8").reshape(-1, 2), masked
+    )
 
 
 def _few(paths: list[Path]) -> str:

@@ -26,6 +26,8 @@ from llmkit.tasks.language.streams import Streams, Writing, sampling_of
 PROMPT_WINDOW = 256  # tokens of a prompt read in one call
 # Fixed, so that an int8 model scores the same whatever else is scored: its activation scale sees the whole window.
 SCORING_STREAMS, SCORING_LENGTH = 16, 64
+# Of sequences that are scored after one context: streams of a call, and numbers of its logits.
+AFTER_STREAMS, AFTER_NUMBERS = 512, 1 << 24
 State = dict[str, np.ndarray]
 
 
@@ -308,6 +310,53 @@ class LanguageModel:
             "unknown_tokens": self.encoder.count_unknown(np.asarray(tokens[1:])),
             "scored_tokens_per_second": total / seconds,
         }
+
+    def losses_after(self, context: np.ndarray, ends: np.ndarray, alone: bool = False) -> np.ndarray:
+        """Nats (N,) of token sequences (N, T), -1 where one is shorter, each after the ids of one context (C,).
+
+        `alone`: of the LSTM without the n-gram model that is mixed with it.
+        """
+        first, state = self._read(context)
+        size = max(1, min(AFTER_STREAMS, AFTER_NUMBERS // (ends.shape[1] * self.encoder.vocab_size)))
+        return np.concatenate(
+            [
+                self._losses_of(context, ends[start : start + size], first, state, alone)
+                for start in range(0, len(ends), size)
+            ]
+        )
+
+    def _losses_of(
+        self, context: np.ndarray, ends: np.ndarray, first: np.ndarray, state: State, alone: bool
+    ) -> np.ndarray:
+        """The same of a few, from the logits (1, V) and the state after the context."""
+        tokens = np.maximum(ends, 0).T  # (N, T) -> (T, N)
+        logits = np.repeat(first[None], len(ends), axis=1)  # (1, V) -> (1, N, V)
+        if len(tokens) > 1:
+            state = {name: np.repeat(one, len(ends), axis=1) for name, one in state.items()}
+            more, _ = self._window(self._session, tokens[:-1], state)
+            logits = np.concatenate([logits, more])  # (T, N, V)
+        if self.mixture and not alone:
+            before = np.repeat(context[-self.mixture.model.order :, None], len(ends), axis=1)
+            nodes = self.mixture.model.match(np.concatenate([before, tokens[:-1]]))[:, len(before) - 1 :]
+            flat = self.mixture.logits(logits.reshape(-1, logits.shape[-1]), nodes.reshape(-1, tokens.size))
+            logits = flat.reshape(logits.shape)
+        nats = -np.take_along_axis(log_softmax(logits), tokens[:, :, None], axis=2)[:, :, 0]  # (T, N)
+        return np.where(ends.T >= 0, nats, 0).sum(axis=0, dtype=np.float64)
+
+    def likeliest(self, tokens: np.ndarray) -> np.ndarray:
+        """The token (T, B) that greedy writing has after each of the tokens (T, B) of parallel streams."""
+        state, found = self._zero_state(tokens.shape[1]), []
+        reader = mixing.Reader(self.mixture.model, tokens.shape[1]) if self.mixture else None
+        for start in range(0, len(tokens), SCORING_LENGTH):
+            window = tokens[start : start + SCORING_LENGTH]
+            logits, state = self._window(self._session, window, state)
+            if self.mixture and reader:
+                flat = reader.read(window).reshape(-1, window.size)
+                logits = self.mixture.logits(logits.reshape(-1, logits.shape[-1]), flat).reshape(logits.shape)
+            if self.encoder.unknown_id is not None:
+                logits[:, :, self.encoder.unknown_id] = -np.inf  # the model never writes "unknown"
+            found.append(logits.argmax(axis=2))
+        return np.concatenate(found)
 
     def explain(self, texts: str | Sequence[str]) -> Any:
         """How surprising each token of a text is: {text, explanation: {bits, bits_per_token, parts: [{text, bits}]}}.
