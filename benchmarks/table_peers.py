@@ -49,7 +49,9 @@ def classifiers(table: Table) -> dict[str, Callable[[], Any]]:
     found: dict[str, Callable[[], Any]] = {
         "logistic regression": lambda: _encoded(table, LogisticRegression(max_iter=2000)),
         "multi-layer perceptron": lambda: _encoded(table, MLPClassifier(max_iter=200, random_state=0)),
-        "scikit-learn boosting": lambda: HistGradientBoostingClassifier(random_state=0, **_words(table)),
+        "scikit-learn boosting": lambda: HistGradientBoostingClassifier(
+            random_state=0, early_stopping=_stops_early(table), **_words(table)
+        ),
     }
     if installed("catboost"):
         from catboost import CatBoostClassifier
@@ -62,6 +64,11 @@ def classifiers(table: Table) -> dict[str, Callable[[], Any]]:
 
         found["LightGBM"] = lambda: LGBMClassifier(verbose=-1, random_state=0)
     return found
+
+
+def _stops_early(table: Table) -> Any:
+    """The default, unless a label is there so rarely that its rows cannot be split."""
+    return "auto" if np.unique(table.targets, return_counts=True)[1].min() >= 20 else False
 
 
 def regressors(table: Table) -> dict[str, Callable[[], Any]]:

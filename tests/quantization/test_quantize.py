@@ -54,6 +54,21 @@ def test_quantized_graph_stays_near_the_float_one(tie, layers, length, batch):
     assert {name for name in small_weights if name.endswith("embedding")} == {"embedding"}  # shared when tied
 
 
+def test_a_matrix_beside_the_input_keeps_11_bits():
+    torch.manual_seed(0)
+    network = EnsembleNetwork(40, 0, 0, 30, hidden_size=48, layers=1, members=2, embedding_size=1, dropout=0.0).eval()
+    exported, weights = ensemble_graph.export(network)
+    weights["linear"] = np.random.default_rng(0).standard_normal((40, 30)).astype(np.float32)
+    small, small_weights = quantize(exported, weights)
+    assert small_weights["linear"].dtype == np.float16 and small_weights["matrices.0"].dtype == np.int8
+    silent = {name: np.zeros_like(array) for name, array in small_weights.items()} | {
+        name: small_weights[name] for name in small_weights if name == "linear"
+    }  # the linear part alone
+    numbers = np.random.default_rng(1).standard_normal((5, 40)).astype(np.float32)
+    session = Session(declare_weights(small, silent), silent, threads=1)
+    np.testing.assert_allclose(session.run(None, {"numbers": numbers})[0], numbers @ weights["linear"], atol=0.03)
+
+
 def test_quantizing_twice_is_refused():
     exported, weights = graph.export(LanguageModel(20, 8, 16, 1))
     small = quantize(exported, weights)
