@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+from llmkit.config.encryption import Encryption
 from llmkit.config.requirements import Evaluate
 from llmkit.config.schema import Section
 from llmkit.config.training import Training
@@ -17,7 +18,7 @@ TaskSection = Any
 class Root(Section):
     """A whole config. A task's own root section says which class each of the sections below is."""
 
-    places = ("run_dir",)
+    places = ("run_dir", "encryption")
 
     task: str
     """What is learned."""
@@ -33,6 +34,7 @@ class Root(Section):
     """Named variants: the name is yours, `method` says how."""
     generate: TaskSection = Section()
     evaluate: Evaluate = Evaluate()
+    encryption: Encryption = Encryption()
 
     def __post_init__(self) -> None:
         check_names(self.compress)
