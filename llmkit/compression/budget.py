@@ -241,6 +241,6 @@ def _report(rows: list[Row], job: Job) -> None:
     artifacts.write_json(job.work / "candidates.json", artifacts.plain(rows))
     artifacts.write_bytes(job.work / "candidates.md", candidates.markdown(rows).encode())
     picture, drawn = job.work / "candidates.png", io.BytesIO()
-    if charts.trade_offs(rows, drawn):
-        with artifacts.writing(picture):
+    with artifacts.writing(picture):
+        if charts.trade_offs(rows, drawn):
             new_files.write_bytes(picture, drawn.getvalue())

@@ -131,8 +131,8 @@ def _draw(metrics: Path, picture: Path, ui: Console) -> None:
 
     try:
         drawn = io.BytesIO()
-        if charts.loss_curve(metrics_file.records(metrics), drawn):
-            with artifacts.writing(picture):
+        with artifacts.writing(picture):
+            if charts.loss_curve(metrics_file.records(metrics), drawn):
                 new_files.write_bytes(picture, drawn.getvalue())
                 ui.info(f"loss curve: {picture}")
     except InputError as error:
