@@ -27,6 +27,7 @@ import hashlib
 import html.parser
 import io
 import json
+import lzma
 import os
 import re
 import shutil
@@ -508,6 +509,26 @@ def lines_to_csv(members: Members, source: Source) -> Members:
     return {file_name(source): csv_bytes([["text", "label"], *map(list, rows)])}
 
 
+def minutes_to_hours(members: Members, source: Source) -> Members:
+    """One .csv.xz of dates, times by the minute and measures to the mean of the first measure in each hour.
+
+    An hour of which less than half is known is left empty.
+    """
+    reader = lzma.LZMADecompressor()
+    content = reader.decompress(only_one(members), MAX_UNPACKED_BYTES)
+    if not reader.eof:
+        raise FetchError(f"{source.name}: {source.inside} unpacks to more than {MAX_UNPACKED_BYTES} bytes")
+    sums: dict[str, tuple[float, int]] = {}
+    for line in content.decode("utf-8").rstrip("\n").split("\n")[1:]:
+        date, clock, value, _ = line.split(",", 3)
+        day, month, year = date.split("/")
+        hour = f"{year}-{int(month):02d}-{int(day):02d}T{clock[:2]}:00"
+        total, known = sums.get(hour, (0.0, 0))
+        sums[hour] = (total, known) if value in ("", "?") else (total + float(value), known + 1)
+    rows = [[hour, f"{total / known:.3f}" if known >= 30 else ""] for hour, (total, known) in sums.items()]
+    return {file_name(source): csv_bytes([["time", "kilowatts"], *rows])}
+
+
 UNPACK: dict[str, Callable[[Members, Source], Members]] = {
     "copy": copy,
     "gunzip": gunzip,
@@ -518,6 +539,7 @@ UNPACK: dict[str, Callable[[Members, Source], Members]] = {
     "help_to_pairs": help_to_pairs,
     "orange_tables_to_csv": orange_tables_to_csv,
     "lines_to_csv": lines_to_csv,
+    "minutes_to_hours": minutes_to_hours,
 }
 
 

@@ -260,7 +260,7 @@ def test_mistake_in_sources_is_named(
 def test_the_data_sets_are_pinned_and_documented() -> None:
     sources = fetch.load_sources(SCRIPT.parent / "sources.yaml")
     names = "shakespeare union movies digits cancer credit molecules sanguo stocks phonemes help "
-    names += "newsgroups reuters reviews-zh electricity diamonds"
+    names += "newsgroups reuters reviews-zh electricity household diamonds"
     assert list(sources) == names.split()
     readme = (SCRIPT.parent / "README.md").read_text(encoding="utf-8")
     for name, source in sources.items():

@@ -65,6 +65,7 @@ COVERED_BY = {
     "llmkit/tasks/vision/serve.py": "tests/serving/test_served.py",
     "llmkit/tasks/language/streams.py": "tests/serving/test_completions.py",
     "llmkit/cli/serving.py": "tests/serving/test_run.py",
+    "llmkit/tasks/series/anomaly_output.py": "tests/tasks/series/test_anomalies.py",
     "llmkit/tasks/series/evaluate.py": "tests/tasks/series/test_series.py",
     "llmkit/tasks/series/generate.py": "tests/tasks/series/test_series.py",
     "llmkit/tasks/series/objective.py": "tests/tasks/series/test_windows.py",

@@ -88,6 +88,18 @@ def following(begin: float, step: float, count: int) -> np.ndarray:
         return begin + step * np.arange(count)
 
 
+def preceding(end: float, step: float, count: int) -> np.ndarray:
+    """`count` times (N,) in seconds since 1970 up to the one before `end`."""
+    if not by_calendar(step):
+        return end - step * np.arange(count, 0, -1)
+    months = max(1, round(step / (YEAR[0] / 12)))
+    try:
+        after = _EPOCH + datetime.timedelta(seconds=end)
+        return np.array([(_months_later(after, -months * k) - _EPOCH).total_seconds() for k in range(count, 0, -1)])
+    except (OverflowError, ValueError):  # before the year 1
+        return end - step * np.arange(count, 0, -1)
+
+
 def text_of(moment: float) -> str:
     """Seconds since 1970 as a date, with a time where it is not midnight."""
     try:

@@ -72,9 +72,15 @@ def heat_map(patches: Sequence[Json], height: int, width: int) -> str:
 
 
 def forecast(
-    past: Sequence[float | None], quantiles: Mapping[str, Sequence[float]], truth: Sequence[float | None] = ()
+    past: Sequence[float | None],
+    quantiles: Mapping[str, Sequence[float]],
+    truth: Sequence[float | None] = (),
+    marked: Sequence[int] = (),
 ) -> str:
-    """What was, then the median of what comes between its bands of 80 and 95 %, and what came where that is known."""
+    """What was, then the median of what comes between its bands, and what came where that is known, some of it marked.
+
+    The bands are those of 80 and 95 %, of whose quantiles there are.
+    """
     known = [value for values in (past, truth, *quantiles.values()) for value in values if value is not None]
     low, high = min(known, default=0.0), max(known, default=1.0)
     span, steps = high - low or 1.0, max(len(past) + len(quantiles["0.5"]) - 1, 1)
@@ -87,12 +93,17 @@ def forecast(
 
     begin, parts = len(past), []
     for lower, upper, opacity in BANDS:
+        if lower not in quantiles:
+            continue
         back = line(quantiles[upper], begin).split(" ")[::-1]
         edge = f"{line(quantiles[lower], begin)} {' '.join(back)}"
         parts.append(f'<polygon points="{edge}" fill="{COLOURS[0]}" fill-opacity="{opacity}"/>')
     for values, first, colour in ((past, 0, "#444"), (truth, begin, "#444"), (quantiles["0.5"], begin, COLOURS[0])):
         points = line(values, first)
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+    for place in marked:
+        across, _, up = line([truth[place]], begin + place).partition(",")
+        parts.append(f'<circle cx="{across}" cy="{up}" r="4" fill="none" stroke="#c00" stroke-width="2"/>')
     for value, place in ((high, 16), (low, HIGH + 10)):
         parts.append(f'<text x="{LEFT + 14}" y="{place}" text-anchor="end">{tables.number(value)}</text>')
     return _svg(parts, HIGH + 20, LEFT + WIDE + 30)

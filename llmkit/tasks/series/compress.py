@@ -87,5 +87,5 @@ def refit(folder: ModelFolder, prepared: Files) -> None:
     """Fit the stretches of a written model's quantiles anew."""
     model, examples = use.load(folder), validation(folder, prepared)
     before = examples.examples.windows(examples.origins)
-    about = model.about.fitted(model.outputs(before), before, examples.truth().values)
+    about = model.about.fitted(model.outputs(before), before, examples.truth().values, examples.origins)
     new_files.write_bytes(folder.path / forecasting.FILE, about.to_bytes())

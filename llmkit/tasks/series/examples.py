@@ -50,6 +50,12 @@ class Examples:
             found.append(self._starts[number] + np.arange(begin, end, stride))
         return np.concatenate(found).astype(np.int64)
 
+    def one_ahead(self) -> np.ndarray:
+        """The origins before each value that a season lies before."""
+        season = self.about.season
+        ranges = [self._starts[k] + np.arange(min(season, len(v)), len(v)) for k, v in enumerate(self.values)]
+        return np.concatenate(ranges).astype(np.int64)
+
     def of_split(self, name: str, split: Split, stride: int = 1) -> np.ndarray:
         """The origins of train, val or test."""
         horizon = self.about.horizon

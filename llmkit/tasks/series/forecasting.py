@@ -3,6 +3,7 @@
 Beside it lies ends.npy (N, L) float32, the last L values of each series, so that a model forecasts them by itself.
 """
 
+import itertools
 import json
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from msgspec import structs
 
 from llmkit.predicting.forecast_metrics import LEVELS, pinball
 from llmkit.store.files import Files
-from llmkit.tasks.series import windows
+from llmkit.tasks.series import anomalies, windows
 from llmkit.tasks.series.settings import Steps
 from llmkit.tasks.series.windows import Windows
 
@@ -37,6 +38,12 @@ class Forecasting(msgspec.Struct, frozen=True):
     """Of the series in ends.npy."""
     ends: list[float | None]
     """Seconds since 1970 of the first value after each of them; None without times."""
+    surprises: list[float] = []
+    """Bits of the validation split's most surprising values one step ahead, no two within a season, falling."""
+    judged: int = 0
+    """How many values of that split these were found among."""
+    still: int = 0
+    """How many values of a series in a row were the same, at most."""
 
     def to_bytes(self) -> bytes:
         """The file."""
@@ -48,10 +55,22 @@ class Forecasting(msgspec.Struct, frozen=True):
         found = before.unscaled(found)
         return found if self.minimum is None else np.maximum(found, self.minimum)
 
-    def fitted(self, outputs: np.ndarray, before: Windows, truth: np.ndarray) -> "Forecasting":
-        """The same with stretches for outputs (N, H·Q) whose truth (N, H) is known."""
+    def fitted(self, outputs: np.ndarray, before: Windows, truth: np.ndarray, origins: np.ndarray) -> "Forecasting":
+        """The same with stretches and surprises for outputs (N, H·Q) whose truth (N, H) is known.
+
+        `origins` (N,) tell how many steps lie between two forecasts.
+        """
         plain = windows.quantiles(outputs, before.base)
-        return structs.replace(self, stretch=windows.stretches(before.scaled(truth), plain).tolist())
+        about = structs.replace(self, stretch=windows.stretches(before.scaled(truth), plain).tolist())
+        bits = anomalies.surprise(truth[:, 0], about.quantiles(outputs, before)[:, 0])
+        found = anomalies.peaks(bits, origins, self.season)
+        return structs.replace(about, surprises=found.tolist(), judged=int((~np.isnan(bits)).sum()))
+
+    def alarm_from(self, alarms_per_day: float) -> float:
+        """The bits of surprise from which a value is an alarm. Without times a season stands for a day."""
+        timed = any(end is not None for end in self.ends)
+        days = self.judged * self.step / windows.DAY if timed else self.judged / self.season
+        return anomalies.threshold(self.surprises, alarms_per_day * days)
 
 
 @dataclass(frozen=True)
@@ -74,6 +93,11 @@ def read(folder: Files) -> Forecasting:
         raise folder.damaged(FILE, "its step is not a number of seconds above 0")
     if found.minimum is not None and not np.isfinite(found.minimum):
         raise folder.damaged(FILE, "its minimum is no number")
+    falling = all(a >= b for a, b in itertools.pairwise(found.surprises))
+    if not falling or not all(0 <= bits <= anomalies.FARTHEST for bits in found.surprises):
+        raise folder.damaged(FILE, f"its surprises are not falling numbers from {anomalies.FARTHEST:g} to 0")
+    if found.judged < len(found.surprises) or found.still < 0:
+        raise folder.damaged(FILE, "it counts less than it holds")
     if len(found.names) != len(found.ends):
         raise folder.damaged(FILE, f"it has {len(found.names)} names and {len(found.ends)} ends")
     return found

@@ -23,7 +23,7 @@ from llmkit.report import charts, html
 from llmkit.report.html import Section
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.contract import Answers, Emit
-from llmkit.tasks.series import prepare, use
+from llmkit.tasks.series import anomaly_output, prepare, use
 from llmkit.tasks.series.settings import Generate, Prepare
 from llmkit.tasks.series.use import Forecaster, Past
 
@@ -64,8 +64,10 @@ def requests(settings: Generate, folder: ModelFolder) -> list[Past]:
 def answer(
     model: Forecaster, requests: list[Past], settings: Generate, seed: int, warn: Warn, emit: Emit | None = None
 ) -> Answers:
-    """{"forecasts": [{name, times, median, quantiles, past}], …}."""
+    """{"forecasts": [{name, times, median, quantiles, past}], …}, or {"anomalies": […], …}."""
     pasts = requests or model.ends()
+    if settings.anomalies:
+        return anomaly_output.answer(model, pasts, settings, seed, warn)
     horizon, own = settings.horizon or model.about.horizon, model.about.horizon
     if horizon > own:
         warn(f"the model forecasts {own} steps at once; beyond them it goes on from its own forecast")
@@ -94,8 +96,8 @@ def answer(
 
 
 def items(result: Json) -> list[Json]:
-    """A line for each series."""
-    return result["forecasts"]
+    """A line for each series, or for each value that was judged."""
+    return anomaly_output.items(result) if "anomalies" in result else result["forecasts"]
 
 
 def show(result: Json, emitted: bool, named: bool) -> None:
@@ -105,9 +107,11 @@ def show(result: Json, emitted: bool, named: bool) -> None:
             terminal.write(json.dumps(item, ensure_ascii=False))
         return
     if result["output"] == "html":
-        return terminal.write(_page(result))
+        return terminal.write(anomaly_output.page(result) if "anomalies" in result else _page(result))
     if named:
         terminal.show(f"--- {result['model']}")
+    if "anomalies" in result:
+        return anomaly_output.show(result)
     head = ["series", "step", "time", *COLUMNS]
     if result["output"] == "csv":
         text = io.StringIO()
@@ -122,6 +126,8 @@ def show(result: Json, emitted: bool, named: bool) -> None:
 
 def summary(result: Json) -> str:
     """The closing message."""
+    if "anomalies" in result:
+        return anomaly_output.summary(result)
     count = len(result["forecasts"])
     what = "forecast" if count == 1 else "forecasts"
     return f"{count:,} {what} of {result['horizon']} steps, {result['ms_per_forecast']:.2f} ms each"

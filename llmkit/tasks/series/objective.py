@@ -55,7 +55,7 @@ class Quantiles:
     def finish(self, outputs: np.ndarray, examples: np.ndarray) -> Finish:
         """series.json: how the quantiles are stretched, so that they hold as many of the validation values as they
         say."""
-        about = self.about.fitted(outputs, self.examples.windows(examples), self.examples.truth(examples))
+        about = self.about.fitted(outputs, self.examples.windows(examples), self.examples.truth(examples), examples)
         found = self._quantiles(outputs, examples, about)
         truth, scales = self.examples.truth(examples), self.examples.scales[self.examples.series[examples]]
         metrics = self.validate(outputs, examples) | {"val_loss": forecasting.loss(found, truth, scales)}

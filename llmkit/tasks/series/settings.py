@@ -13,6 +13,7 @@ from llmkit.config.tune import Range, Tune
 from llmkit.config.variants import Chain, Distil, Fuse, Quantize
 from llmkit.predicting.settings import Averaging, Prune, Share
 
+ALARMS_PER_DAY = 0.14  # one a week
 STARTS_FROM = ("series",)  # tasks whose models `train.start_from` may name
 Size = Annotated[int, Meta(ge=1, le=65_536)]
 Steps = Annotated[int, Meta(ge=1, le=10_000)]
@@ -124,6 +125,12 @@ class Generate(Section):
     """File of rows, as `prepare` reads them; - is standard input."""
     horizon: Steps | None = None
     """Steps ahead; beyond those that the model was trained for it goes on from its own forecast."""
+    anomalies: bool = False
+    """In place of forecasts: each value beside what was forecast for it one step before, how surprising it is, and
+    whether that is an alarm."""
+    alarms_per_day: Positive = ALARMS_PER_DAY
+    """Alarms a day and series that surprises may raise, by how rare they were on the validation split; without times a
+    season stands for a day."""
     output: Literal["table", "csv", "jsonl", "html"] = "table"
     """How forecasts are printed: a table for people, CSV, a JSON object a line, or a page of HTML with charts."""
 

@@ -16,7 +16,7 @@ from llmkit.predicting.forecast_metrics import LEVELS
 from llmkit.predicting.learner import ExampleLearner, Examples as Split, Shipping
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFile, ModelFolder
-from llmkit.tasks.series import forecasting, prepare, windows
+from llmkit.tasks.series import anomalies, forecasting, prepare, windows
 from llmkit.tasks.series.examples import Examples, context_of, validated
 from llmkit.tasks.series.forecasting import Forecasting
 from llmkit.tasks.series.objective import Quantiles
@@ -57,7 +57,10 @@ def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -
         return features, none.expand(len(origins), 0)
 
     ends = windows_at_the_end(values, about, context)
-    known = forecast_settings(about, context, ends)
+    longest = max(
+        int(anomalies.still(each[: prepare.test_from(len(each), about.horizon, split)]).max()) for each in values
+    )
+    known = forecast_settings(about, context, ends, longest)
 
     def start_from(network: EnsembleNetwork, folder: ModelFolder) -> None:
         theirs = forecasting.read(folder)
@@ -94,11 +97,12 @@ def windows_at_the_end(values: list[np.ndarray], about: prepare.About, context: 
     return forecasting.Ends(about.names[: len(kept)], np.array(past, np.float32), moments)
 
 
-def forecast_settings(about: prepare.About, context: int, ends: forecasting.Ends) -> Forecasting:
+def forecast_settings(about: prepare.About, context: int, ends: forecasting.Ends, still: int) -> Forecasting:
     """What the model folder says of forecasts, before anything is fitted."""
     moments = [None if np.isnan(moment) else float(moment) for moment in ends.moments]
     stretch = [1.0] * len(LEVELS)
-    return Forecasting(context, about.season, about.horizon, about.step, about.minimum, stretch, ends.names, moments)
+    sizes = (context, about.season, about.horizon, about.step)
+    return Forecasting(*sizes, about.minimum, stretch, ends.names, moments, still=still)
 
 
 def _bytes(array: np.ndarray) -> bytes:

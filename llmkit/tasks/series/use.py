@@ -11,10 +11,14 @@ from llmkit.plain import Json
 from llmkit.predicting.forecast_metrics import LEVELS, MEDIAN
 from llmkit.predicting.use import Done, Feeds, Predictor, nothing
 from llmkit.store.model_folder import ModelFolder
-from llmkit.tasks.series import forecasting, windows
+from llmkit.tasks.series import anomalies, forecasting, windows
+from llmkit.tasks.series.examples import Examples
+from llmkit.tasks.series.prepare import About
+from llmkit.tasks.series.settings import ALARMS_PER_DAY
 from llmkit.tasks.series.windows import Windows
 
 BATCH = 1024
+JUDGED_AT_ONCE = 4096
 MOST_VALUES = 10_000_000  # of a history
 
 
@@ -50,12 +54,56 @@ class Forecaster(Predictor[Windows]):
         is out of range.
         """
         check_horizon(horizon)
-        if history is None:
-            return self.forecasts(self.ends(), horizon)
-        one = isinstance(history, Mapping) or not len(history) or (np.ndim(history[0]) == 0 and _is_number(history[0]))
-        pasts = [past_of(each, number, self.about.step) for number, each in enumerate([history] if one else history, 1)]
+        pasts, one = self._pasts(history)
         found = self.forecasts(pasts, horizon)
         return found[0] if one else found
+
+    def anomalies(self, history: Any = None, alarms_per_day: float = ALARMS_PER_DAY) -> Any:
+        """Each value of a history beside what was forecast for it one step before: {"name", "times", "values",
+        "expected", "lower_95", "upper_95", "surprise", "alarm"}, lists of a value for each that a season lies before.
+
+        `surprise` is in bits (`anomalies.surprise`). `alarm` is "surprise" where so surprising a value came no more
+        often than `alarms_per_day` a series on the validation split (`anomalies.alarms`: once for what comes within a
+        season), "still" where more than twice as many values in a row are the same as ever in training, else None.
+        `history` as in `forecast`. Raises InputError, ConfigError.
+        """
+        if not (isinstance(alarms_per_day, int | float) and 0 < alarms_per_day < np.inf):
+            raise ConfigError(f"alarms_per_day is {alarms_per_day!r}; give a number above 0, such as 0.14: one a week")
+        pasts, one = self._pasts(history)
+        found = [self.judged(past, alarms_per_day) for past in pasts]
+        return found[0] if one else found
+
+    def judged(self, past: Past, alarms_per_day: float, progress: Done = nothing) -> Json:
+        """The values of one series as `anomalies` gives them."""
+        about = self.about
+        if not about.judged:
+            raise InputError(f"{self.folder.path} does not say what surprised it in training; train it again")
+        times = None if np.isnan(past.moment) else series_times.preceding(past.moment, about.step, len(past.values))
+        begin = None if times is None else float(times[0])
+        known = About([past.name], [begin], about.step, about.season, about.horizon, about.minimum)
+        examples = Examples([past.values], known, about.context, [len(past.values)])
+        origins = examples.one_ahead()
+        parts = []
+        for start in range(0, len(origins), JUDGED_AT_ONCE):
+            which = origins[start : start + JUDGED_AT_ONCE]
+            parts.append(self.answers(examples.windows(which))[:, 0])
+            progress(start + len(which), len(origins))
+        quantiles = np.concatenate(parts) if parts else np.zeros((0, len(LEVELS)))
+        values = past.values[origins]
+        bits, limit = anomalies.surprise(values, quantiles), about.alarm_from(alarms_per_day)
+        stuck = anomalies.still(past.values)[origins] == 2 * about.still + 1
+        surprising = anomalies.alarms(bits, limit, about.season)
+        alarms = np.where(surprising, "surprise", np.where(stuck, "still", ""))
+        return {
+            "name": past.name,
+            "times": None if times is None else [series_times.text_of(each) for each in times[origins]],
+            "values": [None if np.isnan(value) else value for value in values.tolist()],
+            "expected": quantiles[:, MEDIAN].tolist(),
+            "lower_95": quantiles[:, 0].tolist(),
+            "upper_95": quantiles[:, -1].tolist(),
+            "surprise": [None if np.isnan(each) else each for each in bits.tolist()],
+            "alarm": [each or None for each in alarms.tolist()],
+        }
 
     def forecasts(self, pasts: Sequence[Past], horizon: int | None = None) -> list[Json]:
         """The forecast of each series, as `forecast` gives it."""
@@ -89,6 +137,14 @@ class Forecaster(Predictor[Windows]):
         """The series that the model was made of, up to their ends."""
         known = forecasting.read_ends(self.folder)
         return [Past(*each) for each in zip(known.names, known.past, known.moments.tolist(), strict=True)]
+
+    def _pasts(self, history: Any) -> tuple[list[Past], bool]:
+        """(the series of a history as people write it, whether it was one and no list of them)."""
+        if history is None:
+            return self.ends(), False
+        one = isinstance(history, Mapping) or not len(history) or (np.ndim(history[0]) == 0 and _is_number(history[0]))
+        each = [history] if one else history
+        return [past_of(given, number, self.about.step) for number, given in enumerate(each, 1)], one
 
     def answers(self, examples: Windows, progress: Done = nothing) -> np.ndarray:
         """Quantiles (N, H, Q), in the series' own units."""

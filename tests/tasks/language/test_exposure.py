@@ -111,7 +111,7 @@ def test_sequences_after_a_context_have_the_losses_that_torchless_scoring_gives(
     """Against `surprises`, which reads each text alone, token by token."""
     model = package.load(planted.model)
     secrets = ["123456789", "987654321", "000000000"]
-    context, ends = tokens(model, "The secret number is", secrets)
+    context, ends = tokens(model.encoder, "The secret number is", secrets)
     assert ends.shape == (3, 10)  # characters, and the space before them
     ends[2, 4:] = -1
     expected = []
