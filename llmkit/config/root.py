@@ -4,6 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
+from llmkit.config.encryption import Encryption
 from llmkit.config.requirements import Evaluate
 from llmkit.config.schema import Section
 from llmkit.config.training import Training
@@ -37,7 +38,7 @@ class Card(Section):
 class Root(Section):
     """A whole config. A task's own root section says which class each of the sections below is."""
 
-    places = ("run_dir",)
+    places = ("run_dir", "encryption")
     silent = ("card",)
 
     task: str
@@ -54,6 +55,7 @@ class Root(Section):
     """Named variants: the name is yours, `method` says how."""
     generate: TaskSection = Section()
     evaluate: Evaluate = Evaluate()
+    encryption: Encryption = Encryption()
     card: Card | None = None
     """What the model's card says of its use; by default nothing."""
 

@@ -3,7 +3,6 @@
 import glob
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -16,7 +15,7 @@ from llmkit.fitting import card
 from llmkit.plain import Json
 from llmkit.report.html import Section
 from llmkit.stages import freshness, report_page
-from llmkit.store import artifacts
+from llmkit.store import artifacts, new_files
 from llmkit.store.model_folder import CARD, ModelFolder
 from llmkit.tasks import TASKS
 from llmkit.tasks.experiment import Experiment
@@ -57,7 +56,7 @@ def _keep_comparison(rows: list[Json], experiment: Experiment) -> None:
     place = experiment.run_dir / "evaluated" / COMPARED
     page = report_page.comparison(rows, experiment.task.evaluate.TABLE, experiment.task.name)
     with artifacts.writing(place, everything=True):
-        place.write_text(page, encoding="utf-8", errors="backslashreplace")
+        new_files.write_text(place, page, errors="backslashreplace")
 
 
 def _files(path: Path) -> list[Path]:
@@ -100,12 +99,12 @@ def _row(
     if keeps:
         with artifacts.building(place) as building:
             text = json.dumps(artifacts.plain(metrics), indent=2) + "\n"
-            (building.path / "report.json").write_text(text, encoding="utf-8", errors="backslashreplace")
+            new_files.write_text(building.path / "report.json", text, errors="backslashreplace")
             page = report_page.page(folder, prepared, metrics, sections)
-            (building.path / REPORT).write_text(page, encoding="utf-8", errors="backslashreplace")
+            new_files.write_text(building.path / REPORT, page, errors="backslashreplace")
             data = [f"On the prepared data whose manifest.json has the SHA-256 {prepared.hash}."] if prepared else []
             text = card.evaluated(folder, experiment.settings, data, artifacts.plain(metrics))
-            (building.path / CARD).write_text(text, encoding="utf-8", errors="backslashreplace")
+            new_files.write_text(building.path / CARD, text, errors="backslashreplace")
             building.finish(**wanted.identity, task=folder.task)
     return about | metrics
 
@@ -120,9 +119,9 @@ def _measured(
 ) -> tuple[Json, list[Section]]:
     """Examples -> (metrics, sections of the report), the task's affair: of a split, else of the files `on`."""
     task, report, settings = TASKS[folder.task].evaluate, TASKS[folder.task].report, experiment.settings
-    with tempfile.TemporaryDirectory(prefix="llmkit-") as work:
+    with new_files.temporary_folder(folder.artifact.manifest.get("encryption", ())) as work:
         if prepared is None:
-            examples = task.of_files(folder, on, settings, Path(work), ui.progress, ui.warn)
+            examples = task.of_files(folder, on, settings, work, ui.progress, ui.warn)
             return task.metrics(folder, examples, settings, ui.progress, ui.warn), []
         with _explained(prepared) if experiment.of_folder else nullcontext():
             examples = task.of_split(folder, prepared, settings.evaluate.split)

@@ -12,7 +12,7 @@ from llmkit.console.callbacks import Progress
 from llmkit.data import tokenizer as tokenizers
 from llmkit.data.prepared_folder import read_meta
 from llmkit.errors import InputError
-from llmkit.store import artifacts
+from llmkit.store import artifacts, new_files
 from llmkit.store.files import Files
 from llmkit.tasks.language import mixing, ngram
 from llmkit.version import __version__
@@ -46,7 +46,7 @@ def of_run(prepared: Files, work: Path, progress: Progress) -> Baseline:
         report=lambda done, total: progress("counting n-grams", done, total),
     )
     with artifacts.building(place) as folder:
-        (folder.path / mixing.FILE).write_bytes(ngram.to_bytes(model.arrays))
+        new_files.write_bytes(folder.path / mixing.FILE, ngram.to_bytes(model.arrays))
         artifact = folder.finish(
             stage="ngram",
             task="language",

@@ -62,7 +62,7 @@ def of_files(
     found = prepare.encode_files(files, reading, tokenizers.of_folder(folder), out, work, progress, warn)
     if found["tokens"] < 2:
         raise InputError(f"{files[0]}: {found['tokens']} tokens found, at least 2 are needed")
-    return Stream("files", np.load(out), found["bytes"])
+    return Stream("files", Files(work).array(out.name), found["bytes"])
 
 
 def metrics(folder: ModelFolder, examples: Stream, settings: Config, progress: Progress, warn: Warn) -> Json:
