@@ -123,8 +123,8 @@ class Train(Training):
     ngram: bool = False
     """Mix an n-gram model of the training split (2 MB at most) with the LSTM."""
     ngram_least_count: Annotated[int, Meta(ge=2, le=1_000_000)] | None = None
-    """Leave n-grams out of that model that stand in the training split fewer times: what was read once is not given away
-    (docs/privacy.md). By default those that save least go, however often they stand there."""
+    """Leave n-grams out of that model that stand in the training split fewer times: what was read once is not given
+    away (docs/privacy.md). By default those that save least go, however often they stand there."""
 
 
 class Generate(Section):
