@@ -3,8 +3,9 @@
     python benchmarks/encryption.py --text FILE [--steps 60] [--rounds 3] [--json]
 
 Each command is a process of its own, plain and encrypted in turn, so that both meet the same machine; the fastest of
-`--rounds` counts. Seconds are the processor's (user and system), which other programs disturb least. Memory is the peak of the process (getrusage). `train` writes a checkpoint about every second; the
-column `below run_dir` is what lies on disk in the end. Needs the extra `encrypt`.
+`--rounds` counts. Seconds are the processor's (user and system), which other programs disturb least. Memory is the peak
+of the process (getrusage). `train` writes a checkpoint about every second; `below run_dir` is what lies on disk in the
+end. Needs the extra `encrypt`.
 """
 
 import argparse
