@@ -1,6 +1,6 @@
 """The root section: what the configs of all tasks share."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
@@ -15,10 +15,31 @@ TaskSection = Any
 """A section that has nothing in common: each task has a class of its own for it."""
 
 
+class Preparing(Section):
+    """What the sections `prepare` of all tasks share."""
+
+    silent: ClassVar[tuple[str, ...]] = ("licence",)
+
+    licence: str | None = None
+    """Licence of the data, for the model's card; by default what a SOURCE.yaml beside the files says."""
+
+
+class Card(Section):
+    """What the card of a model tells its readers beside what was measured (`card.md` of a model folder)."""
+
+    contact: str | None = None
+    """Whom to ask about the model."""
+    intended_use: str | None = None
+    """What the model is for."""
+    limits: str | None = None
+    """What it is not for, and where it fails."""
+
+
 class Root(Section):
     """A whole config. A task's own root section says which class each of the sections below is."""
 
     places = ("run_dir", "encryption")
+    silent = ("card",)
 
     task: str
     """What is learned."""
@@ -35,6 +56,8 @@ class Root(Section):
     generate: TaskSection = Section()
     evaluate: Evaluate = Evaluate()
     encryption: Encryption = Encryption()
+    card: Card | None = None
+    """What the model's card says of its use; by default nothing."""
 
     def __post_init__(self) -> None:
         check_names(self.compress)

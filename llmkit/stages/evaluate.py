@@ -1,4 +1,4 @@
-"""`llmkit evaluate`: model folders and data -> figures, report.json and report.html, requirements checked."""
+"""`llmkit evaluate`: model folders and data -> figures, report.json, report.html, card.md, requirements checked."""
 
 import glob
 import json
@@ -11,11 +11,12 @@ from llmkit.config import requirements
 from llmkit.config.schema import to_data
 from llmkit.console.messages import Console
 from llmkit.errors import InputError, LlmkitError
+from llmkit.fitting import card
 from llmkit.plain import Json
 from llmkit.report.html import Section
 from llmkit.stages import freshness, report_page
 from llmkit.store import artifacts, new_files
-from llmkit.store.model_folder import ModelFolder
+from llmkit.store.model_folder import CARD, ModelFolder
 from llmkit.tasks import TASKS
 from llmkit.tasks.experiment import Experiment
 
@@ -82,7 +83,8 @@ def _row(
 ) -> Json:
     settings = {key: value for key, value in to_data(experiment.settings.evaluate).items() if key != "require"}
     parents = {"model": folder.artifact.hash} | ({"prepared": prepared.hash} if prepared else {})
-    wanted = freshness.Wanted("evaluate", {"evaluate": settings}, experiment.settings.seed, parents)
+    about_it = {"card": to_data(experiment.settings.card)} if experiment.settings.card else {}
+    wanted = freshness.Wanted("evaluate", {"evaluate": settings, **about_it}, experiment.settings.seed, parents)
     place = experiment.run_dir / "evaluated" / folder.name
     about = {"name": folder.name, "model": str(folder.path)}
     why = ["it is not kept"]
@@ -100,6 +102,9 @@ def _row(
             new_files.write_text(building.path / "report.json", text, errors="backslashreplace")
             page = report_page.page(folder, prepared, metrics, sections)
             new_files.write_text(building.path / REPORT, page, errors="backslashreplace")
+            data = [f"On the prepared data whose manifest.json has the SHA-256 {prepared.hash}."] if prepared else []
+            text = card.evaluated(folder, experiment.settings, data, artifacts.plain(metrics))
+            new_files.write_text(building.path / CARD, text, errors="backslashreplace")
             building.finish(**wanted.identity, task=folder.task)
     return about | metrics
 

@@ -92,8 +92,8 @@ def changed_inputs(before: list[Source], now: list[Source]) -> list[str]:
 
 
 def of_prepare(settings: Section) -> Json:
-    """The keys of the section prepare that decide what is prepared; how many processes do it does not."""
-    return {key: value for key, value in to_data(settings).items() if key != "workers"}
+    """The keys of the section prepare that decide what is prepared: not how many processes do it, nor the licence."""
+    return {key: value for key, value in to_data(settings).items() if key not in ("workers", "licence")}
 
 
 def read_prepared(experiment: Experiment) -> artifacts.Artifact:

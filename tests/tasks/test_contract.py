@@ -105,6 +105,7 @@ OTHER_TEXT = {
     *("search", "choices", "field", "encoding", "clean", "stop", "require", "text", "label", "negations"),
     *("numbers", "categories", "dates", "delimiter", "group", "ignore", "missing", "task", "time", "weight"),
     *("path", "recipients", "series", "source", "split_column", "target", "value"),
+    *("licence", "contact", "intended_use", "limits"),
 }
 
 

@@ -6,7 +6,7 @@ from msgspec import Meta, field
 
 from llmkit.config import variants as methods
 from llmkit.config.requirements import Evaluate as EvaluateBase
-from llmkit.config.root import Root
+from llmkit.config.root import Preparing, Root
 from llmkit.config.schema import Section
 from llmkit.config.training import Training
 from llmkit.config.variants import Chain, Distil, Fuse, Prune
@@ -54,11 +54,11 @@ class Canaries(Section):
             raise ValueError("repeats: each number once; raise count for more secrets")
 
 
-class Prepare(Section):
+class Prepare(Preparing):
     """Raw files to arrays of token ids."""
 
     places = ("files",)
-    silent = ("canaries",)
+    silent = ("canaries", "licence")
 
     files: str | list[str] = ""
     """A glob or a list of globs, relative to the working directory; ** descends into folders. Read in the order of the
