@@ -288,9 +288,18 @@ def _read_once(path: Path, remedy: str, stages: tuple[str, ...] | None, verify: 
         raise InputError(f"{path} holds {size:,} bytes, more than the {most_bytes:,} that are read into memory here")
     for name, entry in manifest["files"].items():
         _check_file(path, name, entry["bytes"], entry["sha256"] if verify else None, remedy)
+    if not _sound_encryption(manifest):
+        raise InputError(f"{path / MANIFEST} is damaged: wrong: encryption or same_as; {remedy}")
     if "encryption" in manifest:
         manifest["result"] = _opened_result(manifest, path / MANIFEST, remedy)
     return Artifact(path, cast(Manifest, manifest), manifest.get("same_as", hashlib.sha256(data).hexdigest()))
+
+
+def _sound_encryption(manifest: Json) -> bool:
+    """Whether what a manifest says of its encryption, if anything, are public keys and a hash."""
+    known, same = manifest.get("encryption", []), manifest.get("same_as", "0" * 64)
+    keys = isinstance(known, list) and all(isinstance(one, str) and encryption.PUBLIC.fullmatch(one) for one in known)
+    return keys and isinstance(same, str) and re.fullmatch("[0-9a-f]{64}", same) is not None
 
 
 def _opened_result(manifest: Json, path: Path, remedy: str) -> Json:

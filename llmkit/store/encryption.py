@@ -9,6 +9,7 @@ plain bytes on a disk. Needs the package pyrage, which is imported where a key i
 """
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 MAGIC = b"age-encryption.org/v1\n"
 IDENTITY_FILE = "LLMKIT_IDENTITY_FILE"
 SECRET = "AGE-SECRET-KEY-1"
+PUBLIC = re.compile("age1[02-9ac-hj-np-z]{58}")  # Bech32; its checksum is pyrage's affair
 
 _protected: dict[str, tuple[str, ...]] = {}
 """Folder, links resolved -> its recipients."""

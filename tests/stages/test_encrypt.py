@@ -177,6 +177,24 @@ def test_each_file_with_a_flipped_bit_is_refused(llmkit, encrypted):
         artifacts.read(folder)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"encryption": wrong} for wrong in (5, ["age1x"], [None])),
+        *({"same_as": wrong} for wrong in (1, "x")),
+        *({"result": wrong} for wrong in ({}, {"age": 3}, {"age": "%"})),
+    ],
+)
+def test_a_manifest_that_says_nonsense_of_its_encryption(llmkit, encrypted, change):
+    place = encrypted.int8 / artifacts.MANIFEST
+    manifest = json.loads(place.read_text()) | change
+    del manifest[artifacts.CHECKSUM]
+    checksum = artifacts._checksum(manifest)
+    place.write_bytes(artifacts._json_bytes(manifest | {artifacts.CHECKSUM: checksum}))
+    ran = llmkit("generate", encrypted.int8)
+    assert ran.code == 3 and "is damaged" in ran.error
+
+
 def test_a_model_folder_is_encrypted_for_shipping(llmkit, tiny_run, tmp_path, monkeypatch):
     recipient = encryption.new_identity(tmp_path / "key")
     assert "name at least one --recipient" in llmkit("encrypt", tiny_run.int8, "--out", tmp_path / "ship").error
