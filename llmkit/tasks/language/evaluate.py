@@ -18,7 +18,7 @@ from llmkit.plain import Json
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.language import baseline, canaries, exposure, memorised, prepare, use
-from llmkit.tasks.language.settings import Config
+from llmkit.tasks.language.settings import Config, Train
 
 TABLE = [
     Column("size_bytes", "size", True),
@@ -177,7 +177,9 @@ def _memorised(
 
 def _ngram_model(folder: ModelFolder, prepared: Files, work: Path, progress: Progress) -> baseline.Baseline:
     """The run's n-gram model, pruned as the model's own would be."""
-    return baseline.of_run(prepared, work, progress, folder.settings.train.ngram_least_count)
+    train = folder.settings.train
+    assert isinstance(train, Train)
+    return baseline.of_run(prepared, work, progress, train.ngram_least_count)
 
 
 def _exposure(model: use.LanguageModel, examples: Stream, work: Path, progress: Progress, warn: Warn) -> Json:
