@@ -13,7 +13,7 @@ test split in nats per character; and the share of training passages, and of hel
     without dropout, much  the same as long with none, or with much more
     each line once         drop_duplicates: lines
     masked                 mask: [email, phone, number]
-    mixture                long, mixed with the n-gram model
+    mixture                long, mixed with the n-gram model; 5 times: `train.ngram_least_count`
     int8 …                 methods of compression of "long"; what is fine-tuned reads the same text again
 
 Finished rows are taken from runs/benchmarks/privacy/results.json; --again does them anew. Two runs give the same
@@ -155,6 +155,7 @@ def measures(bench: Bench) -> dict[str, Callable[[], rows.Row]]:
             for name in variants
         },
         "mixture": lambda: bench.trained("mixture", train={"ngram": True}),
+        "mixture, 5 times": lambda: bench.trained("mixture, 5 times", train={"ngram": True, "ngram_least_count": 5}),
         "n-gram": lambda: bench.ngram(1),
         "n-gram, seen twice": lambda: bench.ngram(2),
         "n-gram, 5 times": lambda: bench.ngram(5),
