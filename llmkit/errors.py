@@ -26,6 +26,10 @@ class InputError(LlmkitError):
     exit_code = 3
 
 
+class NoKey(InputError):
+    """An encrypted file, and no identity that opens it: not damaged, and not to be made again."""
+
+
 class LaterVersion(InputError):
     """An artifact in a format of a later version: not damaged, and not to be overwritten."""
 

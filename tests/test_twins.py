@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 COVERED_BY = {
     "llmkit/cli/commands.py": "tests/cli/test_main.py",
     "llmkit/compression/fine_tuning.py": "tests/compression/test_sparse.py",
+    "llmkit/config/encryption.py": "tests/stages/test_encrypt.py",
     "llmkit/console/messages.py": "tests/cli/test_main.py",
     "llmkit/data/missing.py": "tests/data/test_labels.py",
     "llmkit/errors.py": "tests/cli/test_mistakes.py",

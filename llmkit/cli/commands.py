@@ -3,6 +3,7 @@
 A new verb is a function here: `@app.command`, its arguments, `common: Common` under `@common_options`.
 """
 
+import contextlib
 import functools
 import shlex
 from pathlib import Path
@@ -14,7 +15,9 @@ from llmkit.cli import options, show
 from llmkit.cli.options import (
     Common,
     ConfigArgument,
+    DryRun,
     Fresh,
+    Identity,
     Json,
     JsonLines,
     Model,
@@ -178,8 +181,10 @@ def evaluate(models: ModelsArgument, *, common: Common, model: Model = None, on:
     from llmkit.stages import evaluate as stage
 
     folders, loaded, keep = options.read_models(models, model, common, {})
-    with tempfile.TemporaryDirectory(prefix="llmkit-") as work:
-        files = [options.file_of_input(Path(work)) if name == "-" else Path(name) for name in on or []]
+    with tempfile.TemporaryDirectory(prefix="llmkit-") as work, contextlib.ExitStack() as held:
+        files = [
+            held.enter_context(options.file_of_input(Path(work))) if name == "-" else Path(name) for name in on or []
+        ]
         result = stage.evaluate(
             folders, loaded, on=files, keep=keep, force=common.force, dry_run=common.dry_run, ui=common.ui
         )
@@ -219,6 +224,7 @@ def serve(
     ] = None,
     deadline: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds that a request may take.")] = 60.0,
     threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads of one call of a model.")] = 1,
+    identity: Identity = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -229,6 +235,7 @@ def serve(
         return serving.new_key(keys, new_key, may, limit)
     if revoke_key is not None:
         return serving.revoke_key(keys, revoke_key)
+    options.take_identity(identity)
     found = serving.folders(models or [], model, Console(0 if quiet else 1))
     how = serving.How(host, port, keys, certificate, private_key, audit, deadline, threads)
     serving.run(found, how, Console(0 if quiet else 1))
@@ -236,14 +243,22 @@ def serve(
 
 @app.command(rich_help_panel="Start")
 def init(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The config file to write.")],
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The config file to write.")] = None,
     task: Annotated[str, typer.Option(help=f"One of: {', '.join(TASKS)}.")] = "language",
+    new_key: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Make an age identity that reads what is encrypted, print its recipient."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write a commented starter config."""
+    """Write a commented starter config, or a new key."""
+    if new_key is not None:
+        return _new_key(file, new_key, json, quiet)
+    if file is None:
+        raise ConfigError("init: name the config file to write, or --new-key FILE")
     starter = experiment.find(task).starter
     if file.exists() and not force:
         raise InputError(f"{file} exists already; choose another name, or overwrite it with --force")
@@ -255,3 +270,54 @@ def init(
     if json:
         return show.print_json({"stage": "init", "file": str(file), "task": task})
     terminal.show(f"wrote {file}; next: name your files in it, then llmkit prepare {shlex.quote(str(file))}")
+
+
+def _new_key(file: Path | None, key: Path, json: bool, quiet: bool) -> None:
+    from llmkit.store import encryption
+
+    if file is not None:
+        raise ConfigError("init: name a config file or --new-key FILE, not both")
+    recipient = encryption.new_identity(key)
+    if json:
+        return show.print_json({"stage": "init", "file": str(key), "recipient": recipient})
+    terminal.write(recipient)
+    Console(0 if quiet else 1).info(
+        f"the identity is in {key}: whoever has it reads what is encrypted to the recipient above, nobody without it "
+        "does; keep a copy of it elsewhere, out of run_dir"
+    )
+
+
+@app.command(rich_help_panel="Use")
+def encrypt(
+    place: Annotated[
+        str,
+        typer.Argument(metavar="CONFIG|FOLDER", help="A config (all of its RUN_DIR), RUN_DIR or a model folder."),
+    ],
+    recipient: Annotated[
+        list[str] | None,
+        typer.Option(metavar="age1…", help="Who can read from now on, nobody else. Repeatable."),
+    ] = None,
+    recipients_file: Annotated[Path | None, typer.Option(metavar="FILE", help="More of them, one a line.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write an encrypted copy of one finished folder there.")
+    ] = None,
+    identity: Identity = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Encrypt what is there to other recipients, or for the first time; nothing is trained again."""
+    from llmkit.stages import encrypt as stage
+    from llmkit.store import encryption
+
+    options.take_identity(identity)
+    named = [*(recipient or []), *(encryption.of_file(recipients_file) if recipients_file else ())]
+    folder = Path(place)
+    if not folder.is_dir():
+        loaded = experiment.load(place)
+        if named:
+            raise ConfigError("encrypt: with a config its own encryption.recipients count; change those")
+        folder, named = loaded.run_dir, experiment.recipients(loaded.settings.encryption)
+    result = stage.encrypt(folder, named, out=out, dry_run=dry_run, ui=Console(0 if quiet else 2 if verbose else 1))
+    show.print_result(result, json)

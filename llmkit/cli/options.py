@@ -10,6 +10,7 @@ import inspect
 import sys
 import typing
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ import typer
 from llmkit.config import fields
 from llmkit.console.messages import Console
 from llmkit.errors import ConfigError, InputError
+from llmkit.store import encryption, new_files
 from llmkit.tasks import TASKS, experiment
 from llmkit.tasks.experiment import Experiment
 
@@ -69,6 +71,12 @@ Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random, in place of the config's.")]
 
 
+Identity = Annotated[
+    Path | None,
+    typer.Option("--identity", metavar="FILE", help="age identity to read with (LLMKIT_IDENTITY_FILE)."),
+]
+
+
 # --- decorators: the options that all verbs have, and those of the tasks ------------------------------------------
 
 
@@ -83,15 +91,23 @@ class Common:
     dry_run: DryRun = False
     device: Device = "auto"
     seed: Seed = None
+    identity: Identity = None
 
     def __post_init__(self) -> None:
         if self.device not in ("auto", "cpu", "cuda"):
             raise ConfigError(f"--device {self.device}: choose from auto, cpu, cuda")
+        take_identity(self.identity)
 
     @functools.cached_property
     def ui(self) -> Console:
         """Where the command speaks, as --quiet and --verbose say: one console for all of it."""
         return Console(0 if self.quiet else 2 if self.verbose else 1)
+
+
+def take_identity(file: Path | None) -> None:
+    """Read what is encrypted with the identity that --identity names."""
+    if file is not None:
+        encryption.use_identity(file)
 
 
 def common_options(command: Command) -> Command:
@@ -238,8 +254,6 @@ def read_models(
     return folders, experiment.of_folder(folders[0], overrides, values), False
 
 
-def file_of_input(work: Path) -> Path:
-    """Standard input as a file in `work`."""
-    file = work / "standard-input.txt"
-    file.write_bytes(sys.stdin.buffer.read())
-    return file
+def file_of_input(work: Path) -> AbstractContextManager[Path]:
+    """Standard input as a file in `work` while a block lasts."""
+    return new_files.in_memory(work / "standard-input.txt", sys.stdin.buffer.read())

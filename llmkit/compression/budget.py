@@ -8,9 +8,9 @@ fine-tuned for the rest of the time. Of all that was measured the best that fits
 Writes WORK/candidates.json, .md and, where matplotlib is installed, .png, whether something fits or not.
 """
 
+import io
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal, get_args
 
 from llmkit.compression import methods
@@ -22,7 +22,7 @@ from llmkit.console.candidates import Row
 from llmkit.console.messages import Console
 from llmkit.errors import Diverged, InputError, RequirementError
 from llmkit.plain import Json
-from llmkit.store import artifacts
+from llmkit.store import artifacts, new_files
 from llmkit.tasks.contract import Task
 
 UNITS = (0.0, 0.25, 0.5)  # shares of the hidden units that go
@@ -240,6 +240,7 @@ def _report(rows: list[Row], job: Job) -> None:
     artifacts.make_folder(job.work)
     artifacts.write_json(job.work / "candidates.json", artifacts.plain(rows))
     artifacts.write_bytes(job.work / "candidates.md", candidates.markdown(rows).encode())
-    picture = Path(job.work / "candidates.png")
+    picture, drawn = job.work / "candidates.png", io.BytesIO()
     with artifacts.writing(picture):
-        charts.trade_offs(rows, picture)
+        if charts.trade_offs(rows, drawn):
+            new_files.write_bytes(picture, drawn.getvalue())

@@ -12,9 +12,11 @@ from msgspec import structs
 
 from llmkit.compression import fine_tuning, soup
 from llmkit.compression.model import Job, Model, Record, read, read_other, validation_loss
+from llmkit.config import places
 from llmkit.config.root import Root
 from llmkit.config.schema import Section, to_data
 from llmkit.config.variants import Chain, Distil, FineTuning, Fuse, Method, Prune, Quantize, Variant
+from llmkit.data.files import told
 from llmkit.errors import InputError
 from llmkit.plain import Json
 from llmkit.store import artifacts
@@ -74,6 +76,9 @@ def shown(variant: Variant) -> str:
     if isinstance(variant, Chain):
         return " → ".join(shown(step) for step in variant.steps)
     data = to_data(variant)
+    for name in places.of_section(type(variant)):
+        named = data[name]
+        data[name] = told(named) if isinstance(named, str) else named and [told(one) for one in named]
     if isinstance(variant, Fuse) and variant.how == "soup":  # learns nothing
         data = {key: data[key] for key in ("method", "members", "how")}
     method, *given = _given(data, "").items()

@@ -1,19 +1,17 @@
 """Pictures for people, drawn where the extra `report` (matplotlib) is installed."""
 
-import json
 from importlib.util import find_spec
-from pathlib import Path
+from typing import BinaryIO
 
 from llmkit.console import candidates
 from llmkit.console.candidates import Row
 
 
-def loss_curve(metrics: Path, picture: Path) -> bool:
-    """Training and validation loss over steps, from a metrics.jsonl; returns whether it was drawn.
+def loss_curve(records: list[Row], picture: BinaryIO) -> bool:
+    """Training and validation loss over steps, of the records of a metrics.jsonl; returns whether it was drawn.
 
     Not drawn where matplotlib is missing or there are fewer than two validations.
     """
-    records = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
     if len(records) < 2 or find_spec("matplotlib") is None:
         return False
     from matplotlib.figure import Figure
@@ -26,11 +24,11 @@ def loss_curve(metrics: Path, picture: Path) -> bool:
     axes.set(xlabel="optimizer steps", ylabel="loss")
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(picture, dpi=120)
+    figure.savefig(picture, dpi=120, format="png")
     return True
 
 
-def trade_offs(rows: list[Row], picture: Path) -> bool:
+def trade_offs(rows: list[Row], picture: BinaryIO) -> bool:
     """Size against loss and speed against loss of a budget's candidates; returns whether it was drawn.
 
     Rows as in `candidates`, the original's first. Not drawn where matplotlib is missing.
@@ -57,5 +55,5 @@ def trade_offs(rows: list[Row], picture: Path) -> bool:
         axes.axhline(rows[0]["val_loss"], color="grey", linewidth=0.8)  # the original's
         axes.grid(alpha=0.3)
     size_axes.legend()
-    figure.savefig(picture, dpi=120)
+    figure.savefig(picture, dpi=120, format="png")
     return True

@@ -28,6 +28,7 @@ from llmkit.data.columns import BOOLEANS, Column, Kind, Rows
 from llmkit.data.date_format import DateFormat
 from llmkit.data.number_format import COMMAS, POINTS, NumberFormat
 from llmkit.plain import Json
+from llmkit.store import new_files
 from llmkit.store.files import Files
 
 FILE = "columns.json"
@@ -179,7 +180,7 @@ def learn(
 
 def save(encoding: Encoding, path: Path) -> None:
     """Write columns.json."""
-    path.write_text(json.dumps(asdict(encoding), ensure_ascii=False) + "\n", encoding="utf-8")
+    new_files.write_text(path, json.dumps(asdict(encoding), ensure_ascii=False) + "\n")
 
 
 def load(folder: Files) -> Encoding:

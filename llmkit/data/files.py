@@ -46,6 +46,15 @@ def _why_nothing(pattern: str, place: str) -> str:
     return f"there is no file {pattern} in {os.getcwd()}; check the name and the working directory"
 
 
+def told(path: str | Path) -> str:
+    """A path as others may see it, who have no business with somebody's folders: relative to the working directory
+    where it lies there, else its name alone."""
+    path = Path(path)
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    return path.name if path.is_absolute() or {"..", "~"} & set(path.parts) else str(path)
+
+
 def folder_label(path: Path) -> str:
     """The label of a file whose folder is its label: that folder's name, also where it is a link."""
     return normal(Path(os.path.abspath(path)).parent.name)

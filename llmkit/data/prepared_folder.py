@@ -20,6 +20,7 @@ from llmkit.console.callbacks import Warn
 from llmkit.data.splits import SPLITS, fold_split, grouped, grouped_fold_split, stratified
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
+from llmkit.store import new_files
 from llmkit.store.files import Files
 
 GROUPS = "groups.npy"
@@ -58,8 +59,8 @@ def write(out: Path, names: list[str], labels: np.ndarray, of: np.ndarray, val: 
                     f"the {name} split is empty: {len(labels):,} examples are too few for prepare.split "
                     f"(val {val:g}, test {test:g}); add examples or raise its share"
                 )
-    np.save(out / "labels.npy", labels.astype(np.int32))
-    np.save(out / "split.npy", of)
+    new_files.save_array(out / "labels.npy", labels.astype(np.int32))
+    new_files.save_array(out / "split.npy", of)
     return {"examples": len(labels), "labels": names, "splits": summary}
 
 
@@ -82,7 +83,7 @@ def draw(out: Path, labels: np.ndarray, groups: np.ndarray | None, val: float, t
     """
     if groups is None:
         return stratified(labels, val, test, seed)
-    np.save(out / GROUPS, groups)
+    new_files.save_array(out / GROUPS, groups)
     return grouped(groups, val, test, seed)
 
 
@@ -101,7 +102,7 @@ def copy_for_fold(prepared: Files, out: Path, number: int, count: int, val: floa
         of = grouped_fold_split(prepared.array(GROUPS), number, count, val, seed)
     else:
         of = fold_split(labels, number, count, val, seed)
-    np.save(out / "split.npy", of)
+    new_files.save_array(out / "split.npy", of)
     return of
 
 
@@ -121,4 +122,4 @@ def read_meta(prepared: Files) -> Json:
 def write_meta(out: Path, meta: Json) -> None:
     """Write meta.json."""
     text = json.dumps(meta, indent=2, ensure_ascii=False) + "\n"
-    (out / "meta.json").write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files may be no UTF-8
+    new_files.write_text(out / "meta.json", text, errors="backslashreplace")  # names of files may be no UTF-8

@@ -27,6 +27,7 @@ import numpy as np
 
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
+from llmkit.store import new_files
 from llmkit.store.files import Files
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ def distinct_share(texts: Iterable[str]) -> float:
 
 def save(tokenizer: "Tokenizer", path: Path) -> None:
     """Write `tokenizer.json`."""
-    path.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
+    new_files.write_text(path, tokenizer.to_str(pretty=True))
 
 
 def load(path: Path) -> "Tokenizer":

@@ -2,7 +2,7 @@
 
 from llmkit.fitting import card
 from llmkit.fitting.fit import Fitted
-from llmkit.store import artifacts, model_folder
+from llmkit.store import artifacts, model_folder, new_files
 from llmkit.store.artifacts import Artifact, Identity
 from llmkit.store.model_folder import CARD, METRICS, Role
 from llmkit.tasks.experiment import Experiment
@@ -34,7 +34,7 @@ def write_model(
     text = card.trained(experiment, prepared.manifest, fitted.result)
     texts = {CARD: text, **(beside or {})}
     for name, content in texts.items():
-        (folder.path / name).write_text(content, encoding="utf-8", errors="backslashreplace")
+        new_files.write_text(folder.path / name, content, errors="backslashreplace")
     return folder.finish(
         **identity,
         task=experiment.task.name,

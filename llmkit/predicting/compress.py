@@ -13,6 +13,7 @@ from llmkit.plain import Json
 from llmkit.predicting.evaluate import Targeted
 from llmkit.predicting.learner import VALIDATION_BATCH, ExampleLearner, Network
 from llmkit.predicting.use import AnyExamples, Predictor
+from llmkit.store import new_files
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
 from llmkit.training.learner import Learner
@@ -79,4 +80,4 @@ def refit(model: Predictor[AnyExamples], examples: Targeted[AnyExamples]) -> Non
     """Fit a written model's temperature or intervals anew, on the examples of the validation split."""
     outputs = model.outputs(examples.read(model, np.arange(len(examples.targets))))
     name, data = model.refitted(outputs, examples.targets)
-    (model.folder.path / name).write_bytes(data)
+    new_files.write_bytes(model.folder.path / name, data)

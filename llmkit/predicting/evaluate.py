@@ -57,6 +57,8 @@ class Targeted(Generic[AnyExamples]):
     read: Callable[[Predictor[AnyExamples], np.ndarray], AnyExamples]
     puzzles: Callable[[Predictor[AnyExamples], np.ndarray], list[Puzzle[AnyExamples]]] | None = None
     """`puzzles(model, numbers)`: some of them as parts that can be taken away, where the task explains."""
+    members: "Callable[[], Targeted[AnyExamples]] | None" = None
+    """Reads the training split, where these are another one of the same data."""
 
 
 def metrics(model: Predictor[AnyExamples], examples: Targeted[AnyExamples], progress: Progress) -> Json:

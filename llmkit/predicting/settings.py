@@ -84,6 +84,11 @@ class Predict(Section):
 class Scoring(Evaluate):
     """What is measured and what is required."""
 
+    silent = ("membership",)
+
     explain: Annotated[int, Meta(ge=0)] = 0
     """So many examples are explained: how much the right label's probability falls (a number: moves) without the most
     important tenth of an example's parts, beside a random tenth, and what counts over all; 0 leaves it out."""
+    membership: Annotated[int, Meta(ge=1)] | None = None
+    """So many training examples, and as many of the split, are told apart by their loss (Yeom et al., arXiv
+    1709.01604): membership_auc, and membership_tpr, the share found with 1 % of false positives. By default none."""

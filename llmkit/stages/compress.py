@@ -18,7 +18,7 @@ from llmkit.fitting import card
 from llmkit.fitting.setup import require_torch
 from llmkit.plain import Json
 from llmkit.stages import freshness, models
-from llmkit.store import artifacts
+from llmkit.store import artifacts, new_files
 from llmkit.store.artifacts import Artifact
 from llmkit.store.model_folder import CARD, ModelFolder, Role
 from llmkit.tasks.experiment import Experiment
@@ -151,7 +151,7 @@ def _make(experiment: Experiment, before: Json, job: Job, one: _Waiting) -> Json
             "val_loss_increase_percent": increase_percent(metrics["val_loss"], before["val_loss"]),
         }
         text = card.compressed(job.folder, one.place.name, methods.shown(variant), result)
-        (folder.path / CARD).write_text(text, encoding="utf-8", errors="backslashreplace")
+        new_files.write_text(folder.path / CARD, text, errors="backslashreplace")
         roles = {**candidate.roles, CARD: Role.RECORD}
         artifact = folder.finish(**one.wanted.identity, task=experiment.task.name, result=result, roles=roles)
     timings = {"seconds": seconds, **speeds}

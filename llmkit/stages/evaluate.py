@@ -1,9 +1,8 @@
-"""`llmkit evaluate`: model folders and data -> figures, report.json and report.html, requirements checked."""
+"""`llmkit evaluate`: model folders and data -> figures, report.json, report.html, card.md, requirements checked."""
 
 import glob
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -12,11 +11,12 @@ from llmkit.config import requirements
 from llmkit.config.schema import to_data
 from llmkit.console.messages import Console
 from llmkit.errors import InputError, LlmkitError
+from llmkit.fitting import card
 from llmkit.plain import Json
 from llmkit.report.html import Section
 from llmkit.stages import freshness, report_page
-from llmkit.store import artifacts
-from llmkit.store.model_folder import ModelFolder
+from llmkit.store import artifacts, new_files
+from llmkit.store.model_folder import CARD, ModelFolder
 from llmkit.tasks import TASKS
 from llmkit.tasks.experiment import Experiment
 
@@ -56,7 +56,7 @@ def _keep_comparison(rows: list[Json], experiment: Experiment) -> None:
     place = experiment.run_dir / "evaluated" / COMPARED
     page = report_page.comparison(rows, experiment.task.evaluate.TABLE, experiment.task.name)
     with artifacts.writing(place, everything=True):
-        place.write_text(page, encoding="utf-8", errors="backslashreplace")
+        new_files.write_text(place, page, errors="backslashreplace")
 
 
 def _files(path: Path) -> list[Path]:
@@ -83,7 +83,8 @@ def _row(
 ) -> Json:
     settings = {key: value for key, value in to_data(experiment.settings.evaluate).items() if key != "require"}
     parents = {"model": folder.artifact.hash} | ({"prepared": prepared.hash} if prepared else {})
-    wanted = freshness.Wanted("evaluate", {"evaluate": settings}, experiment.settings.seed, parents)
+    about_it = {"card": to_data(experiment.settings.card)} if experiment.settings.card else {}
+    wanted = freshness.Wanted("evaluate", {"evaluate": settings, **about_it}, experiment.settings.seed, parents)
     place = experiment.run_dir / "evaluated" / folder.name
     about = {"name": folder.name, "model": str(folder.path)}
     why = ["it is not kept"]
@@ -98,9 +99,12 @@ def _row(
     if keeps:
         with artifacts.building(place) as building:
             text = json.dumps(artifacts.plain(metrics), indent=2) + "\n"
-            (building.path / "report.json").write_text(text, encoding="utf-8", errors="backslashreplace")
+            new_files.write_text(building.path / "report.json", text, errors="backslashreplace")
             page = report_page.page(folder, prepared, metrics, sections)
-            (building.path / REPORT).write_text(page, encoding="utf-8", errors="backslashreplace")
+            new_files.write_text(building.path / REPORT, page, errors="backslashreplace")
+            data = [f"On the prepared data whose manifest.json has the SHA-256 {prepared.hash}."] if prepared else []
+            text = card.evaluated(folder, experiment.settings, data, artifacts.plain(metrics))
+            new_files.write_text(building.path / CARD, text, errors="backslashreplace")
             building.finish(**wanted.identity, task=folder.task)
     return about | metrics
 
@@ -115,9 +119,9 @@ def _measured(
 ) -> tuple[Json, list[Section]]:
     """Examples -> (metrics, sections of the report), the task's affair: of a split, else of the files `on`."""
     task, report, settings = TASKS[folder.task].evaluate, TASKS[folder.task].report, experiment.settings
-    with tempfile.TemporaryDirectory(prefix="llmkit-") as work:
+    with new_files.temporary_folder(folder.artifact.manifest.get("encryption", ())) as work:
         if prepared is None:
-            examples = task.of_files(folder, on, settings, Path(work), ui.progress, ui.warn)
+            examples = task.of_files(folder, on, settings, work, ui.progress, ui.warn)
             return task.metrics(folder, examples, settings, ui.progress, ui.warn), []
         with _explained(prepared) if experiment.of_folder else nullcontext():
             examples = task.of_split(folder, prepared, settings.evaluate.split)

@@ -5,13 +5,14 @@ of their manifests) and input files (by content).
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from llmkit.config.schema import Section, to_data
-from llmkit.errors import InputError, LaterVersion
+from llmkit.errors import InputError, LaterVersion, NoKey
 from llmkit.plain import Json
-from llmkit.store import artifacts
+from llmkit.store import artifacts, encryption
 from llmkit.store.artifacts import Identity, Source
 from llmkit.tasks.experiment import Experiment
 from llmkit.version import __version__
@@ -49,6 +50,7 @@ def reasons(place: Path, wanted: Wanted) -> tuple[artifacts.Artifact | None, lis
         raise
     except InputError as error:
         return None, [str(error)]
+    check_recipients(artifact)
     manifest = artifact.manifest
     found = [f"{line}" for line in artifacts.differences(manifest["settings"], wanted.settings)]
     if manifest["stage"] != wanted.stage:
@@ -66,6 +68,20 @@ def reasons(place: Path, wanted: Wanted) -> tuple[artifacts.Artifact | None, lis
     return artifact, found
 
 
+def check_recipients(artifact: artifacts.Artifact) -> None:
+    """Raise InputError where an artifact is for others than its place is by now, or plain where that is not."""
+    wanted, found = encryption.recipients_of(artifact.path), artifact.manifest.get("encryption", [])
+    if set(wanted) == set(found):
+        return
+    if not wanted:
+        raise InputError(
+            f"{artifact.path} is encrypted, and the config names no encryption.recipients: what is made of it would be "
+            "plain; name them, or another run_dir"
+        )
+    state = "is encrypted to others than the config names" if found else "is not encrypted, as the config wants it"
+    raise InputError(f"{artifact.path} {state}; run: llmkit encrypt CONFIG, which trains nothing again")
+
+
 def changed_inputs(before: list[Source], now: list[Source]) -> list[str]:
     """A line for each file that came, went or has other bytes."""
     old, new = ({item["path"]: item["sha256"] for item in items} for items in (before, now))
@@ -76,8 +92,8 @@ def changed_inputs(before: list[Source], now: list[Source]) -> list[str]:
 
 
 def of_prepare(settings: Section) -> Json:
-    """The keys of the section prepare that decide what is prepared; how many processes do it does not."""
-    return {key: value for key, value in to_data(settings).items() if key != "workers"}
+    """The keys of the section prepare that decide what is prepared: not how many processes do it, nor the licence."""
+    return {key: value for key, value in to_data(settings).items() if key not in ("workers", "licence")}
 
 
 def read_prepared(experiment: Experiment) -> artifacts.Artifact:
@@ -88,6 +104,7 @@ def read_prepared(experiment: Experiment) -> artifacts.Artifact:
     command = experiment.command("prepare")
     place = experiment.run_dir / "prepared"
     prepared = artifacts.read(place, made_by=command, stage="prepare")
+    check_recipients(prepared)
     if prepared.manifest["task"] != experiment.task.name:
         raise InputError(
             f"{place} was prepared for task {prepared.manifest['task']}, not {experiment.task.name}; run: {command}"
@@ -108,8 +125,9 @@ def stored(artifact: artifacts.Artifact, work: Path) -> Json:
     timings: Json = {}
     place = _timings(work, artifact.path)
     if place.exists():
-        found = artifacts.read_json(place)
-        timings = found["timings"] if found.get("manifest") == artifact.hash else {}
+        with suppress(NoKey):  # "up to date" is said without a key, and tells no figures then
+            found = artifacts.read_json(place)
+            timings = found["timings"] if found.get("manifest") == artifact.hash else {}
     return artifact.manifest["result"] | timings
 
 

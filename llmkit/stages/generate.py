@@ -11,7 +11,7 @@ from pathlib import Path
 from llmkit.config.schema import Section, to_data
 from llmkit.console.messages import Console
 from llmkit.plain import Json
-from llmkit.store import artifacts
+from llmkit.store import artifacts, new_files
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks import TASKS
 from llmkit.tasks.contract import Answers
@@ -53,9 +53,9 @@ def _keep(answers: Answers, folder: ModelFolder, settings: Section, seed: int, p
     """Put result and files into RUN_DIR/generated."""
     with artifacts.building(place) as building:
         text = json.dumps(answers.result, indent=2, ensure_ascii=False) + "\n"
-        (building.path / "result.json").write_text(text, encoding="utf-8", errors="backslashreplace")
+        new_files.write_text(building.path / "result.json", text, errors="backslashreplace")
         for name, data in answers.files.items():
-            (building.path / name).write_bytes(data)
+            new_files.write_bytes(building.path / name, data)
         building.finish(
             stage="generate",
             task=folder.task,
@@ -69,4 +69,4 @@ def _write(files: dict[str, bytes], place: Path) -> None:
     artifacts.make_folder(place)
     with artifacts.writing(place, everything=True):
         for name, data in files.items():
-            (place / name).write_bytes(data)
+            new_files.write_bytes(place / name, data)

@@ -4,6 +4,7 @@ from llmkit.config.schema import to_data
 from llmkit.console.callbacks import Warn
 from llmkit.errors import ConfigError, InputError
 from llmkit.fitting.setup import deciding
+from llmkit.stages import freshness
 from llmkit.store import artifacts
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks import experiment as experiments
@@ -25,6 +26,7 @@ def read(experiment: Experiment, name: str, warn: Warn) -> ModelFolder:
         raise ConfigError(f"--model {name}: there is no such model; choose from {', '.join(places)}")
     place, command = places[name]
     folder = experiments.read_model(experiment.run_dir / place, command, experiment.task)
+    freshness.check_recipients(folder.artifact)
     manifest = folder.artifact.manifest
     if manifest["stage"] == "compress":
         _check_original(experiment, folder, command)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from llmkit.console import tables
 from llmkit.console.tables import Column
+from llmkit.data.files import told
 from llmkit.plain import Json
 from llmkit.report import html
 from llmkit.report.html import Section
@@ -39,7 +40,7 @@ def comparison(rows: Sequence[Json], columns: Sequence[Column], task: str) -> st
 
 
 def _about(folder: ModelFolder) -> Section:
-    rows = [["task", folder.task], ["made by", folder.artifact.manifest["stage"]], ["folder", str(folder.path)]]
+    rows = [["task", folder.task], ["made by", folder.artifact.manifest["stage"]], ["folder", told(folder.path)]]
     rows += [["size", _cell("size_bytes", folder.size_bytes)], ["parameters", f"{folder.parameters:,}"]]
     rows += [[key, tables.number(folder.result[key])] for key in MADE_BY if _plain(folder.result.get(key))]
     return Section("The model", html.table(["", ""], rows))
@@ -56,7 +57,8 @@ def _data(prepared: artifacts.Artifact) -> Section:
         lines = [[split, *(tables.number(one.get(name)) for name in names)] for split, one in order]
         body += html.table(["split", *names], lines)
     files = [
-        [str(source.get("path", "")), f"{source.get('bytes', 0):,}"] for source in prepared.manifest.get("inputs", [])
+        [told(str(source.get("path", ""))), f"{source.get('bytes', 0):,}"]
+        for source in prepared.manifest.get("inputs", [])
     ]
     more = [[f"and {len(files) - MOST_FILES:,} more", ""]] if len(files) > MOST_FILES else []
     return Section("The data", body + (html.table(["file", "bytes"], files[:MOST_FILES] + more) if files else ""))
@@ -75,6 +77,12 @@ def _figures(metrics: Json) -> Section:
         if isinstance(value, dict) and value and all(one is None or _plain(one) for one in value.values()):
             lines = [[name, _cell(name, figure)] for name, figure in value.items()]
             body += f"<h3>{html.escape(key)}</h3>" + html.table(["figure", ""], lines)
+    for key, heading in {"canaries": "repeats", "memorised": "tokens"}.items():
+        by = metrics.get(key)
+        if isinstance(by, dict) and by and all(isinstance(row, dict) for row in by.values()):
+            names = list(next(iter(by.values())))
+            lines = [[first, *(_cell(name, row.get(name)) for name in names)] for first, row in by.items()]
+            body += f"<h3>{key}</h3>" + html.table([heading, *names], lines)
     return Section("Figures", body)
 
 

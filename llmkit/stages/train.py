@@ -3,6 +3,7 @@
 Folders and order only: one training from settings to weights is `llmkit/fitting`.
 """
 
+import io
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +16,7 @@ from llmkit.fitting import fit, probe, setup as setups, write
 from llmkit.fitting.setup import Setup
 from llmkit.plain import Json
 from llmkit.stages import folds, freshness
-from llmkit.store import artifacts
+from llmkit.store import artifacts, encryption, new_files
 from llmkit.store.artifacts import Artifact
 from llmkit.tasks.experiment import Experiment
 from llmkit.training.distributed import ALONE, Processes
@@ -53,6 +54,8 @@ def train(
     from llmkit.training import checkpoint, tensorboard
 
     tensorboard.require(setup.settings.train.tensorboard)
+    if setup.settings.train.tensorboard and encryption.recipients_of(experiment.run_dir):
+        raise ConfigError("train.tensorboard: its event files are plain, and encryption is on; set one of the two off")
     if setup.settings.train.folds and processes.count > 1:
         raise ConfigError("train.folds: the folds are trained by one process; start it without torchrun")
     checkpoints = work / "train"
@@ -124,9 +127,13 @@ def _made(model: Artifact, fingerprint: Mapping[str, object]) -> bool:
 
 def _draw(metrics: Path, picture: Path, ui: Console) -> None:
     """Draw the loss curve; the model is in its place, so that a full disk is worth a warning only."""
+    from llmkit.training import metrics_file
+
     try:
+        drawn = io.BytesIO()
         with artifacts.writing(picture):
-            if charts.loss_curve(metrics, picture):
+            if charts.loss_curve(metrics_file.records(metrics), drawn):
+                new_files.write_bytes(picture, drawn.getvalue())
                 ui.info(f"loss curve: {picture}")
     except InputError as error:
         ui.warn(str(error))

@@ -5,6 +5,7 @@ In: files that a stage writes into a fresh folder. Out: the folder in its place 
 `NAME.old`, which the next reader or writer moves back. What the files mean is left to stages and tasks.
 """
 
+import base64
 import errno
 import hashlib
 import json
@@ -26,16 +27,17 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NotRequired, TypedDict, cast
 
 from llmkit.config import json_text
-from llmkit.errors import InputError, LaterVersion, LlmkitError
+from llmkit.errors import InputError, LaterVersion, LlmkitError, NoKey
 from llmkit.plain import Json
-from llmkit.store import file_locks
-from llmkit.store.files import Files, open_regular
+from llmkit.store import encryption, file_locks
+from llmkit.store.files import Files, open_plain, open_regular
 from llmkit.version import __version__ as LLMKIT_VERSION
 
 SCHEMA_VERSION = 1
 MOST_MANIFEST = 256 << 20  # bytes
 MANIFEST = "manifest.json"
 CHECKSUM = "manifest_sha256"
+SEALED = "age"  # key of an encrypted result
 
 _MANIFEST_KEYS = [
     (int, "schema_version"),
@@ -89,13 +91,21 @@ class Manifest(TypedDict):
     inputs: list[Source]
     result: Json
     files: dict[str, Content]
+    encryption: NotRequired[list[str]]
+    """The recipients that every file, and what `result` says, are encrypted to; missing: plain."""
+    same_as: NotRequired[str]
+    """The hash under which children know this folder, where it was encrypted (anew) after it was made."""
     manifest_sha256: NotRequired[str]
     """Of all the rest."""
 
 
 @dataclass(frozen=True)
 class Artifact(Files):
-    """A finished folder. `hash`: SHA-256 (hex) of the bytes of its manifest, which its children record."""
+    """A finished folder. `hash`: SHA-256 (hex) of the bytes of its manifest, which its children record.
+
+    Of a folder that was encrypted later it is the hash that it had before. Of an encrypted one `manifest["result"]` is
+    empty where there is no identity that opens it.
+    """
 
     manifest: Manifest
     hash: str
@@ -144,15 +154,38 @@ class Folder:
             manifest = {"schema_version": SCHEMA_VERSION, "llmkit_version": LLMKIT_VERSION, "stage": stage}
             manifest |= {"task": task, "settings": settings, "seed": seed, "versions": versions}
             manifest |= {"parents": parents or {}, "inputs": list(inputs), "result": result or {}}
-            files = {name: fingerprint(self.path / name) for name in _flush(self.path)}
-            for name, role in (roles or {}).items():
-                files[name]["role"] = role
-            manifest["files"] = files
-            manifest = plain(manifest)
-            data = _json_bytes(manifest | {CHECKSUM: _checksum(manifest)})
-            _write_atomically(self.path / MANIFEST, data)
-            _put_in_place(self.path, self.place)
-        return Artifact(self.name, json.loads(data), hashlib.sha256(data).hexdigest())
+            return self._put(manifest, roles or {})
+
+    def finish_as(self, artifact: Artifact, recipients: Sequence[str]) -> Artifact:
+        """The same for a copy of a folder that is encrypted to `recipients`: children of the first are its children."""
+        roles = {name: entry["role"] for name, entry in artifact.manifest["files"].items() if "role" in entry}
+        kept = {key: value for key, value in artifact.manifest.items() if key not in (CHECKSUM, "files")}
+        with writing(self.name, everything=True):
+            return self._put(kept | {"same_as": artifact.hash}, roles, tuple(sorted(set(recipients))))
+
+    def _put(
+        self, manifest: dict[str, Any], roles: Mapping[str, str], recipients: tuple[str, ...] | None = None
+    ) -> Artifact:
+        """Hash the files, write the manifest last, replace what stood in the folder's place."""
+        recipients = encryption.recipients_of(self.path) if recipients is None else recipients
+        files = {name: fingerprint(self.path / name) for name in _flush(self.path)}
+        for name, role in roles.items():
+            files[name]["role"] = role
+        manifest = plain(manifest | {"files": files})
+        result = manifest["result"]
+        if recipients:
+            if manifest["stage"] == "generate":  # its settings hold prompts, and nobody compares them
+                manifest["result"] = result = result | {"settings": manifest["settings"]}
+                manifest["settings"] = {}
+            _check_sealed(self.path, files)
+            text = json.dumps(result, sort_keys=True).encode()
+            manifest["result"] = {SEALED: base64.b64encode(encryption.encrypt(text, recipients)).decode()}
+            manifest["encryption"] = list(recipients)
+        data = _json_bytes(manifest | {CHECKSUM: _checksum(manifest)})
+        _write_atomically(self.path / MANIFEST, data)
+        _put_in_place(self.path, self.place)
+        made = json.loads(data)
+        return Artifact(self.name, made | {"result": result}, made.get("same_as", hashlib.sha256(data).hexdigest()))
 
 
 @contextmanager
@@ -255,7 +288,38 @@ def _read_once(path: Path, remedy: str, stages: tuple[str, ...] | None, verify: 
         raise InputError(f"{path} holds {size:,} bytes, more than the {most_bytes:,} that are read into memory here")
     for name, entry in manifest["files"].items():
         _check_file(path, name, entry["bytes"], entry["sha256"] if verify else None, remedy)
-    return Artifact(path, cast(Manifest, manifest), hashlib.sha256(data).hexdigest())
+    if not _sound_encryption(manifest):
+        raise InputError(f"{path / MANIFEST} is damaged: wrong: encryption or same_as; {remedy}")
+    if "encryption" in manifest:
+        manifest["result"] = _opened_result(manifest, path / MANIFEST, remedy)
+    return Artifact(path, cast(Manifest, manifest), manifest.get("same_as", hashlib.sha256(data).hexdigest()))
+
+
+def _sound_encryption(manifest: Json) -> bool:
+    """Whether what a manifest says of its encryption, if anything, are public keys and a hash."""
+    known, same = manifest.get("encryption", []), manifest.get("same_as", "0" * 64)
+    keys = isinstance(known, list) and all(isinstance(one, str) and encryption.PUBLIC.fullmatch(one) for one in known)
+    return keys and isinstance(same, str) and re.fullmatch("[0-9a-f]{64}", same) is not None
+
+
+def _opened_result(manifest: Json, path: Path, remedy: str) -> Json:
+    """What the manifest of an encrypted folder says came out; nothing where no identity opens it."""
+    try:
+        text = encryption.decrypt(base64.b64decode(manifest["result"][SEALED], validate=True), path)
+        result: Json = json_text.parse(text)
+    except NoKey:
+        return {}
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged: its result is not encrypted; {remedy}") from error
+    return result
+
+
+def _check_sealed(folder: Path, files: Iterable[str]) -> None:
+    """Raise ValueError where a file of a protected folder is plain: a writer went around `new_files`."""
+    for name in files:
+        with open(folder / name, "rb") as file:
+            if not encryption.is_sealed(file.read(len(encryption.MAGIC))):
+                raise ValueError(f"{name} would lie in an encrypted folder unencrypted; it was not kept")
 
 
 def _check_file(folder: Path, name: str, size: int, sha256: str | None, remedy: str) -> None:
@@ -309,13 +373,19 @@ def write_json(path: Path, data: object) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace a file atomically and durably, one writer at a time."""
     with writing(path):
+        _write_atomically(Path(path), encryption.sealed(path, data))
+
+
+def write_sealed(path: Path, data: bytes) -> None:
+    """The same of bytes that are an age file already."""
+    with writing(path):
         _write_atomically(Path(path), data)
 
 
 def read_json(path: Path) -> Any:
     """The content of a JSON file. Raises InputError when it is missing or damaged."""
     try:
-        with open_regular(path) as file:
+        with open_plain(path) as file:
             data = file.read()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error

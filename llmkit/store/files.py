@@ -1,9 +1,10 @@
-"""The files of a finished folder, and the only way in which they are opened.
+"""The files of a finished folder, and the only way in which they are opened. An encrypted one is opened in memory.
 
 (The manifest itself is read by `artifacts`, which checks the others against it.) What is in a file may be damaged, or
 made by somebody else: whatever it is, an InputError names it.
 """
 
+import io
 import math
 import os
 import stat
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from llmkit.config import json_text
 from llmkit.errors import InputError
+from llmkit.store import encryption
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,11 +36,11 @@ class Files:
         return True
 
     def open(self, name: str) -> BinaryIO:
-        """A file, opened for reading bytes. Raises InputError."""
+        """A file, opened for reading bytes, decrypted ones. Raises InputError, NoKey where no identity opens it."""
         if not self.listed(name):
             raise InputError(f"{self.path} has no {name} in its manifest; make it again, or copy it anew")
         try:
-            return open_regular(self.path / name)
+            return open_plain(self.path / name)
         except OSError as error:
             raise InputError(f"cannot read {self.path / name}: {error.strerror}") from error
 
@@ -77,6 +79,7 @@ class Files:
         try:
             with self.open(name) as file:
                 _check_array(file)
+                mapped = mapped and not isinstance(file, io.BytesIO)  # decrypted: it is in memory
                 return np.load(self.path / name, mmap_mode="r") if mapped else np.load(file)
         except InputError:
             raise
@@ -113,6 +116,28 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def open_plain(path: Path) -> BinaryIO:
+    """The same, decrypted into memory where it is an age file. Raises NoKey where no identity opens it."""
+    file = open_regular(path)
+    try:
+        sealed = encryption.is_sealed(file.read(len(encryption.MAGIC)))
+        file.seek(0)
+        if not sealed:
+            return file
+        data = file.read()
+    except BaseException:
+        file.close()
+        raise
+    file.close()
+    return io.BytesIO(encryption.decrypt(data, path))
+
+
+def read_live(path: Path) -> bytes:
+    """A whole file that no manifest lists, such as a log, decrypted. Raises OSError and NoKey."""
+    with open_plain(path) as file:
+        return file.read()
+
+
 def _check_array(file: BinaryIO) -> None:
     """Raise ValueError where a .npy file holds no numbers, or others than its head says; it is at its start again."""
     import numpy as np
@@ -124,7 +149,8 @@ def _check_array(file: BinaryIO) -> None:
     shape, _, kind = heads[version](file)
     if kind.kind not in "uifb":
         raise ValueError(f"of {kind}")
-    left, needed = os.fstat(file.fileno()).st_size - file.tell(), math.prod(shape) * kind.itemsize
+    head = file.tell()
+    left, needed = file.seek(0, os.SEEK_END) - head, math.prod(shape) * kind.itemsize
     if left != needed:
         raise ValueError(f"shape {shape} of {kind} needs {needed:,} bytes, {left:,} are there")
     file.seek(0)

@@ -20,7 +20,7 @@ from llmkit.config import places, yaml_text
 from llmkit.config.root import Root
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
-from llmkit.store import artifacts, graph_check, memory, sparse_weights
+from llmkit.store import artifacts, encryption, graph_check, memory, new_files, sparse_weights
 from llmkit.store.artifacts import Artifact
 from llmkit.store.files import Files
 from llmkit.store.graph_check import WEIGHTS
@@ -167,14 +167,18 @@ def write(
     files: Mapping[str, ModelFile],
 ) -> dict[str, Role]:
     """Write graph, weights, config and the task's own `files` into a folder being built; returns the roles of all."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save, save_file
 
-    (folder / GRAPH).write_bytes(declare_weights(graph, weights))
+    new_files.write_bytes(folder / GRAPH, declare_weights(graph, weights))
     stored = sparse_weights.pack(weights)
-    save_file({name: np.ascontiguousarray(array) for name, array in stored.items()}, folder / WEIGHTS)
-    (folder / CONFIG).write_text(yaml_text.dump(places.data_without_places(settings)), encoding="utf-8")
+    arrays = {name: np.ascontiguousarray(array) for name, array in stored.items()}
+    if encryption.recipients_of(folder):
+        new_files.write_bytes(folder / WEIGHTS, save(arrays))
+    else:
+        save_file(arrays, folder / WEIGHTS)
+    new_files.write_text(folder / CONFIG, yaml_text.dump(places.data_without_places(settings)))
     for name, file in files.items():
-        (folder / name).write_bytes(file.data)
+        new_files.write_bytes(folder / name, file.data)
     return dict.fromkeys((GRAPH, WEIGHTS, CONFIG), Role.RUN) | {name: file.role for name, file in files.items()}
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmkit.config import file, places, schema
+from llmkit.config.encryption import Encryption
 from llmkit.config.root import Root
 from llmkit.config.schema import Origins, closest
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
+from llmkit.store import encryption
 from llmkit.tasks import TASKS
 from llmkit.tasks.contract import Task
 
@@ -32,6 +34,10 @@ class Experiment:
     """The `section.key=value` that the command was given."""
     of_folder: bool = False
     """Whether a model folder stands in place of a config: nothing that names a place comes from it."""
+
+    def __post_init__(self) -> None:
+        if not self.of_folder:
+            encryption.protect(self.run_dir, recipients(self.settings.encryption))
 
     @property
     def task(self) -> Task:
@@ -87,6 +93,8 @@ def of_folder(
     origins: Origins = {}
     file.override(data, origins, overrides, options or {}, root_of)
     settings = schema.check(data, root_of(data, origins), origins, str(path))
+    if known := folder.artifact.manifest.get("encryption"):  # what a task keeps beside the folder is for the same
+        encryption.protect(Path(settings.run_dir), known)
     return Experiment(path, settings, tuple(overrides), of_folder=True)
 
 
@@ -94,6 +102,12 @@ def _run_dir(place: Path) -> Path:
     """RUN_DIR of RUN_DIR/model, RUN_DIR/tuned and RUN_DIR/compressed/NAME."""
     parents = Path(os.path.abspath(place)).parents
     return parents[1] if parents[0].name == "compressed" and len(parents) > 1 else parents[0]
+
+
+def recipients(settings: Encryption) -> list[str]:
+    """Those that the config names and those of its file. Raises InputError."""
+    named = settings.recipients_file
+    return [*settings.recipients, *(encryption.of_file(Path(named)) if named else ())]
 
 
 def from_data(data: Mapping[str, object], path: str | Path) -> Experiment:

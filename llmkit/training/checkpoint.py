@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 import torch
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save, save_file
 from torch import Tensor
 
 from llmkit.console.callbacks import Warn
-from llmkit.errors import InputError, LaterVersion
+from llmkit.errors import InputError, LaterVersion, NoKey
 from llmkit.plain import Json
-from llmkit.store import artifacts
+from llmkit.store import artifacts, encryption, new_files
 from llmkit.store.files import Files
 from llmkit.training import metrics_file
 from llmkit.training.distributed import ALONE, Processes
@@ -64,9 +64,8 @@ def write(
     if not processes.leads:
         return
     with artifacts.building(_place(folder, progress["step"])) as building:
-        save_file(_on_cpu(learner.weights()), building.path / "weights.safetensors")
-        save_file(_on_cpu(best), building.path / "best.safetensors")
-        save_file(_on_cpu(tensors), building.path / "state.safetensors")
+        for name, held in (("weights", learner.weights()), ("best", best), ("state", tensors)):
+            _save(building.path / f"{name}.safetensors", _on_cpu(held))
         artifacts.write_json(building.path / "state.json", {"progress": progress, "learner": plain})
         shutil.copyfile(folder / metrics_file.NAME, building.path / metrics_file.NAME)
         building.finish(stage="checkpoint", task="", settings=fingerprint, seed=0, versions={}, parents={}, result={})
@@ -97,7 +96,7 @@ def _newest(folder: Path, fingerprint: Mapping[str, object], warn: Warn) -> Foun
         try:
             artifact = artifacts.read(path, stage="checkpoint")
             plain = artifact.read_json("state.json")
-        except LaterVersion:
+        except (LaterVersion, NoKey):
             raise
         except InputError as error:
             warn(f"skipping a damaged checkpoint: {str(error).partition('; ')[0]}")
@@ -128,6 +127,8 @@ def ended(folder: Path) -> Json:
     try:
         artifact = artifacts.read(_place(folder, newest_step(folder)), stage="checkpoint")
         progress = artifact.read_json("state.json")["progress"]
+    except NoKey:
+        raise
     except InputError:
         return {}
     return artifact.manifest["settings"] if progress.get("ended") else {}
@@ -176,6 +177,13 @@ def _random_state(processes: Processes) -> dict[str, Tensor]:
 
 def _suffix(rank: int) -> str:
     return f".{rank}" if rank else ""
+
+
+def _save(path: Path, tensors: dict[str, Tensor]) -> None:
+    if encryption.recipients_of(path):
+        new_files.write_bytes(path, save(tensors))
+    else:
+        save_file(tensors, path)  # without a second copy in memory
 
 
 def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

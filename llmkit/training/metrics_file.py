@@ -5,16 +5,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from llmkit.plain import Json
-from llmkit.store import artifacts
-from llmkit.store.files import Files
+from llmkit.store import artifacts, encryption, new_files
+from llmkit.store.files import Files, read_live
 
 NAME = "metrics.jsonl"
 
 
 def append(path: Path, record: Mapping[str, object]) -> None:
     """Add a line."""
+    line = json.dumps(record) + "\n"
+    if encryption.recipients_of(path):  # a whole file each time: there is a line for each validation only
+        return artifacts.write_bytes(path, (read_live(path) if path.exists() else b"") + line.encode())
     with artifacts.writing(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+        file.write(line)
 
 
 def restore(path: Path, checkpoint: Files | None) -> None:
@@ -25,16 +28,17 @@ def restore(path: Path, checkpoint: Files | None) -> None:
 def copy_without_clock(source: Path, target: Path) -> None:
     """Copy for a model folder, without `seconds`: the same training gives the same bytes."""
     lines = [
-        json.dumps({key: value for key, value in record.items() if key != "seconds"}) for record in _records(source)
+        json.dumps({key: value for key, value in record.items() if key != "seconds"}) for record in records(source)
     ]
-    target.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    new_files.write_text(target, "".join(line + "\n" for line in lines))
 
 
-def _records(path: Path) -> list[Json]:
-    records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+def records(path: Path) -> list[Json]:
+    """The lines of a metrics.jsonl."""
+    found = []
+    for line in read_live(path).decode("utf-8").splitlines():
         try:
-            records.append(json.loads(line))
+            found.append(json.loads(line))
         except ValueError:
             break  # torn by a crash; nothing after it can be trusted
-    return records
+    return found

@@ -53,15 +53,15 @@ def test_help_names_every_command(llmkit, arguments):
     ran = llmkit(*arguments)
     assert (ran.code, ran.err) == (0, "")
     assert "Usage: llmkit " in ran.out
-    for name in [*STAGES, "init", "serve"]:
+    for name in [*STAGES, "init", "serve", "encrypt"]:
         assert f" {name} " in ran.out
 
 
-def test_the_commands_are_the_stages_init_and_serve():
-    assert sorted(COMMANDS) == sorted([*STAGES, "init", "serve"])
+def test_the_commands_are_the_stages_and_others():
+    assert sorted(COMMANDS) == sorted([*STAGES, "init", "serve", "encrypt"])
 
 
-@pytest.mark.parametrize("name", [*STAGES, "init", "serve"])
+@pytest.mark.parametrize("name", [*STAGES, "init", "serve", "encrypt"])
 def test_every_command_argument_and_option_is_described(llmkit, name):
     ran = llmkit(name, "--help")
     assert (ran.code, ran.err) == (0, "")

@@ -45,7 +45,7 @@ def test_what_new_users_did_wrong(llmkit, tiny_copy, words, code, message):
         (["trian", "c.yaml"], "No such command 'trian'. Did you mean 'train'?; see llmkit --help"),
         (["train"], "Missing argument 'CONFIG'; see llmkit train --help"),
         (["generate"], "Missing argument 'CONFIG|MODEL_FOLDER...'; see llmkit generate --help"),
-        (["init"], "Missing argument 'FILE'; see llmkit init --help"),
+        (["init"], "init: name the config file to write, or --new-key FILE"),
         (["train", "c.yaml", "--frsh"], "No such option: --frsh"),
         (["--nope"], "No such option: --nope"),
         (["evaluate", "c.yaml", "--on"], "Option '--on' requires an argument; see llmkit evaluate --help"),

@@ -8,7 +8,7 @@ import typer
 from llmkit.cli.options import Common, Force, common_options, generate_options
 from llmkit.errors import ConfigError
 
-SHARED = ["json", "quiet", "verbose", "force", "dry_run", "device", "seed"]
+SHARED = ["json", "quiet", "verbose", "force", "dry_run", "device", "seed", "identity"]
 
 
 def command_of(verb: Any) -> Any:
@@ -42,7 +42,7 @@ def test_a_verb_gets_what_was_written_on_its_command_line(toy):
 def test_a_verb_gets_the_defaults_where_nothing_is_written(toy):
     command, calls = toy
     command(["abc"], standalone_mode=False)
-    assert calls == [("abc", 1, Common(False, False, False, False, False, "auto", None), False)]
+    assert calls == [("abc", 1, Common(False, False, False, False, False, "auto", None, None), False)]
 
 
 def test_the_shared_options_stand_where_common_does(toy):

@@ -1,5 +1,7 @@
 """A budget's candidates made by hand: the file, the table that is printed and the picture say the same."""
 
+import io
+
 import pytest
 
 from llmkit.console import candidates, charts
@@ -51,11 +53,11 @@ def test_the_printed_table_has_the_cells_of_the_file(capsys):
     )
 
 
-def test_the_picture_has_every_candidate_once_by_its_mark(tmp_path, monkeypatch):
+def test_the_picture_has_every_candidate_once_by_its_mark(monkeypatch):
     figure = pytest.importorskip("matplotlib.figure").Figure
     drawn = []
-    monkeypatch.setattr(figure, "savefig", lambda self, file, dpi: drawn.append(self))
-    assert charts.trade_offs(ROWS, tmp_path / "candidates.png")
+    monkeypatch.setattr(figure, "savefig", lambda self, file, dpi, format: drawn.append(self))
+    assert charts.trade_offs(ROWS, io.BytesIO())
     sizes, speeds = drawn[0].axes
     points = {line.get_label(): list(zip(*line.get_data(), strict=True)) for line in sizes.lines[:3]}
     assert points == {
@@ -68,7 +70,8 @@ def test_the_picture_has_every_candidate_once_by_its_mark(tmp_path, monkeypatch)
     assert speeds.get_xlabel() == "tokens per second, one stream"
 
 
-def test_the_picture_is_a_png(tmp_path):
+def test_the_picture_is_a_png():
     pytest.importorskip("matplotlib")
-    assert charts.trade_offs(ROWS, tmp_path / "candidates.png")
-    assert (tmp_path / "candidates.png").read_bytes().startswith(b"\x89PNG")
+    picture = io.BytesIO()
+    assert charts.trade_offs(ROWS, picture)
+    assert picture.getvalue().startswith(b"\x89PNG")

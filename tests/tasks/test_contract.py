@@ -104,7 +104,8 @@ def test_root_sections_name_their_task_and_its_sections():
 OTHER_TEXT = {
     *("search", "choices", "field", "encoding", "clean", "stop", "require", "text", "label", "negations"),
     *("numbers", "categories", "dates", "delimiter", "group", "ignore", "missing", "task", "time", "weight"),
-    *("path", "series", "source", "split_column", "target", "value"),
+    *("path", "recipients", "series", "source", "split_column", "target", "value"),
+    *("licence", "contact", "intended_use", "limits"),
 }
 
 

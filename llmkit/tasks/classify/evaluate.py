@@ -3,6 +3,7 @@
 Speed counts everything from the text on: tokens, n-grams, network.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from llmkit.data import prepared_folder
 from llmkit.explaining import words
 from llmkit.explaining.explanation import Puzzle
 from llmkit.plain import Json
-from llmkit.predicting import evaluate as measuring, explained
+from llmkit.predicting import evaluate as measuring, explained, membership
 from llmkit.predicting.evaluate import TABLE, UNIT, Targeted
 from llmkit.predicting.use import Predictor
 from llmkit.store.files import Files
@@ -29,7 +30,8 @@ def of_split(folder: ModelFolder, prepared: Files, split: str) -> Targeted[Examp
     """The texts of a split."""
     examples, split = prepared_folder.examples_of(prepared, split)
     texts = labelled.read(prepared)
-    return _labelled(split, [texts[k] for k in examples], prepared.array("labels.npy")[examples])
+    found = _labelled(split, [texts[k] for k in examples], prepared.array("labels.npy")[examples])
+    return replace(found, members=lambda: of_split(folder, prepared, "train"))
 
 
 def of_files(
@@ -55,6 +57,7 @@ def metrics(
     """Quality, calibration, size and speed on the texts."""
     model = use.load(folder)
     found, _ = explained.figures(model, examples, settings.evaluate.explain, progress)
+    found |= membership.figures(model, examples, settings.evaluate.membership, progress, warn)
     return measuring.metrics(model, examples, progress) | found
 
 

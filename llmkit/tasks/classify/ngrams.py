@@ -23,6 +23,7 @@ import numpy as np
 
 from llmkit.data.ragged import Ragged
 from llmkit.runtime.processors import usable_processors
+from llmkit.store import new_files
 from llmkit.store.files import Files
 
 FILE, HOW = "ngrams.npy", "ngrams.json"
@@ -151,8 +152,8 @@ def counted(keys: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 def save(ngrams: Ngrams, path: Path) -> None:
     """Write ngrams.npy, the hashes and then their counts, and ngrams.json beside it: how texts are read."""
-    np.save(path / FILE, np.concatenate([ngrams.hashes, ngrams.counts]).astype(np.uint32))
-    (path / HOW).write_text(json.dumps(asdict(ngrams.how), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    new_files.save_array(path / FILE, np.concatenate([ngrams.hashes, ngrams.counts]).astype(np.uint32))
+    new_files.write_text(path / HOW, json.dumps(asdict(ngrams.how), ensure_ascii=False, indent=1) + "\n")
 
 
 def load(folder: Files) -> Ngrams:

@@ -31,6 +31,7 @@ from llmkit.data.labels import number_classes, warn_of_missing
 from llmkit.errors import ConfigError
 from llmkit.plain import Json
 from llmkit.predicting.settings import Split
+from llmkit.store import new_files
 from llmkit.store.artifacts import Source
 from llmkit.tasks.classify import ngrams
 from llmkit.tasks.classify.labelled import TEXTS, read_examples
@@ -80,8 +81,8 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
     warn_of_copies(groups, of, "texts", prepared_folder.UNIQUE, warn)
     summary = prepared_folder.write(out, names, numbers, of, val, test)
     prepared_folder.warn_of_rare(summary, warn)
-    with (out / TEXTS).open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps(text) + "\n" for text in texts)
+    with new_files.opened(out / TEXTS) as file:
+        file.writelines(json.dumps(text).encode() + b"\n" for text in texts)
     progress("learning the vocabulary", 0, 1)
     some = np.flatnonzero(of == 0)
     learnt = learn([texts[k] for k in some], numbers[some], len(names), settings, out, progress)
@@ -108,7 +109,7 @@ def learn(
     found, fitted = fitting.learn(texts, labels, classes, settings.ngrams, progress)
     ngrams.save(found, out)
     for name, array in zip(LINEAR, (fitted.table, fitted.bias), strict=True):
-        np.save(out / name, array)
+        new_files.save_array(out / name, array)
     return {"vocab_size": tokenizer.get_vocab_size(), "ngrams": len(found.hashes), "linear": fitted.chosen}
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, field
 
-from llmkit.config.root import Root
+from llmkit.config.root import Preparing, Root
 from llmkit.config.schema import Section
 from llmkit.config.training import Count, Positive
 from llmkit.config.tune import Range, Tune
@@ -56,7 +56,7 @@ class Ngrams(Section):
     are 2.5 million at most."""
 
 
-class Prepare(Section):
+class Prepare(Preparing):
     """Labelled texts to examples."""
 
     places = ("files",)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from llmkit.console.callbacks import Progress
+from llmkit.store import new_files
 from llmkit.training.augment import shifted
 from llmkit.training.batches import Batches
 
@@ -113,4 +114,4 @@ def save(network: FeatureNetwork, edge: int, colours: int, path: Path) -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    new_files.write_bytes(path, model.SerializeToString(deterministic=True))

@@ -26,6 +26,7 @@ from llmkit.data.picture_sizes import Shape
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
 from llmkit.predicting.settings import Split
+from llmkit.store import new_files
 from llmkit.store.artifacts import Source
 from llmkit.store.files import Files
 from llmkit.tasks.image import features
@@ -72,7 +73,7 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
                 f"the {name} split has {part['examples']} pictures, {FEWEST} are the least; add pictures or raise its "
                 "share in prepare.split"
             )
-    np.save(out / PICTURES, found.pixels)
+    new_files.save_array(out / PICTURES, found.pixels)
 
     from llmkit.tasks.image import feature_network
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from llmkit.config.root import Root
+from llmkit.config.root import Preparing, Root
 from llmkit.config.schema import Section
 from llmkit.config.training import Count, Positive, Training
 from llmkit.config.tune import Range, Tune
@@ -15,7 +15,7 @@ STARTS_FROM = ("image",)  # tasks whose models `train.start_from` may name
 Width = Annotated[int, Meta(ge=4, le=1024)]
 
 
-class Prepare(Section):
+class Prepare(Preparing):
     """Pictures of 28×28 or 32×32 pixels, 16 at least in each split; a small network learns their features."""
 
     places = ("files", "labels")

@@ -12,7 +12,7 @@ from llmkit.console.callbacks import Progress
 from llmkit.data import tokenizer as tokenizers
 from llmkit.data.prepared_folder import read_meta
 from llmkit.errors import InputError
-from llmkit.store import artifacts
+from llmkit.store import artifacts, new_files
 from llmkit.store.files import Files
 from llmkit.tasks.language import mixing, ngram
 from llmkit.version import __version__
@@ -30,13 +30,16 @@ class Baseline:
         return {"ngram_loss": self.val_loss if loss is None else loss, "ngram_order": self.model.order}
 
 
-def of_run(prepared: Files, work: Path, progress: Progress) -> Baseline:
-    """The n-gram model of a prepared folder, kept in `work` (RUN_DIR/work), where it is built if need be."""
+def of_run(prepared: Files, work: Path, progress: Progress, least_count: int | None = None) -> Baseline:
+    """The n-gram model of a prepared folder, kept in `work` (RUN_DIR/work), where it is built if need be.
+
+    `least_count`: without what stands in the training split fewer times.
+    """
     place = work / "ngram"
     parents = {"prepared": artifacts.read(prepared.path, verify=False).hash}
-    tokenizer = _hash(prepared)
-    found = _read(place, tokenizer)
-    if found and found.manifest["parents"] == parents:
+    settings = {"tokenizer": _hash(prepared)} | ({"least_count": least_count} if least_count else {})
+    found = _read(place, _hash(prepared))
+    if found and found.manifest["parents"] == parents and found.manifest["settings"] == settings:
         return _open(found)
     train, val = (prepared.array(f"{name}.npy", mapped=True) for name in ("train", "val"))
     model, loss = ngram.build(
@@ -44,13 +47,14 @@ def of_run(prepared: Files, work: Path, progress: Progress) -> Baseline:
         val,
         read_meta(prepared)["vocab_size"],
         report=lambda done, total: progress("counting n-grams", done, total),
+        least_count=least_count or 1,
     )
     with artifacts.building(place) as folder:
-        (folder.path / mixing.FILE).write_bytes(ngram.to_bytes(model.arrays))
+        new_files.write_bytes(folder.path / mixing.FILE, ngram.to_bytes(model.arrays))
         artifact = folder.finish(
             stage="ngram",
             task="language",
-            settings={"tokenizer": tokenizer},
+            settings=settings,
             parents=parents,
             result={"val_loss": loss, "order": model.order, "tokens": min(len(train), ngram.MAX_TOKENS)},
         )
@@ -80,7 +84,7 @@ def _read(place: Path, tokenizer: str) -> artifacts.Artifact | None:
     except InputError:
         return None
     manifest = found.manifest
-    fits = manifest["llmkit_version"] == __version__ and manifest["settings"] == {"tokenizer": tokenizer}
+    fits = manifest["llmkit_version"] == __version__ and manifest["settings"].get("tokenizer") == tokenizer
     return found if fits else None
 
 

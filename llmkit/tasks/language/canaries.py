@@ -21,6 +21,7 @@ from llmkit.console.callbacks import Warn
 from llmkit.data.cleaning import build_cleaner, drops_documents, spelt
 from llmkit.errors import ConfigError
 from llmkit.plain import Json
+from llmkit.store import new_files
 from llmkit.store.files import Files
 from llmkit.tasks.language.settings import Canaries, Prepare
 from llmkit.tasks.language.spool import Parts
@@ -81,7 +82,7 @@ def plant(
             "lower count or repeats, so that the model learns from the rest"
         )
     text = json.dumps(asdict(record), indent=1) + "\n"
-    (out / FILE).write_text(text, encoding="utf-8")
+    new_files.write_text(out / FILE, text)
     copies = sum(canary.copies for canary in record.canaries)
     figures = {"secrets": len(drawn), "copies": copies}
     return _inserted(parts, spool, lines, spelt("1\n1", settings.clean)[1:-1], rng), {"canaries": figures}

@@ -18,7 +18,7 @@ from llmkit.plain import Json
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.language import baseline, canaries, exposure, memorised, prepare, use
-from llmkit.tasks.language.settings import Config
+from llmkit.tasks.language.settings import Config, Train
 
 TABLE = [
     Column("size_bytes", "size", True),
@@ -62,7 +62,7 @@ def of_files(
     found = prepare.encode_files(files, reading, tokenizers.of_folder(folder), out, work, progress, warn)
     if found["tokens"] < 2:
         raise InputError(f"{files[0]}: {found['tokens']} tokens found, at least 2 are needed")
-    return Stream("files", np.load(out), found["bytes"])
+    return Stream("files", Files(work).array(out.name), found["bytes"])
 
 
 def metrics(folder: ModelFolder, examples: Stream, settings: Config, progress: Progress, warn: Warn) -> Json:
@@ -175,12 +175,19 @@ def _memorised(
     return memorised.figures(found["train"], found["held_out"])
 
 
+def _ngram_model(folder: ModelFolder, prepared: Files, work: Path, progress: Progress) -> baseline.Baseline:
+    """The run's n-gram model, pruned as the model's own would be."""
+    train = folder.settings.train
+    assert isinstance(train, Train)
+    return baseline.of_run(prepared, work, progress, train.ngram_least_count)
+
+
 def _exposure(model: use.LanguageModel, examples: Stream, work: Path, progress: Progress, warn: Warn) -> Json:
     """How exposed the canaries are that the training text had (`exposure.exposures`)."""
     record = canaries.load(examples.prepared) if examples.prepared is not None else None
     if record is None or examples.prepared is None:
         return {}
-    ngram = baseline.of_run(examples.prepared, work, progress).model
+    ngram = _ngram_model(model.folder, examples.prepared, work, progress).model
     progress("ranking secrets", 0, 1)
     found = exposure.exposures(model, record, ngram, warn)
     progress("ranking secrets", 1, 1)
@@ -199,7 +206,7 @@ def _ngram(
     if examples.prepared is None:
         found = baseline.kept(work, folder)
     else:
-        found = baseline.of_run(examples.prepared, work, progress)
+        found = _ngram_model(folder, examples.prepared, work, progress)
     if found is None:
         return {}
     measured = found.metrics(found.val_loss if examples.split == "val" else found.model.loss(examples.tokens))

@@ -18,6 +18,7 @@ from collections.abc import Callable
 import numpy as np
 
 from llmkit.console.callbacks import Warn
+from llmkit.data.tokenizer import Encoder
 from llmkit.plain import Json
 from llmkit.tasks.language import canaries
 from llmkit.tasks.language.canaries import Record
@@ -39,7 +40,7 @@ def exposures(model: LanguageModel, record: Record, ngram: NGram, warn: Warn) ->
     `exposure_unplanted`, `exposure_bound`; in `canaries` all by the number of repeats."""
     secrets = [canary.secret for canary in record.canaries]
     references = canaries.numbers(REFERENCES, np.random.default_rng(SEED), frozenset(secrets))
-    context, ends = tokens(model, record.text, secrets + references)
+    context, ends = tokens(model.encoder, record.text, secrets + references)
     if unknown := model.encoder.count_unknown(ends):
         warn(
             f"the vocabulary lacks {unknown:,} of the {np.count_nonzero(ends >= 0):,} tokens of secrets: exposure says "
@@ -73,10 +74,10 @@ def exposures(model: LanguageModel, record: Record, ngram: NGram, warn: Warn) ->
     return worst | unplanted | {"exposure_bound": BOUND, "canaries": rows}
 
 
-def tokens(model: LanguageModel, text: str, secrets: list[str]) -> tuple[np.ndarray, np.ndarray]:
+def tokens(encoder: Encoder, text: str, secrets: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """The ids (C,) of a document that begins with the text, those (N, T) of the secrets after it, -1 at their ends."""
-    context = np.concatenate([[model.encoder.boundary_id], model.encoder.encode(text)]).astype(np.int64)
-    ids = [model.encoder.encode(" " + secret) for secret in secrets]  # cut before a space, as every vocabulary does
+    context = np.concatenate([[encoder.boundary_id], encoder.encode(text)]).astype(np.int64)
+    ids = [encoder.encode(" " + secret) for secret in secrets]  # cut before a space, as every vocabulary does
     ends = np.full((len(ids), max(map(len, ids))), -1, np.int64)
     for row, end in zip(ends, ids, strict=True):
         row[: len(end)] = end

@@ -151,13 +151,14 @@ def build(
     vocab_size: int,
     most_bytes: int = MOST_BYTES,
     report: Report = lambda done, total: None,
+    least_count: int = 1,
 ) -> tuple["NGram", float]:
     """The packed model of a training text with the lowest loss on `val`, and that loss in nats per token.
 
     Pruned, a model gains from somewhat longer n-grams than it does whole: the best order is looked for again.
     """
     candidates, _ = choose(train, val, vocab_size, report=report)
-    models = [NGram(pruned(candidate, most_bytes)) for candidate in candidates]
+    models = [NGram(pruned(candidate, most_bytes, least_count)) for candidate in candidates]
     losses = [model.loss(val) for model in models]
     best = int(np.argmin(losses))
     return models[best], losses[best]
@@ -196,12 +197,13 @@ def interpolate(
 # --- pruning --------------------------------------------------------------------------------------------------
 
 
-def prune(model: Shares, threshold: float) -> Shares:
+def prune(model: Shares, threshold: float, least_count: int = 1) -> Shares:
     """Leave out the n-grams that matter least (Stolcke 1998, "Entropy-based pruning of backoff language models").
 
     One is left out when that raises the training text's loss (nats per token) by less than `threshold` and no longer
     one begins with it. The contexts' probabilities are their counts, since those of a Kneser-Ney model's lower orders
-    are none (Chelba et al. 2010). The n-grams that stay keep their probabilities.
+    are none (Chelba et al. 2010). The n-grams that stay keep their probabilities. What stands in the text fewer than
+    `least_count` times is left out whatever it saves (single tokens stay).
     """
     levels, total = model.levels, len(model.levels[0].at)
     full: list[np.ndarray] = []  # p(w | h) of each node
@@ -217,21 +219,22 @@ def prune(model: Shares, threshold: float) -> Shares:
         before, after = np.log(left / left_low), np.log((left + p) / (left_low + low))
         cost = p * (np.log(p) - np.log(low) - after) - (after - before) * left
         keep = cost * levels[k - 1].raw[level.parent] / total >= threshold
+        keep &= levels[k].raw >= least_count
         if k + 1 < len(levels):
             keep[levels[k + 1].parent[keeps[1]]] = True
         keeps.insert(1, keep)
     return _without(model, full, keeps)
 
 
-def pruned(model: Shares, most_bytes: int) -> dict[str, np.ndarray]:
+def pruned(model: Shares, most_bytes: int, least_count: int = 1) -> dict[str, np.ndarray]:
     """The packed arrays of a model without what a tenth of a nat on the whole training text does not pay for.
 
     (That makes it smaller and better: an n-gram seen once is mostly chance.) Where it is still larger than
-    `most_bytes`, more is left out.
+    `most_bytes`, more is left out; what stands there fewer than `least_count` times, too.
     """
     threshold = LEAST_GAIN / len(model.levels[0].at)
     while True:
-        arrays = pack(prune(model, threshold))
+        arrays = pack(prune(model, threshold, least_count))
         size = sum(array.nbytes for array in arrays.values())
         if size <= most_bytes or "tokens.2" not in arrays:
             return arrays

@@ -6,7 +6,7 @@ from msgspec import Meta, field
 
 from llmkit.config import variants as methods
 from llmkit.config.requirements import Evaluate as EvaluateBase
-from llmkit.config.root import Root
+from llmkit.config.root import Preparing, Root
 from llmkit.config.schema import Section
 from llmkit.config.training import Training
 from llmkit.config.variants import Chain, Distil, Fuse, Prune
@@ -54,11 +54,11 @@ class Canaries(Section):
             raise ValueError("repeats: each number once; raise count for more secrets")
 
 
-class Prepare(Section):
+class Prepare(Preparing):
     """Raw files to arrays of token ids."""
 
     places = ("files",)
-    silent = ("canaries",)
+    silent = ("canaries", "licence")
 
     files: str | list[str] = ""
     """A glob or a list of globs, relative to the working directory; ** descends into folders. Read in the order of the
@@ -110,6 +110,8 @@ class Model(Section):
 class Train(Training):
     """Budget, optimizer and reading of the training stream."""
 
+    silent = ("ngram_least_count",)
+
     sequence_length: Annotated[int, Meta(ge=1, le=10_000)] = 64
     """Tokens per window of back-propagation; each window's own length varies by a fifth around it."""
     optimizer: Literal["muon", "adamw"] = "muon"
@@ -120,6 +122,9 @@ class Train(Training):
     """Share of windows that a stream enters with a zero state, not the carried one: the model learns to start cold."""
     ngram: bool = False
     """Mix an n-gram model of the training split (2 MB at most) with the LSTM."""
+    ngram_least_count: Annotated[int, Meta(ge=2, le=1_000_000)] | None = None
+    """Leave n-grams out of that model that stand in the training split fewer times: what was read once is not given
+    away (docs/privacy.md). By default those that save least go, however often they stand there."""
 
 
 class Generate(Section):

@@ -22,6 +22,7 @@ from llmkit.data.documents import read_documents
 from llmkit.data.files import open_file
 from llmkit.data.splits import number_groups
 from llmkit.errors import InputError
+from llmkit.store import new_files
 from llmkit.tasks.language.settings import Prepare
 
 BLOCK_BYTES = 1 << 16  # of cleaned text encoded at once: small enough for the processor's cache
@@ -50,14 +51,10 @@ def spooled(
 ) -> Iterator[tuple[BinaryIO, Documents]]:
     """The cleaned text of all documents in one file, which is gone afterwards."""
     work.mkdir(parents=True, exist_ok=True)
-    place = work / "documents.txt"
-    try:
-        with open(place, "w+b") as spool:
-            documents = _spool(paths, settings, spool, progress, warn)
-            spool.flush()
-            yield spool, documents
-    finally:
-        place.unlink(missing_ok=True)
+    with new_files.scratch(work / "documents.txt") as spool:
+        documents = _spool(paths, settings, spool, progress, warn)
+        spool.flush()
+        yield spool, documents
 
 
 def _spool(paths: list[Path], settings: Prepare, spool: BinaryIO, progress: Progress, warn: Warn) -> Documents:

@@ -14,6 +14,7 @@ import numpy as np
 from llmkit.console.callbacks import Progress
 from llmkit.data import encoding_workers, tokenizer as tokenizers
 from llmkit.runtime.processors import usable_processors
+from llmkit.store import new_files
 from llmkit.tasks.language.spool import Parts, texts_of
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def write_tokens(
     size = int((parts.end - parts.start).sum())
     counts = np.zeros(encoder.vocab_size, dtype=np.int64)
     tokens = done = 0
-    with open(path, "wb") as file:
+    with new_files.opened(path) as file:
         _write_header(file, encoder.dtype, 0)
         for batch, ids in _encoded(tokenizer, encoder, _batches(spool, parts, encoder.kind), workers, size):
             pieces = [piece for text, array in zip(batch, ids, strict=True) for piece in _with(boundary, text, array)]

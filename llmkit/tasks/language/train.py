@@ -198,7 +198,7 @@ class LanguageLearner:
     @torch.no_grad()
     def finish(self, val_loss: float, work: Path, progress: Progress) -> Finish:
         """The run's n-gram model is what `val_loss` is compared with and, with `train.ngram`, mixed into the model."""
-        found = baseline.of_run(self.prepared, work, progress)
+        found = baseline.of_run(self.prepared, work, progress, self.settings.ngram_least_count)
         kinds = ("dropout", "input_dropout", "recurrent_dropout")
         metrics = found.metrics() | {kind: getattr(self.network, kind) for kind in kinds}
         if self.settings.budget[0] == "max_minutes":

@@ -13,6 +13,7 @@ from llmkit.predicting import ensemble_graph as graph
 from llmkit.predicting.compress import as_learned, as_trained
 from llmkit.predicting.ensemble_network import EnsembleNetwork
 from llmkit.predicting.learner import ExampleLearner
+from llmkit.store import new_files
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.series import forecasting, prepare, use
@@ -87,4 +88,4 @@ def refit(folder: ModelFolder, prepared: Files) -> None:
     model, examples = use.load(folder), validation(folder, prepared)
     before = examples.examples.windows(examples.origins)
     about = model.about.fitted(model.outputs(before), before, examples.truth().values, examples.origins)
-    (folder.path / forecasting.FILE).write_bytes(about.to_bytes())
+    new_files.write_bytes(folder.path / forecasting.FILE, about.to_bytes())

@@ -27,6 +27,7 @@ from llmkit.data.histories import Columns, History
 from llmkit.data.rows import all_rows
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
+from llmkit.store import new_files
 from llmkit.store.artifacts import Source
 from llmkit.store.files import Files
 from llmkit.tasks.series.settings import Prepare, Split
@@ -185,7 +186,7 @@ def _splits(lengths: list[int], horizon: int, split: Split) -> Json:
 
 
 def _write(out: Path, values: list[np.ndarray], about: About) -> None:
-    np.save(out / "values.npy", np.concatenate(values))
-    np.save(out / "starts.npy", np.cumsum([0, *map(len, values)]).astype(np.int64))
+    new_files.save_array(out / "values.npy", np.concatenate(values))
+    new_files.save_array(out / "starts.npy", np.cumsum([0, *map(len, values)]).astype(np.int64))
     text = json.dumps(msgspec.to_builtins(about), ensure_ascii=False)
-    (out / ABOUT).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+    new_files.write_text(out / ABOUT, text + "\n", errors="backslashreplace")

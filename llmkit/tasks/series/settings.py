@@ -6,7 +6,7 @@ from msgspec import Meta, field
 
 from llmkit.config import variants as methods
 from llmkit.config.requirements import Evaluate
-from llmkit.config.root import Root
+from llmkit.config.root import Preparing, Root
 from llmkit.config.schema import Section
 from llmkit.config.training import Count, Positive
 from llmkit.config.tune import Range, Tune
@@ -28,7 +28,7 @@ class Split(Section):
     """Horizons at the end kept for the final test; 0 makes no test split."""
 
 
-class Prepare(Section):
+class Prepare(Preparing):
     """Rows to series of numbers, evenly spaced in time."""
 
     places = ("files",)

@@ -1,5 +1,6 @@
 """Metrics of a table's model folder, on a split or on other rows whose labels or numbers are known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from llmkit.data import encoding, prepared_folder
 from llmkit.data.columns import Column, Rows
 from llmkit.explaining import columns, importance
 from llmkit.plain import Json
-from llmkit.predicting import evaluate as measuring, explained
+from llmkit.predicting import evaluate as measuring, explained, membership
 from llmkit.predicting.evaluate import NUMBER_TABLE, TABLE as LABEL_TABLE, UNIT, Targeted
 from llmkit.predicting.regressor import Regressor
 from llmkit.store.files import Files
@@ -30,7 +31,8 @@ def of_split(folder: ModelFolder, prepared: Files, split: str) -> Targeted[Rows]
     examples, split = prepared_folder.examples_of(prepared, split)
     truths = "targets.npy" if use.is_of_numbers(folder) else "labels.npy"
     rows = prepare.read(prepared).take(examples)
-    return _targeted(split, rows, prepared.array(truths)[examples], encoding.load(folder))
+    found = _targeted(split, rows, prepared.array(truths)[examples], encoding.load(folder))
+    return replace(found, members=lambda: of_split(folder, prepared, "train"))
 
 
 def of_files(
@@ -62,6 +64,7 @@ def metrics(folder: ModelFolder, examples: Targeted[Rows], settings: Config, pro
         rows = examples.read(model, np.arange(len(examples.targets)))
         baselines = {"baselines": baseline.read(folder).measure(learnt, rows, examples.targets, interval)}
     found = measuring.metrics(model, examples, progress) | baselines
+    found |= membership.figures(model, examples, settings.evaluate.membership, progress, warn)
     return found | _explained(model, learnt, examples, settings, progress)
 
 

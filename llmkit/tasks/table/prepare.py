@@ -34,6 +34,7 @@ from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
 from llmkit.predicting.numbers import learn_scale
 from llmkit.predicting.settings import Split
+from llmkit.store import new_files
 from llmkit.store.artifacts import Source
 from llmkit.store.files import Files
 from llmkit.tasks.table import baseline, row_splits, target as targets
@@ -95,7 +96,7 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
         more |= _write_numbers(numbers, of, settings, out)
         learn_baseline(learnt, parsed, numbers, of, out)
     if weights is not None:
-        np.save(out / "weights.npy", weights)
+        new_files.save_array(out / "weights.npy", weights)
     meta = {
         **summary,
         **more,
@@ -174,7 +175,7 @@ def weights_of(rows: list[Row], places: list[str], settings: Prepare) -> np.ndar
 
 def learn_baseline(learnt: Encoding, rows: Rows, numbers: np.ndarray, of: np.ndarray, out: Path) -> None:
     """Write baseline.json: what is learnt of numbers (N,) from the training split."""
-    (out / baseline.FILE).write_bytes(baseline.to_bytes(baseline.learn(learnt, rows, numbers, of)))
+    new_files.write_bytes(out / baseline.FILE, baseline.to_bytes(baseline.learn(learnt, rows, numbers, of)))
 
 
 def with_columns(rows: list[Row], places: list[str], columns: list[str], warn: Warn) -> list[Row]:
@@ -191,7 +192,7 @@ def with_columns(rows: list[Row], places: list[str], columns: list[str], warn: W
 
 def _write_numbers(numbers: np.ndarray, of: np.ndarray, settings: Prepare, out: Path) -> Json:
     """Write targets.npy; returns what meta.json says of the numbers (N,)."""
-    np.save(out / "targets.npy", numbers)
+    new_files.save_array(out / "targets.npy", numbers)
     trained = numbers[of == 0]
     log = targets.learns_logarithm(trained, settings)
     scale = learn_scale(trained, log=False)
@@ -199,7 +200,7 @@ def _write_numbers(numbers: np.ndarray, of: np.ndarray, settings: Prepare, out: 
 
 
 def _write_rows(rows: Rows, out: Path) -> None:
-    np.save(out / "numbers.npy", rows.numbers)
+    new_files.save_array(out / "numbers.npy", rows.numbers)
     ids = np.full(rows.categories.shape, -1, np.int32)
     values = []
     for k in range(rows.categories.shape[1]):
@@ -207,5 +208,5 @@ def _write_rows(rows: Rows, out: Path) -> None:
         place = {value: number for number, value in enumerate(known)}
         ids[:, k] = [place.get(value, -1) for value in rows.categories[:, k]]
         values.append(known)
-    np.save(out / "categories.npy", ids)
-    (out / "categories.json").write_text(json.dumps(values, ensure_ascii=False) + "\n", encoding="utf-8")
+    new_files.save_array(out / "categories.npy", ids)
+    new_files.write_text(out / "categories.json", json.dumps(values, ensure_ascii=False) + "\n")

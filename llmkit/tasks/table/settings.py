@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, field
 
-from llmkit.config.root import Root
+from llmkit.config.root import Preparing, Root
 from llmkit.config.schema import Section
 from llmkit.config.training import Count, Positive
 from llmkit.config.tune import Range, Tune
@@ -27,7 +27,7 @@ class RowSplit(Split):
     """Column of dates or numbers by which the earliest rows train, the next validate, the latest test."""
 
 
-class Prepare(Section):
+class Prepare(Preparing):
     """Rows to arrays of numbers and categories."""
 
     places = ("files",)

@@ -28,6 +28,7 @@ from llmkit.data.ragged import Ragged
 from llmkit.data.splits import SPLITS, grouped
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
+from llmkit.store import new_files
 from llmkit.store.artifacts import Source
 from llmkit.store.files import Files
 from llmkit.tasks.translate import pairs as reading, vocabulary as vocabularies
@@ -176,9 +177,9 @@ def _splits(of: np.ndarray, split: Split) -> dict[str, int]:
 
 
 def _write(pairs: list[Pair], sources: Ragged, targets: Ragged, of: np.ndarray, out: Path) -> None:
-    with (out / PAIRS).open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps([pair.source, pair.target]) + "\n" for pair in pairs)
+    with new_files.opened(out / PAIRS) as file:
+        file.writelines(json.dumps([pair.source, pair.target]).encode() + b"\n" for pair in pairs)
     for name, side in (("source", sources), ("target", targets)):
-        np.save(out / f"{name}s.npy", side.numbers)
-        np.save(out / f"{name}_starts.npy", side.starts)
-    np.save(out / "split.npy", of)
+        new_files.save_array(out / f"{name}s.npy", side.numbers)
+        new_files.save_array(out / f"{name}_starts.npy", side.starts)
+    new_files.save_array(out / "split.npy", of)

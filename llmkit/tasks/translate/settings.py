@@ -6,7 +6,7 @@ from msgspec import Meta, field
 
 from llmkit.config import variants as methods
 from llmkit.config.requirements import Evaluate as EvaluateBase
-from llmkit.config.root import Root
+from llmkit.config.root import Preparing, Root
 from llmkit.config.schema import Section
 from llmkit.config.training import Count, Positive, Training
 from llmkit.config.tune import Range, Tune
@@ -40,7 +40,7 @@ class Split(Section):
     Capitals and punctuation never make a difference."""
 
 
-class Prepare(Section):
+class Prepare(Preparing):
     """Pairs of texts to arrays of token ids."""
 
     places = ("files", "source_files", "target_files")

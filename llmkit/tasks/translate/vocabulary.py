@@ -13,6 +13,7 @@ import numpy as np
 
 from llmkit.data import tokenizer as tokenizers
 from llmkit.data.plain_text import normal
+from llmkit.store import new_files
 from llmkit.store.files import Files
 
 BOUNDARY = 0
@@ -152,7 +153,7 @@ def learn(kind: str, vocab_size: int | None, texts: Sequence[str], out: Path, pr
     """Write the vocabulary of training texts into a folder; bpe has `vocab_size` tokens at most."""
     if kind == "symbols":
         symbols = sorted({symbol for text in texts for symbol in text.split()})
-        (out / (prefix + SYMBOLS)).write_text(json.dumps(symbols, ensure_ascii=False) + "\n", encoding="utf-8")
+        new_files.write_text(out / (prefix + SYMBOLS), json.dumps(symbols, ensure_ascii=False) + "\n")
         return
     size = vocab_size or usual_size(sum(map(len, texts)))
     tokenizers.save(tokenizers.train(kind, size, texts), out / (prefix + tokenizers.FILE))

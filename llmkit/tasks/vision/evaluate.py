@@ -1,5 +1,6 @@
 """Metrics of a model folder of pictures, on a split or on other pictures whose labels are known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from msgspec import structs
 
 from llmkit.console.callbacks import Progress, Warn
 from llmkit.plain import Json
-from llmkit.predicting import evaluate as measuring, explained
+from llmkit.predicting import evaluate as measuring, explained, membership
 from llmkit.predicting.evaluate import TABLE, UNIT, Targeted
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
@@ -20,7 +21,8 @@ __all__ = ["TABLE", "UNIT", "measure", "metrics", "of_files", "of_split", "valid
 def of_split(folder: ModelFolder, prepared: Files, split: str) -> Targeted[np.ndarray]:
     """The pictures of a split."""
     pictures, labels, split = prepare.pictures_of(prepared, split)
-    return _targeted(folder, split, pictures, labels)
+    found = _targeted(folder, split, pictures, labels)
+    return replace(found, members=lambda: of_split(folder, prepared, "train"))
 
 
 def of_files(
@@ -46,6 +48,7 @@ def metrics(
     of = pixels.read(folder)
     intervals = screening.figures(model.answers(pictures), examples.targets, settings.evaluate.specificity)
     beside = baseline.measure(folder, of, pictures, examples.targets, model.labels)
+    found |= membership.figures(model, examples, settings.evaluate.membership, progress, warn)
     return own | intervals | {"baselines": beside} | found
 
 

@@ -18,6 +18,7 @@ from llmkit.plain import Json
 from llmkit.predicting import output
 from llmkit.predicting.output import items, show, summary
 from llmkit.predicting.use import Classifier
+from llmkit.store import new_files
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.contract import Answers, Emit
 from llmkit.tasks.vision import pixels, use
@@ -88,9 +89,7 @@ def _of_input(how: sources.Reading) -> Pictures:
     data = sys.stdin.buffer.read()
     if _is_text(data):
         return _read(_named(data, STANDARD_INPUT), how)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "picture")
-        file.write_bytes(data)
+    with tempfile.TemporaryDirectory() as folder, new_files.in_memory(Path(folder, "picture"), data) as file:
         how = sources.Reading("pictures", how.label, (), how.shape, how.bits)
         try:
             return Pictures(_read([file], how).pixels, [STANDARD_INPUT])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from llmkit.store import new_files
 from llmkit.store.files import Files
 from llmkit.tasks.vision.settings import SIZES
 
@@ -45,8 +46,8 @@ def learn(pictures: np.ndarray, bits: int) -> tuple[Pixels, np.ndarray]:
 
 def save(found: Pixels, mean: np.ndarray, out: Path) -> None:
     """Write pixels.json and mean.npy."""
-    (out / FILE).write_text(json.dumps(asdict(found)) + "\n")
-    np.save(out / MEAN, mean)
+    new_files.write_text(out / FILE, json.dumps(asdict(found)) + "\n")
+    new_files.save_array(out / MEAN, mean)
 
 
 def read(folder: Files) -> Pixels:

@@ -29,6 +29,7 @@ from llmkit.data.picture_sizes import Shape
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
 from llmkit.predicting.settings import Split
+from llmkit.store import new_files
 from llmkit.store.artifacts import Source
 from llmkit.store.files import Files
 from llmkit.tasks.vision import baseline, lists, pixels
@@ -84,7 +85,7 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
     of, test = _draw(found, numbers, settings, seed, out, warn)
     summary = prepared_folder.write(out, names, numbers, of, settings.split.val, test)
     prepared_folder.warn_of_rare(summary, warn)
-    np.save(out / PICTURES, found.pictures.pixels)
+    new_files.save_array(out / PICTURES, found.pictures.pixels)
     learnt = learn(found.pictures.pixels, numbers, of, len(names), found.pictures.bits, out)
     meta = {**summary, "size": learnt.edge, "colours": learnt.colours, "mean": learnt.mean, "sources": inputs(settings)}
     prepared_folder.write_meta(out, meta)
@@ -96,7 +97,7 @@ def learn(pictures: np.ndarray, labels: np.ndarray, of: np.ndarray, count: int, 
     trained = pictures[of == 0]
     found, mean = pixels.learn(trained, bits)
     pixels.save(found, mean, out)
-    np.save(out / baseline.FILE, baseline.learn(baseline.features(trained, found), labels[of == 0], count))
+    new_files.save_array(out / baseline.FILE, baseline.learn(baseline.features(trained, found), labels[of == 0], count))
     return found
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, field
 
-from llmkit.config.root import Root
+from llmkit.config.root import Preparing, Root
 from llmkit.config.schema import Section
 from llmkit.config.training import Count, Positive
 from llmkit.config.tune import Range, Tune
@@ -29,7 +29,7 @@ class PictureSplit(Split):
     (prepare.path) or, of files, a regular expression whose parentheses hold the group: (patient\\d+)_"""
 
 
-class Prepare(Section):
+class Prepare(Preparing):
     """Pictures of one size, 16 to 128 pixels wide and high, and a label for each."""
 
     places = ("files", "labels")

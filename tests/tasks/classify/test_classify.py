@@ -28,6 +28,12 @@ def test_the_metrics_of_the_contract_and_what_int8_keeps_of_them(text_run, llmki
     assert abs(rows[0]["log_loss"] - rows[1]["log_loss"]) < 0.05
 
 
+def test_members_are_told_from_others(text_run, llmkit):
+    found = llmkit("evaluate", text_run.model, "evaluate.membership=20", "--json").json
+    assert 0.2 < found["membership_auc"] < 0.9
+    assert found["membership_examples"] == [20, 20]
+
+
 def test_predict_from_a_program(text_run):
     model = package.load(text_run.int8)
     assert model.predict("A wonderful film.")["label"] == "positive"

@@ -107,11 +107,24 @@ def test_a_requirement_on_exposure_that_is_not_met_ends_with_4(llmkit, planted):
     assert llmkit("evaluate", planted.config, 'evaluate.require={lstm_exposure: "<= 5"}').code == 0
 
 
+def test_an_ngram_model_without_rare_counts_gives_away_less(llmkit, planted, tmp_path):
+    config = tmp_path / "tiny.yaml"
+    config.write_text(planted.config.read_text().replace(str(planted.run_dir), str(tmp_path / "run")))
+    counts = ("train.ngram_least_count=31",)
+    for stage in ("prepare", "train"):
+        assert llmkit(stage, config, *counts).code == 0
+    found = llmkit("evaluate", config, *counts, "--json").json
+    whole = llmkit("evaluate", planted.model, "--json").json
+    assert found["ngram_exposure"] < 10 < 12 < whole["ngram_exposure"]  # pairs of digits are left, not secrets
+    assert found["exposure"] < 10
+    assert found["ngram_loss"] >= whole["ngram_loss"]
+
+
 def test_sequences_after_a_context_have_the_losses_that_torchless_scoring_gives(planted):
     """Against `surprises`, which reads each text alone, token by token."""
     model = package.load(planted.model)
     secrets = ["123456789", "987654321", "000000000"]
-    context, ends = tokens(model, "The secret number is", secrets)
+    context, ends = tokens(model.encoder, "The secret number is", secrets)
     assert ends.shape == (3, 10)  # characters, and the space before them
     ends[2, 4:] = -1
     expected = []

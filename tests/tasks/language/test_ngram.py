@@ -112,6 +112,19 @@ def test_what_stays_after_pruning_keeps_its_probability():
                 assert p == pytest.approx(q, rel=2e-3)
 
 
+def test_what_stands_there_seldom_is_left_out():
+    tokens = np.random.default_rng(0).choice(4, 3000, p=[0.5, 0.3, 0.15, 0.05]).tolist()
+    model = ngram.Shares(*_third_order(tokens, 4))
+    seldom = [np.sum(level.raw < 30) for level in model.levels]
+    assert min(seldom[1:]) > 0
+    after = ngram.prune(model, -math.inf, least_count=30)
+    assert [len(level) for level in after.levels[1:]] == [
+        len(level) - less for level, less in zip(model.levels[1:], seldom[1:], strict=True)
+    ]
+    assert all((level.raw >= 30).all() for level in after.levels[1:])
+    assert np.exp(unpacked(after).distribution(np.full((2, 1), -1))).sum() > 0
+
+
 def _third_order(tokens, size):
     text = np.array(tokens)
     levels = [ngram.first_level(text, size)]

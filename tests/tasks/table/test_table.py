@@ -36,6 +36,15 @@ def test_the_metrics_of_the_contract_and_what_int8_keeps_of_them(table_run, llmk
     assert weights["matrices.0"].dtype == np.int8
 
 
+def test_members_are_told_from_others_by_labels_and_by_numbers(table_run, number_run, llmkit):
+    for run in (table_run, number_run):
+        ran = llmkit("evaluate", run.model, "evaluate.membership=40", "--json")
+        assert 0.3 < ran.json["membership_auc"] < 0.8
+        assert 0 <= ran.json["membership_tpr"] <= 1
+        assert ran.json["membership_examples"] == [40, 40]
+    assert "membership_auc" not in llmkit("evaluate", table_run.model, "--json").json
+
+
 def test_evaluate_of_several_models_is_a_table(table_run, llmkit):
     ran = llmkit("evaluate", table_run.model, table_run.int8, "--on", table_run.table)
     assert ran.code == 0 and "calibration error" in ran.out.splitlines()[0]

@@ -36,6 +36,12 @@ def test_pictures_are_told_apart_and_the_figures_say_so(vision_run, llmkit):
     assert sum(map(sum, (row.values() for row in found["confusion"].values()))) == 32
 
 
+def test_members_are_told_from_others(vision_run, llmkit):
+    found = llmkit("evaluate", vision_run.model, "evaluate.membership=20", "--json").json
+    assert 0.2 < found["membership_auc"] < 0.9
+    assert found["membership_examples"] == [20, 20]
+
+
 def test_what_predicts_needs_no_torch(vision_run, tmp_path):
     np.save(tmp_path / "some.npy", PIXELS)
     ran = without_torch(
