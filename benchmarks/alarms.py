@@ -15,7 +15,6 @@ Finished trainings are used again; `--again` trains anew.
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,8 +79,7 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="train anew")
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args()
-    data = {"run_dir": str(RUN)}
-    config = experiments.load(CONFIG, [f"{key}={value}" for key, value in data.items()], {})
+    config = experiments.load(CONFIG, [f"run_dir={RUN}"], {})
     if not (RUN / "model").exists() or given.again:
         prepare(config, ui=Console(0))
         train(config, ui=Console(0))
@@ -89,13 +87,14 @@ def main() -> None:
     values, about = series.read(artifacts.read(RUN / "prepared"))
     found = measured(model, values[0], about, given.alarms_per_day)
     found = {"processor": processors.this().name, **found}
-    print(json.dumps(found) if given.json else as_text(found), file=sys.stdout)
+    print(json.dumps(found) if given.json else as_text(found))
 
 
 def measured(model: Forecaster, values: np.ndarray, about: series.About, alarms_per_day: float) -> dict[str, Any]:
     """{"false_alarms_per_week", "rows": [{"row", "found", "hours_late", "precision"}]}."""
     split = model.folder.settings.prepare.split
-    first, largest = series.test_from(len(values), about.horizon, split), float(np.nanmax(values[: -182 * DAY]))
+    first = series.test_from(len(values), about.horizon, split)
+    largest = float(np.nanmax(values[:first]))
 
     def alarms(seen: np.ndarray, begin: int) -> np.ndarray:
         """Hours (N,) of the alarms in values from hour `begin` of the series on."""
@@ -118,8 +117,8 @@ def measured(model: Forecaster, values: np.ndarray, about: series.About, alarms_
             if np.isnan(seen[BEFORE - 1 :]).any():
                 continue
             kept += 1
-            hours = alarms(_planted(seen, plant, largest), at - BEFORE)
-            end = at + plant(seen.copy(), BEFORE, largest) + DAY
+            end = at + plant(seen, BEFORE, largest) + DAY
+            hours = alarms(seen, at - BEFORE)
             hours = hours[(hours >= at) & (hours < end)]
             found, true = found + bool(len(hours)), true + len(hours)
             late += [int(hours[0]) - at] if len(hours) else []
@@ -134,12 +133,6 @@ def measured(model: Forecaster, values: np.ndarray, about: series.About, alarms_
             }
         )
     return {"alarms_per_day": alarms_per_day, "false_alarms_per_week": len(quiet) / weeks, "rows": rows}
-
-
-def _planted(seen: np.ndarray, plant: Callable[[np.ndarray, int, float], int], largest: float) -> np.ndarray:
-    planted = seen.copy()
-    plant(planted, BEFORE, largest)
-    return planted
 
 
 def _clock(about: series.About, hour: int) -> int:

@@ -18,8 +18,8 @@ SHOWN_ROWS = 200  # of a table for people
 MOST_CHARTS = 20
 AROUND = 2  # horizons on either side of an alarm in a chart
 SHORT = 3  # names in a message
-VALUES = {"time": "times", "value": "values", "expected": "expected", "lower_95": "lower_95", "upper_95": "upper_95"}
-VALUES |= {"surprise": "surprise", "alarm": "alarm"}
+SAME = ("expected", "lower_95", "upper_95", "surprise", "alarm")
+VALUES = {"time": "times", "value": "values", **{key: key for key in SAME}}  # of a value -> of a series
 
 
 def answer(model: Forecaster, pasts: list[Past], settings: Generate, seed: int, warn: Warn) -> Answers:

@@ -73,7 +73,7 @@ class Forecaster(Predictor[Windows]):
         found = [self.judged(past, alarms_per_day) for past in pasts]
         return found[0] if one else found
 
-    def judged(self, past: Past, alarms_per_day: float, progress: Done = nothing) -> Json:
+    def judged(self, past: Past, alarms_per_day: float) -> Json:
         """The values of one series as `anomalies` gives them."""
         about = self.about
         if not about.judged:
@@ -87,7 +87,6 @@ class Forecaster(Predictor[Windows]):
         for start in range(0, len(origins), JUDGED_AT_ONCE):
             which = origins[start : start + JUDGED_AT_ONCE]
             parts.append(self.answers(examples.windows(which))[:, 0])
-            progress(start + len(which), len(origins))
         quantiles = np.concatenate(parts) if parts else np.zeros((0, len(LEVELS)))
         values = past.values[origins]
         bits, limit = anomalies.surprise(values, quantiles), about.alarm_from(alarms_per_day)
