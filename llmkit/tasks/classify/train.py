@@ -52,9 +52,12 @@ class TextLearner(ExampleLearner[TextNetwork]):
         return super().step(rate, spent)
 
     def validate(self, share: float = 1.0) -> dict[str, float]:
-        """Of the mixture; FUTILE where the LSTM has had its chance and added nothing."""
+        """Of the mixture; FUTILE where the LSTM has had its chance and added nothing, or is to have no say."""
         found = super().validate(share)
-        futile = self.spent >= CHANCE and self.useless >= USELESS
+        if self.labels is None:
+            futile = not self.network.with_lstm
+        else:
+            futile = self.spent >= CHANCE and self.useless >= USELESS
         return found | ({FUTILE: 1.0} if futile else {})
 
     @torch.no_grad()
