@@ -184,7 +184,7 @@ def _embedding(node: onnx.NodeProto, by_row: bool) -> list[onnx.NodeProto]:
 
 
 def _weighed(model: onnx.ModelProto, tables: set[str]) -> dict[str, onnx.NodeProto]:
-    """Look-ups in `tables`, by their outputs, that nothing but a MatMul reads, which weighs their rows and sums them."""
+    """By their outputs, look-ups in `tables` that nothing but a MatMul reads, which weighs their rows and sums them."""
     read = [name for node in model.graph.node for name in node.input] + [value.name for value in model.graph.output]
     summed = {node.input[1] for node in model.graph.node if node.op_type == "MatMul"}
     gathers = [node for node in model.graph.node if node.op_type == "Gather" and node.input[0] in tables]
