@@ -114,6 +114,14 @@ def test_an_lstm_that_adds_nothing_is_left_out_and_training_ends(text_fresh, llm
     assert package.load(text_fresh.int8).explain("a wonderful film")["label"] == "positive"
 
 
+def test_an_lstm_without_a_say_is_not_trained(text_fresh, llmkit):
+    assert llmkit("prepare", text_fresh.config).code == 0
+    options = ("model.ngram_share=1", "train.validation_steps=2")
+    result = llmkit("train", text_fresh.config, *options, "--json").json
+    assert result["steps"] == 2 and result["stopped_early"]
+    assert "embedding" not in experiments.read_model(text_fresh.model).weights()
+
+
 def test_balanced_labels_have_the_same_odds_beforehand(text_fresh, llmkit):
     lines = text_fresh.table.read_text().splitlines()
     rows = [row for number, row in enumerate(lines) if not row.endswith("positive") or number % 5 == 0]
