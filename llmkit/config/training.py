@@ -16,6 +16,8 @@ class Training(Section):
     one_of = ("max_minutes", "steps", "epochs")
     places = ("start_from",)
     default_budget: ClassVar[tuple[str, float]] = ("max_minutes", 3.0)  # where none is named; a task may have another
+    absent: ClassVar[dict[str, str]] = {"private": "only task: table trains privately; docs/privacy.md says why"}
+    private: ClassVar[Section | None] = None  # noise and clipping by example; as with folds
     folds: ClassVar[int | None] = None  # of a cross-validation; the tasks that offer one have it as a key
 
     max_minutes: Positive | None = None

@@ -200,12 +200,14 @@ class _Run:
     def step(self, rate: float, spent: float) -> None:
         """One update, and a report now and then. Raises Diverged."""
         progress = self.progress
-        loss = self.agree(self.learner.step(rate, spent).item())
+        told = self.learner.step(rate, spent)
+        loss = self.agree(0.0 if told is None else told.item())
         progress.step += 1
         if not math.isfinite(loss):
             raise Diverged(_diverged(progress.step, loss, self.settings))
-        smooth = progress.smooth_loss
-        progress.smooth_loss = loss if smooth is None else SMOOTHING * smooth + (1 - SMOOTHING) * loss
+        if told is not None:
+            smooth = progress.smooth_loss
+            progress.smooth_loss = loss if smooth is None else SMOOTHING * smooth + (1 - SMOOTHING) * loss
         if self.now - self.reported_at >= LOG_SECONDS:
             self.reported_at = self.now
             figures = {"step": progress.step, "loss": progress.smooth_loss, "learning_rate": rate, "spent": spent}
