@@ -2,7 +2,7 @@
 
     python data/fetch.py movies newsgroups reuters reviews-zh
     pip install -c constraints.txt ".[train,bench]"
-    python benchmarks/classify.py [movies newsgroups reuters reviews-zh] [--fold 1 …] [--again] [--json]
+    python benchmarks/classify.py [movies newsgroups reuters reviews-zh] [--fold 1 …] [--parts] [--again] [--json]
 
 Data sets with an official test split are trained on the rest and scored on that; the others are cross-validated with
 the five folds of `train.folds`. Measured are configs/NAME.yaml as it stands, its int8 variant, and scikit-learn's
@@ -12,6 +12,8 @@ over characters (2 to 5), NB-SVM of words (1 to 3: Wang & Manning 2012, with log
 and the log-odds of these three added with weights 2 : 1 : 1. fastText (words and pairs, 25 passes) has a row where
 the package `fasttext` is installed. llmkit takes a part of its training texts for validation (prepare.split.val); the
 others train on all.
+
+--parts measures llmkit without each of its parts instead, and without its LSTM and its linear part, beside all of it.
 
 Figures are means over the folds. Seconds are those of training one fold: of llmkit what is learnt when it is prepared,
 and from the first step to the last, validations included; of the others all of `fit`. Texts per second are those of
@@ -51,16 +53,28 @@ FIGURES = ("accuracy", "macro_f1", "log_loss", "calibration_error", "seconds", "
 HEADINGS = ("accuracy", "macro F1", "log loss", "ECE", "s a fold", "texts/s")
 MIXED = "naive Bayes and the last two, mixed 2 : 1 : 1"
 OFFICIAL = {"newsgroups": "20newsgroups-test.csv", "reuters": "reuters-r52-test.csv"}  # test files, in data/NAME
+PARTS = {  # what is left out: how
+    "LSTM": ["model.ngram_share=1"],
+    "linear part": ["model.ngram_share=0"],
+    "words": ["prepare.ngrams.words=0"],
+    "pairs of words": ["prepare.ngrams.words=1"],
+    "characters": ["prepare.ngrams.characters=0"],
+    "negations": ["prepare.ngrams.negations=[]"],
+}
 CHINESE = ("reviews-zh",)
 DATA = CONFIGS.parent / "data"
 Rows = dict[str, dict[str, Any]]
 
 
-def ours(name: str, number: int) -> Rows:
-    """Figures of llmkit's model and of its int8 variant on fold `number`, from 1."""
-    whole = experiments.load(CONFIGS / f"{name}.yaml", [f"run_dir={RUNS / name}"])
-    place = RUNS / name / (f"fold-{number}" if name not in OFFICIAL else "official")
-    config = experiments.load(CONFIGS / f"{name}.yaml", [f"run_dir={place}", "train.folds=null", "evaluate.require={}"])
+def ours(name: str, number: int, part: str | None = None) -> Rows:
+    """Figures of llmkit's model (without one of PARTS) and of its int8 variant on fold `number`, from 1."""
+    options = PARTS[part] if part else []
+    folder = RUNS / name / (f"without-{part.replace(' ', '-')}" if part else ".")
+    whole = experiments.load(CONFIGS / f"{name}.yaml", [f"run_dir={folder}", *options])
+    prepare(whole)
+    place = folder / (f"fold-{number}" if name not in OFFICIAL else "official")
+    options = [*options, f"run_dir={place}", "train.folds=null", "evaluate.require={}"]
+    config = experiments.load(CONFIGS / f"{name}.yaml", options)
     learning = _prepare(whole, config, number, name in OFFICIAL)
     trained = train(config, ui=Console(1))
     compress(config, ["int8"], ui=Console(1))
@@ -250,12 +264,32 @@ def measure(name: str, numbers: list[int], again: bool) -> Rows:
     return rows
 
 
+def measure_parts(name: str, numbers: list[int], again: bool) -> Rows:
+    """Means over the folds of llmkit's float model, and of it without each of PARTS."""
+    rows: Rows = {}
+    for part in (None, *PARTS):
+        row = f"llmkit without {part}" if part else "llmkit"
+        results = RUNS / name / "parts" / f"{row}.json"
+        found: Rows = json.loads(results.read_text()) if results.exists() and not again else {}
+        wanted = list(map(str, numbers if name not in OFFICIAL else [1]))
+        for number in wanted:
+            if number not in found:
+                found[number] = ours(name, int(number), part)["llmkit"]
+                results.parent.mkdir(parents=True, exist_ok=True)
+                artifacts.write_json(results, found)
+        rows[row] = {key: float(np.mean([found[number][key] for number in wanted])) for key in found[wanted[0]]}
+    return rows
+
+
 def show(name: str, rows: Rows) -> None:
     """Print the table of a data set."""
     print(f"{name:48}" + "".join(f"{heading:>11}" for heading in HEADINGS))
     for model, row in rows.items():
         print(f"{model:48}" + "".join(f"{row[key]:11.4f}" for key in FIGURES[:4]), end="")
         print(f"{row['seconds']:11.1f}{row['examples_per_second']:11,.0f}")
+    if "llmkit, int8" not in rows:
+        print()
+        return
     small, plain = rows["llmkit, int8"], rows["llmkit"]
     print(f"accuracy of llmkit's folds: {', '.join(f'{accuracy:.4f}' for accuracy in plain['folds'])}")
     print(
@@ -270,10 +304,12 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=["movies"], metavar="NAME", help="of a config")
     folds = list(range(1, FOLDS + 1))
     parser.add_argument("--fold", type=int, nargs="+", choices=folds, default=folds, help="only these; all by default")
+    parser.add_argument("--parts", action="store_true", help="llmkit without each of its parts")
     parser.add_argument("--again", action="store_true", help="measure finished folds again")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    results = {name: measure(name, arguments.fold, arguments.again) for name in arguments.names}
+    measured = measure_parts if arguments.parts else measure
+    results = {name: measured(name, arguments.fold, arguments.again) for name in arguments.names}
     if arguments.json:
         print(json.dumps(results))
         return

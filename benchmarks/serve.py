@@ -9,6 +9,9 @@ is a process of its own; so is whoever asks, on the same processors. Row "llmkit
     table_p99_ms        of 100 requests for a row, 99 are answered within it, at `rate` requests a second for `seconds`
     streams_16_speedup  tokens a second of 16 streamed texts together, over those of one alone
     memory_growth       of the server's memory over `requests` predictions, as a share of it after the first thousand
+    sigterm_lost        of requests for rows and texts, sent until the server listens no more, those without an answer
+                        that were sent before SIGTERM, or that the audit log says were taken; of SIGTERM_ROUNDS ends
+    sigterm_taken       how many the server took in all of them
 """
 
 import argparse
@@ -29,6 +32,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 RATE, CONNECTIONS = 300, 8
 TOKENS = 1500
+SIGTERM_ROUNDS, SIGTERM_SECONDS = 5, 2.0
 ROW = """{"sex": "male", "job": 2, "housing": "own", "saving_accounts": "little", "checking_account": "moderate",
 "credit_amount": 2000, "duration": 24, "purpose": "car", "age": 35}"""
 HEADERS = {"Content-Type": "application/json"}
@@ -37,11 +41,12 @@ HEADERS = {"Content-Type": "application/json"}
 class Server:
     """A running server of two models, `table` and `language`."""
 
-    def __init__(self, table: Path, language: Path):
+    def __init__(self, table: Path, language: Path, *more: str):
+        """`more`: further words of the command line."""
         with socket.socket() as one:
             one.bind(("127.0.0.1", 0))
             self.port = one.getsockname()[1]
-        words = ["serve", f"table={table}", f"language={language}", "--port", str(self.port)]
+        words = ["serve", f"table={table}", f"language={language}", "--port", str(self.port), *more]
         folder = tempfile.mkdtemp(prefix="llmkit-")  # without keys in it
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         self.process = subprocess.Popen(
@@ -125,6 +130,43 @@ def memory_growth(server: Server, row: dict[str, Any], requests: int) -> float:
     return server.memory / max(before, 1) - 1
 
 
+def sigterm(table: Path, language: Path, row: dict[str, Any]) -> tuple[int, int]:
+    """(requests lost, requests taken) of a server that is told to end while it works."""
+    log = Path(tempfile.mkdtemp(prefix="llmkit-")) / "audit.jsonl"
+    server = Server(table, language, "--audit", str(log))
+    text = {"model": "language", "prompt": "To be", "max_tokens": 300}
+    sent: list[tuple[float, bool]] = []  # when, and whether an answer came
+
+    def work(path: str, body: dict[str, Any]) -> None:
+        connection = server.connection()
+        while True:
+            start = time.perf_counter()
+            try:
+                connection.request("POST", path, json.dumps(body), HEADERS)
+                connection.getresponse().read()
+                sent.append((start, True))
+            except ConnectionRefusedError:
+                return  # nobody listens any more
+            except (http.client.HTTPException, OSError):
+                sent.append((start, False))
+                connection = server.connection()
+
+    rows, texts = [("/v1/predict", {"model": "table", "input": row})], [("/v1/completions", text)]
+    threads = [threading.Thread(target=work, args=each) for each in rows * CONNECTIONS + texts * CONNECTIONS]
+    for thread in threads:
+        thread.start()
+    time.sleep(SIGTERM_SECONDS)
+    told = time.perf_counter()
+    server.process.terminate()
+    for thread in threads:
+        thread.join()
+    if server.process.wait() != 0:
+        raise SystemExit("the server did not end as it should")
+    early = sum(not answered for start, answered in sent if start < told)
+    taken = sum(1 for line in log.read_text().splitlines() if json.loads(line)["method"] == "POST")
+    return max(early, taken - sum(answered for _, answered in sent)), taken
+
+
 def main() -> None:
     """Measure, print a table or one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -154,6 +196,8 @@ def main() -> None:
     finally:
         server.process.terminate()
         server.process.wait()
+    ends = [sigterm(arguments.table.resolve(), arguments.language.resolve(), row) for _ in range(SIGTERM_ROUNDS)]
+    found["sigterm_lost"], found["sigterm_taken"] = (sum(each) for each in zip(*ends, strict=True))
     if arguments.json:
         print(json.dumps({"rows": [found]}))
         return

@@ -10,7 +10,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,49 @@ def tiny_fresh(tmp_path: Path) -> TinyRun:
     run.text.write_text(tiny_text(), encoding="utf-8")
     write_tiny_config(run.config, run.text, run.run_dir)
     return run
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser that all tests of pages share; they are skipped where there is none."""
+    import browser
+
+    if browser.found() is None:
+        pytest.skip("no Chromium with its chromedriver: tests of pages are skipped")
+    driver = browser.start(tmp_path_factory.mktemp("chromium"))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(params=["phone", "desk"])
+def visit(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Any]]:
+    """Opens an address at the size of a phone, or of a desk; at the end of the test what it did is looked at."""
+    import browser
+
+    pages: list[Any] = []
+
+    def open_page(address: str) -> Any:
+        pages.append(browser.Page(chromium, address, request.param))
+        return pages[-1]
+
+    yield open_page
+    if pages:
+        pages[-1].check()
+
+
+@pytest.fixture
+def read_report(chromium: Any) -> Callable[[Path], Any]:
+    """Opens a report at both sizes, looks at what it did, and gives the last of them."""
+    import browser
+
+    def read(file: Path) -> Any:
+        for size in browser.SIZES:
+            page = browser.Page(chromium, file.as_uri(), size)
+            assert page.all("table")
+            page.check()
+        return page
+
+    return read
 
 
 @pytest.fixture

@@ -60,7 +60,6 @@ COVERED_BY = {
     "llmkit/tasks/classify/serve.py": "tests/serving/test_served.py",
     "llmkit/tasks/image/serve.py": "tests/serving/test_served.py",
     "llmkit/tasks/series/serve.py": "tests/serving/test_served.py",
-    "llmkit/tasks/table/serve.py": "tests/serving/test_served.py",
     "llmkit/tasks/translate/serve.py": "tests/serving/test_served.py",
     "llmkit/tasks/vision/serve.py": "tests/serving/test_served.py",
     "llmkit/tasks/language/streams.py": "tests/serving/test_completions.py",

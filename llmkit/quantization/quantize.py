@@ -53,6 +53,7 @@ def quantize(
     given = {value.name for value in model.graph.input}
     half = {node.input[1] for node in model.graph.node if node.op_type == "MatMul" and node.input[0] in given}
     short = {name for name in looked_up - turned if weights[name].shape[-1] < SHORT_ROW}
+    weighed = _weighed(model, matrices)
     done: set[str] = set()
 
     def once(name: str, axis: int) -> None:
@@ -92,7 +93,10 @@ def quantize(
         elif node.op_type == "Gather" and node.input[0] in matrices:
             by_row = node.input[0] not in short
             once(node.input[0], 0 if by_row else 1)
-            nodes += _embedding(node, by_row)
+            nodes += _rows(node, by_row) if node.output[0] in weighed else _embedding(node, by_row)
+        elif node.op_type == "MatMul" and node.input[1] in weighed:
+            looked_up = weighed[node.input[1]]
+            nodes += _sum_of_rows(node, looked_up, looked_up.input[0] not in short)
         elif node.op_type == "MatMul" and node.input[1] in matrices & half:
             done.add(node.input[1])
             quantized[node.input[1]] = weights[node.input[1]].astype(np.float16)
@@ -116,6 +120,8 @@ def quantize(
     del result.graph.node[:]
     result.graph.node.extend(nodes)
     result.graph.initializer.append(helper.make_tensor("last_axis", onnx.TensorProto.INT64, [1], [-1]))
+    if weighed:
+        result.graph.initializer.append(helper.make_tensor("row_axis", onnx.TensorProto.INT64, [1], [-2]))
     result.graph.initializer.extend(own)
     result.opset_import.append(helper.make_opsetid(CONTRIB, 1))
     return result, quantized
@@ -174,6 +180,47 @@ def _embedding(node: onnx.NodeProto, by_row: bool) -> list[onnx.NodeProto]:
         helper.make_node("Gather", [f"{table}.scale", ids], [f"{name}.scales"], name=f"{name}.look_up_scale"),
         helper.make_node("Unsqueeze", [f"{name}.scales", "last_axis"], [f"{name}.column"], name=f"{name}.unsqueeze"),
         helper.make_node("Mul", [f"{name}.values", f"{name}.column"], [out], name=f"{name}.scale"),
+    ]
+
+
+def _weighed(model: onnx.ModelProto, tables: set[str]) -> dict[str, onnx.NodeProto]:
+    """By their outputs, look-ups in `tables` that nothing but a MatMul reads, which weighs their rows and sums them."""
+    read = [name for node in model.graph.node for name in node.input] + [value.name for value in model.graph.output]
+    summed = {node.input[1] for node in model.graph.node if node.op_type == "MatMul"}
+    gathers = [node for node in model.graph.node if node.op_type == "Gather" and node.input[0] in tables]
+    return {node.output[0]: node for node in gathers if node.output[0] in summed and read.count(node.output[0]) == 1}
+
+
+def _rows(node: onnx.NodeProto, by_row: bool) -> list[onnx.NodeProto]:
+    """Gather of float rows (…, N, C) -> their integers as floats and, `by_row`, their scales (…, 1, N)."""
+    table, ids = node.input
+    name = node.name
+    nodes = [
+        helper.make_node("Gather", [table, ids], [f"{name}.rows"], name=name),
+        helper.make_node("Cast", [f"{name}.rows"], list(node.output), name=f"{name}.cast", to=onnx.TensorProto.FLOAT),
+    ]
+    if not by_row:
+        return nodes
+    return [
+        *nodes,
+        helper.make_node("Gather", [f"{table}.scale", ids], [f"{name}.scales"], name=f"{name}.look_up_scale"),
+        helper.make_node("Unsqueeze", [f"{name}.scales", "row_axis"], [f"{name}.row"], name=f"{name}.unsqueeze"),
+    ]
+
+
+def _sum_of_rows(node: onnx.NodeProto, looked_up: onnx.NodeProto, by_row: bool) -> list[onnx.NodeProto]:
+    """MatMul of weights (…, M, N) with rows (…, N, C) -> scales on the weights or the sums, fewer numbers than rows."""
+    weights, rows = node.input
+    name, scale = looked_up.name, f"{looked_up.input[0]}.scale"
+    if by_row:
+        scaled = f"{name}.weights"
+        return [
+            helper.make_node("Mul", [weights, f"{name}.row"], [scaled], name=f"{name}.scale"),
+            helper.make_node("MatMul", [scaled, rows], list(node.output), name=node.name),
+        ]
+    return [
+        helper.make_node("MatMul", [weights, rows], [f"{name}.sums"], name=node.name),
+        helper.make_node("Mul", [f"{name}.sums", scale], list(node.output), name=f"{name}.scale"),
     ]
 
 

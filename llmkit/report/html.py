@@ -15,7 +15,8 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #1c1c1c; background: #fff; m
 h1 { font-size: 1.6rem; margin: 0.5rem 0; } h2 { font-size: 1.2rem; margin: 2rem 0 0.5rem; }
 p, figcaption { max-width: 45rem; } figcaption, .note { color: #555; font-size: 0.9rem; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; margin: 0.5rem 0; }
-th, td { padding: 0.25rem 0.6rem; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top; }
+th, td { padding: 0.25rem 0.6rem; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top;
+  max-width: 14rem; overflow-wrap: break-word; }
 td.figure { text-align: right; font-variant-numeric: tabular-nums; }
 .charts { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; flex: 1 1 18rem; max-width: 28rem; }
 svg { width: 100%; height: auto; } img { width: 100%; image-rendering: pixelated; } .text { overflow-wrap: anywhere; }

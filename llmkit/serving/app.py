@@ -49,8 +49,7 @@ class App:
         """The models, as OpenAI's clients list them."""
         created = int(self.figures.started)
         listed = [
-            {"id": name, "object": "model", "created": created, "owned_by": "llmkit", "task": served.task}
-            | {"routes": served.routes}
+            {"id": name, "object": "model", "created": created, "owned_by": "llmkit"} | _about(served)
             for name, served in self.models.items()
         ]
         return JSONResponse({"object": "list", "data": listed})
@@ -62,7 +61,7 @@ class App:
             raise Refused(404, "there is no model of that name")
         served = self.models[name]
         about = {"id": name, "object": "model", "created": int(self.figures.started), "owned_by": "llmkit"}
-        return JSONResponse(about | {"task": served.task, "routes": served.routes})
+        return JSONResponse(about | _about(served))
 
     async def metrics(self, request: Request) -> Response:
         """Figures for Prometheus."""
@@ -87,7 +86,7 @@ class App:
         body = await bodies.read(request)
         served = bodies.model_of(body, self.models, route)
         assert served.offers is not None
-        inputs = bodies.inputs_of(body, many=served.offers.INPUT.get("type") in ("string", "object"))
+        inputs = bodies.inputs_of(body, many=served.takes_many)
         options = {name: value for name, value in body.items() if name in served.offers.OPTIONS}
         unknown = [name for name in body if name not in ("model", "input", "inputs", *options)]
         if unknown:
@@ -101,7 +100,7 @@ class App:
         body = await bodies.read(request)
         served = bodies.model_of(body, self.models, EXPLAIN)
         assert served.offers is not None
-        inputs = bodies.inputs_of(body, many=served.offers.INPUT.get("type") in ("string", "object"))
+        inputs = bodies.inputs_of(body, many=served.takes_many)
         if unknown := [name for name in body if name not in ("model", "input", "inputs")]:
             raise Refused(400, f"unknown key {unknown[0][:40]!r}; there are: model, input, inputs")
         requests = [_request(served, given, number) for number, given in enumerate(inputs, 1)]
@@ -163,6 +162,11 @@ class App:
 async def _gone(request: Request) -> None:
     while not await request.is_disconnected():
         await asyncio.sleep(0.2)
+
+
+def _about(served: Served) -> Json:
+    """What is told of a model beside what OpenAI's clients know."""
+    return {"task": served.task, "routes": served.routes, "input": served.input}
 
 
 def _request(served: Served, given: Any, number: int) -> Any:

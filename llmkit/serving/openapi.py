@@ -46,7 +46,7 @@ def of(models: Mapping[str, Served]) -> Json:
 
 
 def _inputs(able: list[Served], explain: bool) -> Json:
-    one: Json = {"anyOf": [served.offers.INPUT for served in able if served.offers]}
+    one: Json = {"anyOf": [served.input for served in able]}
     options: Json = {}
     for served in able:
         if served.offers and not explain:

@@ -31,6 +31,8 @@ class Served:
     model: Any
     offers: "Serve | None"
     """How it answers many requests at once; None for one that writes texts."""
+    input: Json
+    """JSON schema of one input; empty of one that writes texts."""
     batcher: Batcher | None = None
     writer: Writer | None = None
 
@@ -39,6 +41,11 @@ class Served:
         """What it answers to: predict, forecast, completions, … and explain where it explains."""
         first = [self.offers.ROUTE] if self.offers else [COMPLETIONS] if self.writer else []
         return first + ([EXPLAIN] if self.explains else [])
+
+    @property
+    def takes_many(self) -> bool:
+        """Whether a list is always several inputs, and never one."""
+        return self.input.get("type") in ("string", "object")
 
     @property
     def explains(self) -> bool:
@@ -62,7 +69,7 @@ def serve(folder: "ModelFolder", name: str, threads: int) -> Served:
     task = TASKS[folder.task]
     model = task.use.load(folder, threads)
     if task.serve is None:
-        return Served(name, task.name, model, None, writer=Writer(model, MOST_ORDERS))
+        return Served(name, task.name, model, None, {}, writer=Writer(model, MOST_ORDERS))
     offers = task.serve
 
     def answer(requests: list[Any], alike: Any) -> list[Json]:
@@ -73,7 +80,7 @@ def serve(folder: "ModelFolder", name: str, threads: int) -> Served:
                 return [model.explain(one) for one in requests]
             return offers.answer(model, requests, dict(options))
 
-    return Served(name, task.name, model, offers, Batcher(answer, MOST_WAITING))
+    return Served(name, task.name, model, offers, offers.schema(model), Batcher(answer, MOST_WAITING))
 
 
 def name_of(path: Path) -> str:

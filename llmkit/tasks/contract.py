@@ -186,10 +186,11 @@ class Serve(Protocol):
     """The last part of `/v1/ROUTE`: what models of the task are asked for."""
     ANSWERS: str
     """What the list of answers is called."""
-    INPUT: Json
-    """JSON schema of one input."""
     OPTIONS: Json
     """JSON schemas of what else a request may say, by name."""
+
+    def schema(self, model: LoadedModel) -> Json:
+        """JSON schema of one input; of an object it names the properties, from which a form is made."""
 
     def request(self, model: LoadedModel, given: Any) -> Any:
         """One input as `answer` takes it. Raises InputError for what the model cannot take."""

@@ -95,6 +95,30 @@ def test_short_rows_of_a_look_up_share_the_scales_of_their_columns(width, scales
     assert np.abs(found - table[chosen]).mean() < scale.max()
 
 
+@pytest.mark.parametrize("width", [3, 40])
+def test_rows_that_are_weighed_and_summed_are_scaled_by_their_weights_or_their_sum(width):
+    """A pass over all rows, which are many for a long text, is saved."""
+    generator = np.random.default_rng(0)
+    table = generator.standard_normal((200, width)).astype(np.float32)
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["rows"], name="look_up"),
+        helper.make_node("MatMul", ["weights", "rows"], ["sums"], name="sum"),
+    ]
+    ids = helper.make_tensor_value_info("ids", TensorProto.INT64, ["B", "N"])
+    weights = helper.make_tensor_value_info("weights", TensorProto.FLOAT, ["B", 1, "N"])
+    sums = helper.make_tensor_value_info("sums", TensorProto.FLOAT, ["B", 1, width])
+    made = helper.make_graph(nodes, "sum_of_rows", [ids, weights], [sums])
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    small, arrays = quantize(model, {"table": table})
+    session = Session(declare_weights(small, arrays), arrays, threads=1)
+    chosen, weighing = generator.integers(0, 200, (4, 7)), generator.standard_normal((4, 1, 7)).astype(np.float32)
+    [found] = session.run(["sums"], {"ids": chosen, "weights": weighing})
+    scale = arrays["table.scale"][:, None] if width == 40 else arrays["table.scale"]
+    np.testing.assert_allclose(found, weighing @ (arrays["table"] * scale)[chosen], rtol=1e-4, atol=1e-5)
+    products = [node for node in small.graph.node if node.op_type == "Mul"]
+    assert len(products) == 1 and not set(products[0].input) & {"look_up.values", "rows"}
+
+
 def test_a_small_matrix_stays_float_beside_a_large_one():
     exported, weights = graph.export(LanguageModel(20, 8, 64, 1))
     assert weights["embedding"].size < SMALL <= weights["lstm0.R"].size

@@ -1,5 +1,6 @@
 """A session of a graph from elsewhere: what it may not do, how much memory a run may take, who says so."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+import llmkit
 from llmkit.errors import InputError
 from llmkit.runtime.session import Session, Stepper
 
@@ -80,3 +82,15 @@ session.run(None, {"x": numpy.ones(1024, numpy.float32)})
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.stdout == "262144\n"
     assert "InputError: the graph does not run: " in ran.stderr and "smaller than requested" in ran.stderr
+
+
+def test_onnx_runtime_tells_nobody_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Of a version that tells its makers of its use the folders where it writes that down stay empty."""
+    (tmp_path / "home").mkdir()
+    code = "from llmkit.runtime.session import open_session"
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "TMPDIR"):
+        environment[name] = str(tmp_path / "home")
+    source = Path(llmkit.__file__).parents[1]
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=source, check=True)
+    assert list((tmp_path / "home").rglob("*")) == []

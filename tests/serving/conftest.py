@@ -117,13 +117,12 @@ def echo() -> Iterator[Served]:
     offers: Any = SimpleNamespace(
         ROUTE="predict",
         ANSWERS="predictions",
-        INPUT={"type": "string"},
         OPTIONS={"loud": {"type": "boolean"}},
         request=request,
         answer=answer,
     )
     batcher = Batcher(lambda requests, alike: answer(model, requests, dict(alike[1])), most_waiting=5)
-    made = Served("echo", "classify", model, offers, batcher)
+    made = Served("echo", "classify", model, offers, {"type": "string"}, batcher)
     yield made
     made.close()
 

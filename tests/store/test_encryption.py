@@ -1,7 +1,9 @@
 """Who is written to, who reads, and what everybody else is told."""
 
 import os
+import shutil
 import stat
+import subprocess
 
 import pytest
 from hypothesis import given, strategies as st
@@ -123,3 +125,24 @@ def test_any_flipped_bit_is_refused(keys, tmp_path):
             read_live(file)
     file.write_bytes(made)
     assert read_live(file) == plain
+
+
+@pytest.mark.skipif(shutil.which("age") is None, reason="the program age is not installed")
+def test_the_program_age_reads_what_we_write_and_we_what_it_writes(tmp_path, monkeypatch):
+    """With a key of ours and with one of `age-keygen`; a file of several pieces (64 KiB each), and an empty one."""
+
+    def age(*arguments, data=None):
+        return subprocess.run(arguments, input=data, capture_output=True, check=True).stdout
+
+    ours = encryption.new_identity(tmp_path / "ours")
+    age("age-keygen", "-o", str(tmp_path / "theirs"))
+    theirs = age("age-keygen", "-y", str(tmp_path / "theirs")).decode().strip()
+    assert age("age-keygen", "-y", str(tmp_path / "ours")).decode().strip() == ours
+    for data in (b"", bytes(range(256)) * 1000):
+        made = encryption.encrypt(data, [ours, theirs])
+        sealed = age("age", "-r", ours, "-r", theirs, data=data)
+        assert encryption.is_sealed(sealed)
+        for name in ("ours", "theirs"):
+            assert age("age", "-d", "-i", str(tmp_path / name), data=made) == data
+            monkeypatch.setenv(encryption.IDENTITY_FILE, str(tmp_path / name))
+            assert encryption.decrypt(sealed, tmp_path / "file") == data

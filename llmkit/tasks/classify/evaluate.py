@@ -10,12 +10,13 @@ import numpy as np
 from msgspec import structs
 
 from llmkit.console.callbacks import Progress, Warn
+from llmkit.console.tables import Column
 from llmkit.data import prepared_folder
 from llmkit.explaining import words
 from llmkit.explaining.explanation import Puzzle
 from llmkit.plain import Json
-from llmkit.predicting import evaluate as measuring, explained, membership
-from llmkit.predicting.evaluate import TABLE, UNIT, Targeted
+from llmkit.predicting import evaluate as measuring, explained, membership, metrics as scores
+from llmkit.predicting.evaluate import TABLE as SHARED_TABLE, UNIT, Targeted
 from llmkit.predicting.use import Predictor
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFolder
@@ -24,6 +25,10 @@ from llmkit.tasks.classify.settings import Config
 from llmkit.tasks.classify.texts import Examples
 
 __all__ = ["TABLE", "UNIT", "measure", "metrics", "of_files", "of_split", "validation_loss"]
+
+BATCH = 256  # texts whose linear part is summed at once
+PLACE = [column.metric for column in SHARED_TABLE].index("macro_f1")
+TABLE = [*SHARED_TABLE[:PLACE], Column("linear_accuracy", "linear part", None), *SHARED_TABLE[PLACE:]]
 
 
 def of_split(folder: ModelFolder, prepared: Files, split: str) -> Targeted[Examples]:
@@ -58,7 +63,30 @@ def metrics(
     model = use.load(folder)
     found, _ = explained.figures(model, examples, settings.evaluate.explain, progress)
     found |= membership.figures(model, examples, settings.evaluate.membership, progress, warn)
-    return measuring.metrics(model, examples, progress) | found
+    return measuring.metrics(model, examples, progress) | linear_figures(folder, model, examples) | found
+
+
+def linear_figures(folder: ModelFolder, model: Predictor[Examples], examples: Targeted[Examples]) -> Json:
+    """linear_accuracy and linear_macro_f1: of the linear part by itself, in whose place an LSTM beside it has to earn.
+
+    {} where there is no LSTM beside it, and of weights that are no floats.
+    """
+    if not {"tokens", "ngrams"} <= set(model.inputs):
+        return {}
+    weights = folder.weights()
+    table, bias = weights["ngram_table"], weights["ngram_bias"]
+    if table.dtype != np.float32:
+        return {}
+    confusion = np.zeros((len(bias), len(bias)), np.int64)
+    for start in range(0, len(examples.targets), BATCH):
+        which = np.arange(start, min(start + BATCH, len(examples.targets)))
+        read = examples.read(model, which)
+        of = np.repeat(np.arange(len(which)), read.features.counts)
+        logits = np.tile(bias, (len(which), 1))
+        np.add.at(logits, of, read.values.numbers[:, None] * table[read.features.numbers])
+        np.add.at(confusion, (examples.targets[which], logits.argmax(axis=1)), 1)
+    accuracy = float(np.trace(confusion) / confusion.sum())
+    return {"linear_accuracy": accuracy, "linear_macro_f1": scores.macro_f1(confusion)}
 
 
 def validation_loss(folder: ModelFolder, prepared: Files, progress: Progress) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 
 from llmkit.console.callbacks import Progress
 from llmkit.plain import Json
-from llmkit.tasks.classify import linear, selection
+from llmkit.tasks.classify import linear, passages, selection
 from llmkit.tasks.classify.linear import HELD_OUT, Fitted, Texts
 from llmkit.tasks.classify.ngrams import How, Ngrams
 from llmkit.tasks.classify.settings import Ngrams as Settings
@@ -26,7 +26,7 @@ def learn(
 ) -> tuple[Ngrams, Fitted]:
     """The features of training texts, and the linear model over them with what was chosen."""
     how, tried = choose_how(texts, labels, classes, settings, progress)
-    held_out = np.arange(len(texts)) % HELD_OUT == 0
+    held_out = unquoted(passages.groups(texts))
     first, ngrams = selection.select(
         texts, labels, classes, how, settings.at_least, settings.at_most, held_out, progress
     )
@@ -37,6 +37,18 @@ def learn(
     said = {"negations": bool(how.negations), "head": how.head, "features": len(ngrams.hashes)}
     said |= {"features_of_words": ngrams.word_features}
     return ngrams, Fitted(fitted.table, fitted.bias, said | fitted.chosen | ({"tried": tried} if tried else {}))
+
+
+def unquoted(groups: np.ndarray) -> np.ndarray:
+    """(N,) bool: which texts are held out, by their groups (N,): every fifth group, but none of more than a fortieth of
+    all texts; or every fifth text, where that leaves too few."""
+    _, number, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    small = sizes <= max(1, len(groups) // (8 * HELD_OUT))
+    chosen = np.zeros(len(sizes), bool)
+    chosen[np.flatnonzero(small)[::HELD_OUT]] = True
+    if sizes[chosen].sum() < len(groups) / (4 * HELD_OUT):
+        return np.arange(len(groups)) % HELD_OUT == 0
+    return chosen[number]
 
 
 def choose_how(

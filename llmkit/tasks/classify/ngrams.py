@@ -151,17 +151,27 @@ def counted(keys: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def save(ngrams: Ngrams, path: Path) -> None:
-    """Write ngrams.npy, the hashes and then their counts, and ngrams.json beside it: how texts are read."""
-    new_files.save_array(path / FILE, np.concatenate([ngrams.hashes, ngrams.counts]).astype(np.uint32))
+    """Write ngrams.npy, the hashes and then their counts, and ngrams.json beside it: how texts are read.
+
+    Numbers of 16 bits, of which a hash takes two, the lower half first, where the counts fit into them; else of 32.
+    """
+    hashes, counts = ngrams.hashes.astype("<u4"), ngrams.counts
+    if counts.max(initial=0) < 1 << 16:
+        numbers = np.concatenate([hashes.view("<u2"), counts.astype("<u2")])
+    else:
+        numbers = np.concatenate([hashes, counts.astype("<u4")])
+    new_files.save_array(path / FILE, numbers)
     new_files.write_text(path / HOW, json.dumps(asdict(ngrams.how), ensure_ascii=False, indent=1) + "\n")
 
 
 def load(folder: Files) -> Ngrams:
     """The n-grams of a prepared folder or a model folder. Raises InputError."""
     numbers, how = folder.array(FILE), folder.read_as(HOW, How)
-    if numbers.ndim != 1 or numbers.dtype != np.uint32 or len(numbers) % 2:
+    parts = {"uint16": 3, "uint32": 2}.get(str(numbers.dtype))  # numbers of a feature
+    if numbers.ndim != 1 or not parts or len(numbers) % parts:
         raise folder.damaged(FILE, f"no n-grams ({numbers.shape} of {numbers.dtype})")
-    hashes, counts = np.split(numbers, 2)
+    last = len(numbers) // parts
+    hashes, counts = np.ascontiguousarray(numbers[: len(numbers) - last]).view("<u4"), numbers[len(numbers) - last :]
     if len(hashes) >= 1 << FEATURE_BITS or (np.diff(hashes.astype(np.int64)) <= 0).any():
         raise folder.damaged(FILE, "its hashes are too many or do not rise")
     if len(hashes) and hashes[-1] >> np.uint32(BITS + 1):
@@ -170,7 +180,7 @@ def load(folder: Files) -> Ngrams:
         raise folder.damaged(
             HOW, f"n-grams of {how.words:,} words and {how.characters:,} characters, head {how.head:g}"
         )
-    if how.texts < counts.max(initial=0):
+    if how.texts < int(counts.max(initial=0)):
         raise folder.damaged(HOW, "it counts fewer texts than hold an n-gram")
     return Ngrams(hashes, counts.astype(np.int64), how)
 
@@ -188,6 +198,15 @@ def hashed(
     if how.characters > 1:
         parts += [(1 << BITS, *part) for part in _character_ngrams(points, of, how.characters)]
     return [(_cut(value) | np.uint32(kind), place) for kind, value, place in parts], of, _weights(of, how.head)
+
+
+def passages(texts: Sequence[str], words: int) -> tuple[np.ndarray, np.ndarray]:
+    """(64-bit hash of every run of so many words, number of the text that holds it)."""
+    points, of = _points(texts)
+    if not len(points):
+        return np.zeros(0, np.uint64), np.zeros(0, np.int64)
+    value, place = _word_ngrams(points, of, words, ())[-1]
+    return value, of[place]
 
 
 def _weights(of: np.ndarray, head: float) -> np.ndarray:

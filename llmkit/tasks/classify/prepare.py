@@ -24,21 +24,21 @@ import numpy as np
 
 from llmkit.console.callbacks import Progress, Warn
 from llmkit.data import prepared_folder, tokenizer as tokenizers
-from llmkit.data.copies import groups_of, warn_of_copies
+from llmkit.data.copies import across, groups_of, warn_of_copies
 from llmkit.data.decoding import check_encoding
 from llmkit.data.files import find_files, hash_files
 from llmkit.data.labels import number_classes, warn_of_missing
 from llmkit.errors import ConfigError
 from llmkit.plain import Json
-from llmkit.predicting.settings import Split
 from llmkit.store import new_files
 from llmkit.store.artifacts import Source
-from llmkit.tasks.classify import ngrams
+from llmkit.tasks.classify import ngrams, passages
 from llmkit.tasks.classify.labelled import TEXTS, read_examples
-from llmkit.tasks.classify.settings import Prepare
+from llmkit.tasks.classify.settings import Prepare, Split
 from llmkit.tasks.classify.texts import spelt
 
 MOST_LOOKED_AT = 1000  # texts, and characters of each, that tell the script
+MANY_QUOTED = 0.1  # of the texts held out: more than that is worth a word
 LINEAR = ("linear_table.npy", "linear_bias.npy")
 
 
@@ -76,9 +76,17 @@ def prepare(settings: Prepare, seed: int, out: Path, work: Path, progress: Progr
     names, numbers = number_classes(labels, ", ".join(map(str, paths[:3])))
     warn_of_missing(names, warn)
     val, test = settings.split.val, settings.split.test
-    groups = groups_of(text.casefold() for text in texts)
-    of = prepared_folder.draw(out, numbers, groups if settings.split.unique else None, val, test, seed)
-    warn_of_copies(groups, of, "texts", prepared_folder.UNIQUE, warn)
+    copies, quoting = groups_of(text.casefold() for text in texts), passages.groups(texts)
+    groups = {False: None, True: copies, "passages": quoting}[settings.split.unique]
+    of = prepared_folder.draw(out, numbers, groups, val, test, seed)
+    warn_of_copies(copies, of, "texts", prepared_folder.UNIQUE, warn)
+    quoted, outside = across(quoting, of)
+    if quoted > MANY_QUOTED * outside:
+        warn(
+            f"{quoted:,} of the {outside:,} texts that validate and test share passages of {passages.WORDS} words with "
+            "training texts, as quotations do, so the figures are too good; set prepare.split.unique: passages, which "
+            "keeps them together"
+        )
     summary = prepared_folder.write(out, names, numbers, of, val, test)
     prepared_folder.warn_of_rare(summary, warn)
     with new_files.opened(out / TEXTS) as file:

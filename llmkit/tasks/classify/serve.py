@@ -7,8 +7,12 @@ from llmkit.plain import Json
 from llmkit.predicting.use import Classifier
 
 ROUTE, ANSWERS = "predict", "predictions"
-INPUT: Json = {"type": "string", "description": "A text."}
 OPTIONS: Json = {}
+
+
+def schema(model: Classifier[Any]) -> Json:
+    """A text."""
+    return {"type": "string", "description": "A text."}
 
 
 def request(model: Classifier[Any], given: Any) -> Any:

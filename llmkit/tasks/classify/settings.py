@@ -9,7 +9,7 @@ from llmkit.config.schema import Section
 from llmkit.config.training import Count, Positive
 from llmkit.config.tune import Range, Tune
 from llmkit.config.variants import Chain, Distil, Fuse, Quantize
-from llmkit.predicting.settings import Budget, Classifying, Predict, Prune, Scoring, Share, Split
+from llmkit.predicting.settings import Budget, Classifying, Predict, Prune, Scoring, Share, Split as SplitBase
 
 Size = Annotated[int, Meta(ge=1, le=65_536)]
 NEGATIONS = (
@@ -17,6 +17,14 @@ NEGATIONS = (
     "won't wouldn't shouldn't couldn't hasn't haven't hadn't ain't"
 )
 STARTS_FROM = ("classify", "language")  # tasks whose models `train.start_from` may name
+
+
+class Split(SplitBase):
+    """Which part of the texts is held out: drawn by the seed, each label in its share (stratified)."""
+
+    unique: bool | Literal["passages"] = False  # type: ignore[assignment]
+    """true: keep copies of a text in one split, folds likewise; passages: also texts that share a passage of 12 words,
+    as messages do that quote each other. Labels then have about their shares."""
 
 
 class Tokenizer(Section):
@@ -93,9 +101,9 @@ class Model(Section):
     input_dropout: Share = 0.3
     """Dropout of whole tokens and, as much again, of numbers of their embeddings."""
     ngram_share: Annotated[float, Meta(ge=0, le=1)] | None = None
-    """Share of the n-grams' logits in the mixture; 0 leaves them out, 1 the LSTM. Left open it is fitted to the
-    validation split, and the LSTM is left out where it adds nothing to that. While it trains, train_loss is that of the
-    LSTM alone and val_loss that of the mixture."""
+    """Share of the n-grams' logits in the mixture; 0 leaves them out, 1 the LSTM, which is then not trained either.
+    Left open it is fitted to the validation split, and the LSTM is left out where it adds nothing to that. While it
+    trains, train_loss is that of the LSTM alone and val_loss that of the mixture."""
 
 
 class Train(Classifying):

@@ -52,9 +52,10 @@ class TextLearner(ExampleLearner[TextNetwork]):
         return super().step(rate, spent)
 
     def validate(self, share: float = 1.0) -> dict[str, float]:
-        """Of the mixture; FUTILE where the LSTM has had its chance and added nothing."""
+        """Of the mixture; FUTILE where the LSTM has had its chance and added nothing, or is to have no say."""
         found = super().validate(share)
-        futile = self.spent >= CHANCE and self.useless >= USELESS
+        had_its_chance = self.spent >= CHANCE and self.useless >= USELESS
+        futile = not self.network.with_lstm if self.labels is None else had_its_chance
         return found | ({FUTILE: 1.0} if futile else {})
 
     @torch.no_grad()

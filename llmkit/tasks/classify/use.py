@@ -13,7 +13,7 @@ from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks.classify.texts import Examples, Reader
 
 BATCH_TEXTS = 128
-BATCH_NUMBERS = 1 << 20  # padded tokens or n-grams of a batch, at most: a text of a million characters goes alone
+BATCH_NUMBERS = 1 << 17  # padded tokens or n-grams of a batch: more fall out of the cache. A longer text goes alone
 
 
 def load(folder: ModelFolder, threads: int | None = None) -> Classifier[Examples]:

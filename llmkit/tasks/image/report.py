@@ -12,7 +12,7 @@ from llmkit.tasks.image.settings import Config
 if TYPE_CHECKING:  # what prepares the features it compares by imports torch
     from llmkit.tasks.image.evaluate import Compared
 
-MADE = 100  # pictures
+MADE, ROWS = 100, 10  # pictures, at most so many below each other
 REAL = 20
 
 
@@ -20,7 +20,7 @@ def sections(folder: ModelFolder, examples: "Compared", settings: Config) -> lis
     """Grids of made and of held-out pictures."""
     model = use.load(folder)
     columns = columns_for(MADE, len(model.labels))
-    made = png(grid(model.generate(MADE), columns))
+    made = png(grid(model.generate(min(MADE, ROWS * columns)), columns))
     real = png(grid(examples.held_out[:REAL], min(columns, len(examples.held_out))))
     return [
         Section("Pictures that it makes", html.picture(made, "made pictures, a column for each label")),

@@ -10,17 +10,23 @@ from llmkit.tasks.image.use import Generator
 
 ROUTE, ANSWERS = "images", "data"
 MOST = 100  # pictures of a request
-INPUT: Json = {
-    "type": "object",
-    "description": "Which pictures: `n` of them, of a `seed`, of a `label` where the model knows labels.",
-    "properties": {
-        "n": {"type": "integer", "minimum": 1, "maximum": MOST},
-        "seed": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1},
-        "label": {"type": "string"},
-    },
-    "additionalProperties": False,
-}
 OPTIONS: Json = {}
+
+
+def schema(model: Generator) -> Json:
+    """Which pictures: how many, of which seed, of which label where the model knows labels."""
+    properties: Json = {
+        "n": {"type": "integer", "minimum": 1, "maximum": MOST, "default": 1, "description": "How many"},
+        "seed": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1, "default": 1},
+    }
+    if model.labels:
+        properties["label"] = {"type": "string", "enum": model.labels}
+    return {
+        "type": "object",
+        "description": "Which pictures.",
+        "properties": properties,
+        "additionalProperties": False,
+    }
 
 
 def request(model: Generator, given: Any) -> Any:

@@ -7,14 +7,18 @@ from llmkit.plain import Json
 from llmkit.tasks.series.use import Forecaster, past_of
 
 ROUTE, ANSWERS = "forecast", "forecasts"
-INPUT: Json = {
-    "description": 'Past values, null where missing, or {"values": […], "start": a time, "name": …}.',
-    "anyOf": [
-        {"type": "array", "items": {"type": ["number", "null"]}, "minItems": 1},
-        {"type": "object", "required": ["values"], "properties": {"values": {"type": "array"}}},
-    ],
-}
 OPTIONS: Json = {"horizon": {"type": "integer", "minimum": 1, "maximum": 10_000, "description": "Steps ahead"}}
+
+
+def schema(model: Forecaster) -> Json:
+    """A history."""
+    return {
+        "description": 'Past values, null where missing, or {"values": […], "start": a time, "name": …}.',
+        "anyOf": [
+            {"type": "array", "items": {"type": ["number", "null"]}, "minItems": 1},
+            {"type": "object", "required": ["values"], "properties": {"values": {"type": "array"}}},
+        ],
+    }
 
 
 def request(model: Forecaster, given: Any) -> Any:

@@ -2,16 +2,37 @@
 
 from typing import Any
 
+from llmkit.data import encoding
 from llmkit.errors import InputError
 from llmkit.plain import Json
 from llmkit.predicting.regressor import Regressor
 from llmkit.tasks.table.use import Model
 
 ROUTE, ANSWERS = "predict", "predictions"
-INPUT: Json = {"type": "object", "description": "A row: {column: value}.", "additionalProperties": True}
+MOST_CHOICES = 30  # categories of a column that are listed; of more, some may be names
 OPTIONS: Json = {
     "interval": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1, "description": "Coverage of intervals"}
 }
+
+
+def schema(model: Model) -> Json:
+    """A row: each column with its kind, a typical value as default, and the categories where they are few."""
+    learnt = encoding.load(model.folder)
+    numbers = {number.name: number.median for number in learnt.numbers}
+    categories = {category.name: category for category in learnt.categories}
+    properties: Json = {}
+    for column in learnt.columns:
+        about: Json = {"type": ["string", "null"], "description": str(column)}
+        if column.kind == "number":
+            about |= {"type": ["number", "string", "null"], "default": numbers[column.name]}
+        elif column.kind == "category":
+            category = categories[column.name]
+            about |= {"type": ["string", "number", "boolean", "null"], "default": category.typical}
+            if len(category.values) <= MOST_CHOICES:
+                about["examples"] = category.values
+        properties[column.name] = about
+    required = [column.name for column in learnt.columns]
+    return {"type": "object", "description": "A row.", "properties": properties, "required": required}
 
 
 def request(model: Model, given: Any) -> Any:

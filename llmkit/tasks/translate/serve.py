@@ -8,12 +8,16 @@ from llmkit.plain import Json
 from llmkit.tasks.translate.use import TranslationModel
 
 ROUTE, ANSWERS = "translate", "translations"
-INPUT: Json = {"type": "string", "description": "What to translate."}
 OPTIONS: Json = {
     "beam": {"type": "integer", "minimum": 1, "maximum": 16, "description": "Partial translations kept"},
     "n_best": {"type": "integer", "minimum": 1, "maximum": 16, "description": "Translations of each source"},
     "greedy": {"type": "boolean", "description": "Take the likeliest token each time"},
 }
+
+
+def schema(model: TranslationModel) -> Json:
+    """A source."""
+    return {"type": "string", "description": "What to translate."}
 
 
 def request(model: TranslationModel, given: Any) -> Any:

@@ -13,11 +13,15 @@ from llmkit.predicting.use import Classifier
 
 ROUTE, ANSWERS = "predict", "predictions"
 MOST_PIXELS = 50_000_000
-INPUT: Json = {
-    "description": "A picture: a PNG or JPEG file in base64, or its pixels (H, W) or (H, W, 3), 0 to 255.",
-    "anyOf": [{"type": "string", "contentEncoding": "base64"}, {"type": "array"}],
-}
 OPTIONS: Json = {}
+
+
+def schema(model: Classifier[Any]) -> Json:
+    """A picture."""
+    return {
+        "description": "A picture: a PNG or JPEG file in base64, or its pixels (H, W) or (H, W, 3), 0 to 255.",
+        "anyOf": [{"type": "string", "contentEncoding": "base64"}, {"type": "array"}],
+    }
 
 
 def request(model: Classifier[Any], given: Any) -> Any:

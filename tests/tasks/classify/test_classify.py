@@ -11,9 +11,10 @@ from small_runs import without_torch
 
 import llmkit as package
 from llmkit.errors import ConfigError, InputError
+from llmkit.store import artifacts
 from llmkit.store.files import Files
 from llmkit.tasks import experiment as experiments
-from llmkit.tasks.classify import labelled, mixing
+from llmkit.tasks.classify import evaluate, labelled, mixing
 
 # --- what it gives ------------------------------------------------------------------------------------------
 
@@ -26,6 +27,20 @@ def test_the_metrics_of_the_contract_and_what_int8_keeps_of_them(text_run, llmki
         assert row["accuracy"] > 0.9 and row["examples"] == 32
     assert rows[1]["size_bytes"] < rows[0]["size_bytes"]
     assert abs(rows[0]["log_loss"] - rows[1]["log_loss"]) < 0.05
+
+
+def test_the_linear_part_by_itself_is_a_baseline(text_run, llmkit):
+    found = llmkit("evaluate", text_run.config, "--json").json
+    folder, prepared = experiments.read_model(text_run.model), artifacts.read(text_run.run_dir / "prepared")
+    examples, weights = evaluate.of_split(folder, prepared, "test"), folder.weights()
+    read = examples.read(package.load(text_run.model), np.arange(len(examples.targets)))
+    parts = zip(np.split(read.features.numbers, read.features.starts[1:-1]),
+                np.split(read.values.numbers, read.values.starts[1:-1]), strict=True)  # fmt: skip
+    logits = [values @ weights["ngram_table"][numbers] + weights["ngram_bias"] for numbers, values in parts]
+    right = np.argmax(logits, axis=1) == examples.targets
+    assert found["linear_accuracy"] == pytest.approx(right.mean()) and 0.5 < found["linear_macro_f1"] <= 1
+    shown = llmkit("evaluate", text_run.config, "--model", "model", "--model", "int8").out
+    assert "linear part" in shown
 
 
 def test_members_are_told_from_others(text_run, llmkit):
@@ -112,6 +127,14 @@ def test_an_lstm_that_adds_nothing_is_left_out_and_training_ends(text_fresh, llm
     ran = llmkit("compress", text_fresh.config, *options, "--json")
     assert ran.code == 0 and ran.json["size_bytes"] < ran.json["original"]["size_bytes"]
     assert package.load(text_fresh.int8).explain("a wonderful film")["label"] == "positive"
+
+
+def test_an_lstm_without_a_say_is_not_trained(text_fresh, llmkit):
+    assert llmkit("prepare", text_fresh.config).code == 0
+    options = ("model.ngram_share=1", "train.validation_steps=2")
+    result = llmkit("train", text_fresh.config, *options, "--json").json
+    assert result["steps"] == 2 and result["stopped_early"]
+    assert "embedding" not in experiments.read_model(text_fresh.model).weights()
 
 
 def test_balanced_labels_have_the_same_odds_beforehand(text_fresh, llmkit):

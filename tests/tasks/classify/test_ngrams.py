@@ -167,3 +167,13 @@ def test_what_are_no_ngrams(tmp_path, numbers, how, says):
     (tmp_path / ngrams.HOW).write_text(json.dumps(told))
     with pytest.raises(InputError, match=says):
         ngrams.load(Files(tmp_path))
+
+
+@pytest.mark.parametrize("most", [3, 70_000])  # counts of 16 bits, and of 32
+def test_features_are_read_as_they_were_written(tmp_path, most):
+    how = How(2, 3, ["not"], 9.0, texts=80_000)
+    kept = ngrams.Ngrams(np.array([5, 9, (1 << 31) - 1], np.uint32), np.array([1, most, 2]), how)
+    ngrams.save(kept, tmp_path)
+    found = ngrams.load(Files(tmp_path))
+    assert found.hashes.tolist() == kept.hashes.tolist() and found.counts.tolist() == kept.counts.tolist()
+    assert found.how == how and (tmp_path / ngrams.FILE).stat().st_size == 128 + 3 * (6 if most < 1 << 16 else 8)
