@@ -31,12 +31,13 @@ class Halves:
         allocator.keep_freed_memory()
 
     def step(self, pairs: np.ndarray, answers: np.ndarray, rate: float, tokens: int) -> Tensor:
-        """One update from a batch of `tokens`; returns its mean loss."""
+        """One update of weights and averages from a batch of `tokens`; returns its mean loss."""
         if not second_process.there_is_a_core_for_it():
             loss = self._backward(pairs, answers, rate, tokens)
             self.learner.clip()
             for optimizer in self.learner.optimizers:
                 optimizer.step()
+            self.learner.averages.update()
             return loss
         if self.second is None or self.thread is None:
             self.second = SecondProcess(self._of_second)  # before there is a thread
@@ -50,6 +51,7 @@ class Halves:
                 optimizer.step()
             for one in aside:
                 one.result()
+            self.learner.averages.update()
         return loss
 
     def _backward(self, pairs: np.ndarray, answers: np.ndarray, rate: float, tokens: int) -> Tensor:

@@ -127,7 +127,7 @@ class TranslateLearner:
             self.clip()
             for optimizer in self.optimizers:
                 optimizer.step()
-        self.averages.update()
+            self.averages.update()
         self.count += tokens
         return loss.detach()
 
