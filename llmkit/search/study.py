@@ -22,7 +22,7 @@ from llmkit.plain import Json
 from llmkit.search import values
 from llmkit.search.values import Values
 from llmkit.search.worker import Outcome
-from llmkit.store import artifacts, file_locks
+from llmkit.store import artifacts, file_locks, manifests
 from llmkit.tasks.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def open_study(
     identity = identity | {"tune": deciding(experiment)}
     about = folder / "study.json"
     found: Json = artifacts.read_json(about) if about.exists() else {"identity": identity, "finished": False}
-    changed = artifacts.differences(found["identity"], identity)
+    changed = manifests.differences(found["identity"], identity)
     if changed and not found["finished"] and not fresh:
         raise InputError(
             f"{folder} holds an interrupted search with other settings:\n  "
