@@ -213,8 +213,30 @@ def test_a_model_folder_is_encrypted_for_shipping(llmkit, tiny_run, tmp_path, mo
     assert encryption.is_sealed((tmp_path / "plain" / "config.yaml").read_bytes())
 
 
+def test_a_search_leaves_nothing_plain(llmkit, encrypted, monkeypatch):
+    """Not while it runs either: each file is looked at whenever one is put in its place."""
+    seen = set()
+
+    def look(original):
+        def looked(*arguments, **words):
+            seen.update(path.name for path in all_files(encrypted.run_dir))
+            assert_nothing_plain(encrypted)
+            return original(*arguments, **words)
+
+        return looked
+
+    for name in ("rename", "replace"):
+        monkeypatch.setattr(os, name, look(getattr(os, name)))
+    search = ["tune.trials=2", "tune.search={train.learning_rate: {choices: [0.01, 0.02]}}", "tune.workers=1"]
+    ran = llmkit("tune", encrypted.config, *search, "--json")
+    assert ran.code == 0 and len(ran.json["trials"]) == 2
+    assert "journal.log" in seen
+    assert_nothing_plain(encrypted)
+    more = llmkit("tune", encrypted.config, "tune.trials=3", *search[1:], "--json")  # it goes on from the journal
+    assert more.json["trials"][:2] == ran.json["trials"] and len(more.json["trials"]) == 3
+
+
 def test_what_cannot_be_encrypted_is_refused(llmkit, encrypted, tmp_path):
-    assert "tune: the journal" in llmkit("tune", encrypted.config).error
     assert "event files are plain" in llmkit("train", encrypted.config, "train.tensorboard=true", "--force").error
     assert "holds nothing to encrypt" in llmkit("encrypt", tmp_path / "tmp", "--recipient", "age1x").error
     assert llmkit("encrypt", tmp_path / "gone.yaml", "--recipient", "age1x").code == 3
