@@ -48,6 +48,8 @@ def test_a_step_takes_a_drawn_batch_and_says_no_loss(private_run, llmkit):
     other = setups.learner(setup_of(private_run))
     other.load_state(tensors, plain)
     assert other.taken == 1
+    other.gradients.drawn = lambda examples: examples[:0]  # nobody is in the batch: noise alone
+    assert other.step(0.01, 0.0) is None and (other.taken, other.count) == (2, 128)
     other.taken = 26
     with pytest.raises(AssertionError, match="more steps"):
         other.finish(0.0, private_run.run_dir, lambda *progress: None)
