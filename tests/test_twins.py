@@ -22,6 +22,7 @@ COVERED_BY = {
     "llmkit/predicting/compress.py": "tests/tasks/table/test_compress.py",
     "llmkit/predicting/evaluate.py": "tests/tasks/table/test_table.py",
     "llmkit/predicting/output.py": "tests/tasks/table/test_table.py",
+    "llmkit/predicting/private_learner.py": "tests/tasks/table/test_private.py",
     "llmkit/predicting/regressor.py": "tests/tasks/table/test_numbers.py",
     "llmkit/predicting/settings.py": "tests/tasks/table/test_compress.py",
     "llmkit/predicting/use.py": "tests/tasks/table/test_compress.py",

@@ -17,7 +17,7 @@ from llmkit.config.root import Root
 from llmkit.config.schema import Section, to_data
 from llmkit.config.variants import Chain, Distil, FineTuning, Fuse, Method, Prune, Quantize, Variant
 from llmkit.data.files import told
-from llmkit.errors import InputError
+from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
 from llmkit.store import artifacts
 
@@ -61,11 +61,19 @@ def others(variant: Variant) -> list[str]:
 
 
 def check(variant: Variant, job: Job) -> None:
-    """Refuse, before anything is made, other folders that do not fit. Raises InputError."""
+    """Refuse, before anything is made, other folders that do not fit, and what would undo a private training.
+
+    Raises InputError, ConfigError.
+    """
     if isinstance(variant, Chain):
         for step in variant.steps:
             check(step, job)
         return
+    if job.folder.settings.train.private and not isinstance(variant, Quantize):
+        raise ConfigError(
+            f"{shown(variant)}: {told(str(job.folder.path))} was trained with train.private, and this would learn from "
+            "the training rows, or from other models, without noise; quantize alone keeps what it promises"
+        )
     folders = [read_other(path, job) for path in others(variant)]
     if isinstance(variant, Fuse) and variant.how == "soup":
         soup.check_origin(folders)

@@ -69,7 +69,7 @@ class Pruned(Wrapping):
         self.stays: dict[str, Tensor] = {}
         self.chosen_for = 0.0  # the sparsity of the masks
 
-    def step(self, rate: float, spent: float) -> Tensor:
+    def step(self, rate: float, spent: float) -> Tensor | None:
         """What is zero is chosen anew now and then, by the share of the budget that is spent; then one update."""
         self._choose(spent)
         loss = self.learner.step(rate, spent)

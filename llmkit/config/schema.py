@@ -51,6 +51,8 @@ class Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     silent: ClassVar[tuple[str, ...]] = ()
     """Fields of which nothing is written while they are not set (None): what was made before they were known, and what
     is made without them, is the same to the byte."""
+    absent: ClassVar[dict[str, str]] = {}
+    """Keys of sections of the same name elsewhere that one may look for here, and what is said of them."""
 
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -133,7 +135,8 @@ def _convert_section(value: object, kind: Kind, path: Key, mistake: Mistake) -> 
             continue
         if key not in known:
             names = [*known, *([tag] if tag else [])]
-            mistake((*path, key), f"unknown key{closest(key, names) or '; known here: ' + ', '.join(names)}")
+            known_here = closest(key, names) or "; known here: " + ", ".join(names)
+            mistake((*path, key), section.absent.get(key) or f"unknown key{known_here}")
             converted[key] = WRONG
         elif item is not None or typing.get_origin(known[key].type) is not dict:  # `compress:` left empty
             converted[key] = _convert(item, known[key].type, (*path, key), mistake)

@@ -17,6 +17,8 @@ class Training(Section):
     places = ("start_from",)
     silent: ClassVar[tuple[str, ...]] = ("deterministic",)
     default_budget: ClassVar[tuple[str, float]] = ("max_minutes", 3.0)  # where none is named; a task may have another
+    absent: ClassVar[dict[str, str]] = {"private": "only task: table trains privately; docs/privacy.md says why"}
+    private: ClassVar[Section | None] = None  # noise and clipping by example; as with folds
     folds: ClassVar[int | None] = None  # of a cross-validation; the tasks that offer one have it as a key
 
     max_minutes: Positive | None = None

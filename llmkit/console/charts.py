@@ -19,7 +19,8 @@ def loss_curve(records: list[Row], picture: BinaryIO) -> bool:
     figure = Figure(figsize=(6, 3.5), layout="constrained")
     axes = figure.subplots()
     steps = [record["step"] for record in records]
-    axes.plot(steps, [record["train_loss"] for record in records], marker=".", label="training (running mean)")
+    if all(record["train_loss"] is not None for record in records):  # a private training tells none
+        axes.plot(steps, [record["train_loss"] for record in records], marker=".", label="training (running mean)")
     axes.plot(steps, [record["val_loss"] for record in records], marker="o", label="validation")
     axes.set(xlabel="optimizer steps", ylabel="loss")
     axes.grid(alpha=0.3)

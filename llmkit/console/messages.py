@@ -91,7 +91,8 @@ class Console:
             unit = "tokens" if "tokens" in event else "examples"
             rate = event[unit] / max(event["seconds"], 1e-9)
             left = event["seconds"] * (1 / max(event["spent"], 1e-9) - 1)
-            note = f"step {event['step']:,}  loss {event['loss']:.4f}  {rate:,.0f} {unit}/s  {_duration(left)} left"
+            loss = f"loss {event['loss']:.4f}  " if event["loss"] is not None else ""
+            note = f"step {event['step']:,}  {loss}{rate:,.0f} {unit}/s  {_duration(left)} left"
             self.progress("training", event["spent"], 1.0, note)
 
     def _draw(self, description: str, done: float, total: float | None, note: str) -> None:

@@ -19,7 +19,7 @@ from llmkit.tasks.experiment import Experiment
 from llmkit.version import __version__
 
 # The figures of an evaluation that tell of the training data, by how they begin.
-PRIVACY = ("exposure", "lstm_exposure", "ngram_exposure", "memorised", "membership")
+PRIVACY = ("epsilon", "delta", "exposure", "lstm_exposure", "ngram_exposure", "memorised", "membership")
 
 
 def trained(experiment: Experiment, prepared: Manifest, result: Json) -> str:
@@ -34,6 +34,7 @@ def trained(experiment: Experiment, prepared: Manifest, result: Json) -> str:
             "",
             *_use(experiment.settings.card),
             *_metrics(result),
+            *(PRIVATE if "epsilon" in result else []),
             "## Trained on",
             "",
             *_sources(prepared["inputs"]),
@@ -149,6 +150,12 @@ def _licences(inputs: list[Source], settings: Root) -> list[str]:
     ]
 
 
+PRIVATE = [
+    "Trained with differential privacy (train.private): epsilon and delta bound what the weights tell of any single "
+    "training row. Not covered: how columns are read and scaled (columns.json), the names of the labels, and the "
+    "validation rows, which chose the best weights and the temperature.",
+    "",
+]
 NO_PRIVACY = (
     "Not measured. (`prepare.canaries`, `evaluate.memorised` and `evaluate.membership` do; llmkit's docs/privacy.md.)"
 )

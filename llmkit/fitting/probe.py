@@ -67,7 +67,8 @@ def _seconds_of_step(learner: "Learner", rate: float) -> float:
     start, taken = time.monotonic(), list[float]()
     while len(taken) < 5 or time.monotonic() - start < PROBE_SECONDS:
         before, count = time.monotonic(), learner.count
-        learner.step(rate, 0.0).item()  # waits for the device
+        if (loss := learner.step(rate, 0.0)) is not None:
+            loss.item()  # waits for the device
         taken.append((time.monotonic() - before) / (learner.count - count))
     return float(np.median(taken)) * learner.step_count
 

@@ -107,7 +107,7 @@ class ExampleLearner(Generic[Network]):
         self.objective.teach(together, temperature)
         self.mix = mix
 
-    def step(self, rate: float, spent: float) -> Tensor:
+    def step(self, rate: float, spent: float) -> Tensor | None:
         """One update on the next batch; returns its mean loss per example. The teacher's share falls with the rate."""
         self._fit_once()
         for group in self.optimizer.param_groups:

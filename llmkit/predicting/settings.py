@@ -7,7 +7,7 @@ from msgspec import Meta
 from llmkit.config import variants as methods
 from llmkit.config.requirements import Evaluate
 from llmkit.config.schema import Section
-from llmkit.config.training import Training
+from llmkit.config.training import Positive, Training
 
 Share = Annotated[float, Meta(ge=0, lt=1)]
 
@@ -46,6 +46,32 @@ class Classifying(Predicting):
     of data in which they are."""
     label_smoothing: Share = 0.0
     """Share of the target's probability that is spread over all labels."""
+
+
+class Private(Section):
+    """Differential privacy of the training rows: what the weights tell of any single one is bounded (DP-SGD: Abadi et
+    al., arXiv 1607.00133). See docs/privacy.md for what the bound covers."""
+
+    epsilon: Positive
+    """The bound: whatever is made of the weights is at most e^epsilon times as likely with a row as without it, but
+    for `delta`. 1 is strong, 10 weak."""
+    delta: Annotated[float, Meta(gt=0, lt=1)] = 1e-5
+    """Probability that the bound does not hold; far less than one in the number of training rows."""
+    clip: Positive = 1.0
+    """Largest norm of one row's gradient; the noise is a multiple of it."""
+
+
+def check_private(train: Classifying) -> None:
+    """Raise ValueError for settings beside `private` that would read the training rows without noise."""
+    why = {
+        "max_minutes": "the noise follows from the number of steps; give steps or epochs as the budget",
+        "start_from": "the weights that training starts from may tell of the same rows; leave it out",
+        "folds": "each fold trains on the rows once more; leave them out",
+        "class_weights": "they are counted without noise; leave them out",
+    }
+    for name, reason in why.items():
+        if getattr(train, name) not in (None, "none"):
+            raise ValueError(f"private and {name} do not go together: {reason}")
 
 
 class Prune(methods.Prune, tag_field="method", tag="prune"):

@@ -23,6 +23,8 @@ from llmkit.store.artifacts import Artifact
 from llmkit.store.model_folder import CARD, ModelFolder, Role
 from llmkit.tasks.experiment import Experiment
 
+PRIVATE = ("epsilon", "delta")  # figures that hold for whatever is made of a model
+
 
 @dataclass(frozen=True)
 class _Waiting:
@@ -145,6 +147,7 @@ def _make(experiment: Experiment, before: Json, job: Job, one: _Waiting) -> Json
             "original": before["name"],
             "parameters": made.parameters,
             "trainable": made.trainable,
+            **{key: job.folder.result[key] for key in PRIVATE if key in job.folder.result},
             **metrics,
             "times_smaller": before["size_bytes"] / metrics["size_bytes"],
             "original_val_loss": before["val_loss"],

@@ -49,6 +49,11 @@ def tune(
             "tune: the journal of its search is a plain file, and encryption is on; tune without encryption, or set "
             "the settings by hand and run: " + experiment.command("train")
         )
+    if experiment.settings.train.private:
+        raise ConfigError(
+            "tune: each of its trials would read the training rows once more, which train.private does not count; set "
+            "the settings by hand and run: " + experiment.command("train")
+        )
     ui = ui or Console(0)
     setup = Setup(experiment.settings, freshness.read_prepared(experiment), device, ui)
     place, work = experiment.run_dir / "tuned", experiment.work

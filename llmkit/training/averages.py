@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 
 
@@ -27,11 +28,10 @@ class Averages:
         self.updates += 1
         decay = min(self.decay, self.updates / (self.updates + 9.0))
         present = self.network.state_dict()
-        for name, tensor in self.tensors.items():
-            if tensor.is_floating_point():
-                tensor.lerp_(present[name], 1 - decay)
-            else:
-                tensor.copy_(present[name])
+        moving = [name for name, tensor in self.tensors.items() if tensor.is_floating_point()]
+        torch._foreach_lerp_([self.tensors[name] for name in moving], [present[name] for name in moving], 1 - decay)
+        for name in self.tensors.keys() - moving:
+            self.tensors[name].copy_(present[name])
 
     @contextmanager
     def in_network(self) -> Iterator[None]:

@@ -77,8 +77,9 @@ class Learner(Protocol):
     def start_from(self, folder: ModelFolder) -> None:
         """Take the weights of a trained model. Raises InputError where it does not fit."""
 
-    def step(self, rate: float, spent: float) -> Tensor:
-        """One update of the weights; returns its loss (on this process's part), a scalar that may be on the device.
+    def step(self, rate: float, spent: float) -> Tensor | None:
+        """One update of the weights; returns its loss (on this process's part), a scalar that may be on the device;
+        None where a loss would tell too much of the examples.
 
         The schedule says with which learning rate, and which share of the budget is spent before it.
         """
@@ -140,7 +141,7 @@ class Wrapping:
     def start_from(self, folder: ModelFolder) -> None:
         self.learner.start_from(folder)
 
-    def step(self, rate: float, spent: float) -> Tensor:
+    def step(self, rate: float, spent: float) -> Tensor | None:
         return self.learner.step(rate, spent)
 
     def validate(self, share: float = 1.0) -> dict[str, float]:

@@ -142,7 +142,7 @@ class _Run:
         self.clock = _Clock(0.0)
         self.now, self.stopping = 0.0, False  # as `agree` found them
         self.saved_at, self.reported_at = 0.0, 0.0  # seconds on the clock
-        self.unread = deque[Tensor]()  # losses of the last steps
+        self.unread = deque[Tensor | None]()  # losses of the last steps
         self.ahead = steps_ahead(learner, processes)
 
     def resume(self, warn: Warn) -> None:
@@ -212,7 +212,7 @@ class _Run:
             self.read_loss()
         else:
             self.agree()
-        if progress.smooth_loss is not None and self.now - self.reported_at >= LOG_SECONDS:
+        if self.now - self.reported_at >= LOG_SECONDS:
             self.reported_at = self.now
             figures = {"step": progress.step, "loss": progress.smooth_loss, "learning_rate": rate, "spent": spent}
             self.report({"event": "step", **figures, "seconds": self.now, self.learner.unit: self.learner.count})
@@ -221,11 +221,13 @@ class _Run:
         """Read the loss of the earliest step that waits for it. Raises Diverged, which names that step."""
         progress = self.progress
         step = progress.step - len(self.unread) + 1
-        loss = self.agree(self.unread.popleft().item())
+        told = self.unread.popleft()
+        loss = self.agree(0.0 if told is None else told.item())
         if not math.isfinite(loss):
             raise Diverged(_diverged(step, loss, self.settings))
-        smooth = progress.smooth_loss
-        progress.smooth_loss = loss if smooth is None else SMOOTHING * smooth + (1 - SMOOTHING) * loss
+        if told is not None:
+            smooth = progress.smooth_loss
+            progress.smooth_loss = loss if smooth is None else SMOOTHING * smooth + (1 - SMOOTHING) * loss
 
     def read_losses(self) -> None:
         """Read those of all steps: before anything is kept of the weights that they led to."""

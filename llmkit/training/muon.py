@@ -7,6 +7,7 @@ and it computes in bfloat16 on processors that have no such arithmetic.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ ADAM_RMS = 0.2  # root mean square of a step of AdamW, as a share of the learnin
 class Muon(torch.optim.Optimizer):
     """For matrices (blocks * n, m), each block of n rows a matrix of its own, all in the order of the gates.
 
+    Groups of them may have `blocks` and `scale` of their own.
     `lr` and `weight_decay` (decoupled: lr * weight_decay of a weight is taken off a step) mean what they do for AdamW.
     Steps are `scale` times as long as `lr` says, the decay is not. Steps are made orthogonal in `number_type`; the rest
     is done in the weights' own type.
@@ -27,7 +29,7 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(
         self,
-        matrices: Iterable[Tensor],
+        matrices: Iterable[Tensor] | Iterable[dict[str, Any]],
         lr: float,
         momentum: float = 0.95,
         weight_decay: float = 0.0,
@@ -52,20 +54,32 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: object = None) -> None:  # type: ignore[override]  # it is called without
         """One update from the gradients (`closure` is not used)."""
+        found: dict[tuple[int, int], list[tuple[Tensor, dict[str, Any], Tensor]]] = {}
         for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                state = self.state[weight]
-                if not state:
-                    state["momentum"] = torch.zeros_like(weight)
-                mean = state["momentum"].lerp_(weight.grad, 1 - group["momentum"])
-                ahead = weight.grad.lerp(mean, group["momentum"])  # Nesterov's momentum
-                blocks = ahead.view(group["blocks"], -1, weight.shape[1])  # (4H, m) -> (4, H, m)
-                direction = orthogonalized(blocks.to(self.number_type)).to(weight.dtype)
-                size = group["scale"] * group["lr"] * ADAM_RMS * max(blocks.shape[1:]) ** 0.5
-                weight.mul_(1 - group["lr"] * group["weight_decay"])
-                weight.add_(direction.reshape(weight.shape), alpha=-size)
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            if not weights:
+                continue
+            for weight in weights:
+                if not self.state[weight]:
+                    self.state[weight]["momentum"] = torch.zeros_like(weight)
+            gradients = [weight.grad for weight in weights]
+            means = [self.state[weight]["momentum"] for weight in weights]
+            torch._foreach_lerp_(means, gradients, 1 - group["momentum"])
+            ahead = torch._foreach_lerp(gradients, means, group["momentum"])  # Nesterov's momentum
+            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+            for weight, direction in zip(weights, ahead, strict=True):
+                blocks = direction.view(group["blocks"], -1, weight.shape[1])  # (4H, m) -> (4, H, m)
+                short, long = sorted(blocks.shape[1:])
+                found.setdefault((short, long), []).append((weight, group, blocks))
+        for (_, long), parts in found.items():
+            # Matrices of one shape, lying down, are made orthogonal together: products of small ones cost their calls.
+            lying = [blocks if blocks.shape[2] == long else blocks.mT for _, _, blocks in parts]
+            together = orthogonalized(torch.cat(lying).to(self.number_type)).to(parts[0][0].dtype)
+            directions = together.split([len(blocks) for blocks in lying])
+            for (weight, group, blocks), direction in zip(parts, directions, strict=True):
+                size = group["scale"] * group["lr"] * ADAM_RMS * long**0.5
+                step = direction if blocks.shape[2] == long else direction.mT
+                weight.add_(step.reshape(weight.shape), alpha=-size)
 
 
 def orthogonalized(matrices: Tensor) -> Tensor:

@@ -74,7 +74,8 @@ class _Curves:
             return
         figures = {f"val/{key.removeprefix('val_')}": value for key, value in event.items() if key.startswith("val_")}
         if event["event"] == "step":
-            figures |= {"train/loss": event["loss"], "train/learning_rate": event["learning_rate"]}
+            figures |= {"train/learning_rate": event["learning_rate"]}
+            figures |= {"train/loss": event["loss"]} if event["loss"] is not None else {}
             figures |= self.speed(event)
         else:
             self.measured = event["seconds"], event[self.unit]  # the time of validating is not that of training

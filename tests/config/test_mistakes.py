@@ -21,6 +21,10 @@ LONG = "text '" + f"text {'long ' * 99}"[:60] + "…'"
             "c.yaml:3: prepare.split.zzz: unknown key; known here: val, test, by",
         ),
         (
+            "task: language\ntrain: {private: {epsilon: 3}}",
+            "c.yaml:2: train.private: only task: table trains privately; docs/privacy.md says why",
+        ),
+        (
             "train:\n  learning_rate: fast",
             "c.yaml:2: train.learning_rate: expected a number, got text 'fast'",
         ),

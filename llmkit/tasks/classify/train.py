@@ -47,7 +47,7 @@ class TextLearner(ExampleLearner[TextNetwork]):
     useless = 0
     """Validations in a row in which the LSTM brought little."""
 
-    def step(self, rate: float, spent: float) -> Tensor:
+    def step(self, rate: float, spent: float) -> Tensor | None:
         self.spent = spent
         return super().step(rate, spent)
 

@@ -64,6 +64,7 @@ def metrics(folder: ModelFolder, examples: Targeted[Rows], settings: Config, pro
         rows = examples.read(model, np.arange(len(examples.targets)))
         baselines = {"baselines": baseline.read(folder).measure(learnt, rows, examples.targets, interval)}
     found = measuring.metrics(model, examples, progress) | baselines
+    found |= {key: folder.result[key] for key in ("epsilon", "delta") if key in folder.result}
     found |= membership.figures(model, examples, settings.evaluate.membership, progress, warn)
     return found | _explained(model, learnt, examples, settings, progress)
 

@@ -10,7 +10,17 @@ from llmkit.config.training import Count, Positive
 from llmkit.config.tune import Range, Tune
 from llmkit.config.variants import Chain, Distil, Fuse, Quantize
 from llmkit.data.missing import MISSING
-from llmkit.predicting.settings import Budget, Classifying, Predict, Prune, Scoring as ScoringBase, Share, Split
+from llmkit.predicting.settings import (
+    Budget,
+    Classifying,
+    Predict,
+    Private,
+    Prune,
+    Scoring as ScoringBase,
+    Share,
+    Split,
+    check_private,
+)
 
 STARTS_FROM = ("table",)  # tasks whose models `train.start_from` may name
 Size = Annotated[int, Meta(ge=1, le=65_536)]
@@ -99,6 +109,7 @@ class Train(Classifying):
     """Budget and optimizer."""
 
     default_budget: ClassVar[tuple[str, float]] = ("epochs", 60.0)
+    silent = ("private",)
 
     epochs: Positive | None = None
     """Budget in passes over the training split (60 where no budget is named)."""
@@ -108,6 +119,9 @@ class Train(Classifying):
     """Of predicted numbers: squared for the mean, absolute for the median, quantile for `quantile`."""
     quantile: Annotated[float, Meta(gt=0, lt=1)] = 0.5
     """The quantile that `loss: quantile` predicts."""
+    private: Private | None = None
+    """Train with noise, so that the weights tell little of any single row: {epsilon: 3}. Labels only; batches are drawn
+    anew for each step, without dropout; needs the extra `private`, and a budget in steps or epochs."""
     batch_size: Count = 64
     """Rows in one optimizer step."""
     learning_rate: Positive = 4e-3
@@ -118,6 +132,11 @@ class Train(Classifying):
     """Stop after this many validations without a better one; 0 never stops early."""
     number_type: Literal["auto", "float32", "bfloat16"] = "float32"
     """Type the matrix products are computed in; auto takes bfloat16 where the processor is faster in it."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.private:
+            check_private(self)
 
 
 def _search() -> dict[str, Range]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from msgspec import structs
 from torch import Tensor
 
 from llmkit.console.callbacks import Warn
@@ -15,6 +16,7 @@ from llmkit.predicting.learner import ExampleLearner, Examples, Shipping
 from llmkit.predicting.number_objective import Numbers, Target
 from llmkit.predicting.numbers import learn_scale
 from llmkit.predicting.objectives import Labels
+from llmkit.predicting.private_learner import PrivateLearner
 from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFile, ModelFolder, Role
 from llmkit.tasks.table import baseline, prepare, target, use
@@ -57,8 +59,10 @@ def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -
         with from_weights.started_from(folder):
             graph.from_arrays(network, folder.weights())
 
-    return ExampleLearner(
-        build(settings.model, learnt.width, len(learnt.categories), learnt.table_size, objective.output_count),
+    private = settings.train.private
+    model = structs.replace(settings.model, dropout=0.0, input_dropout=0.0) if private else settings.model
+    made = (PrivateLearner if private else ExampleLearner)(
+        build(model, learnt.width, len(learnt.categories), learnt.table_size, objective.output_count),
         Examples(inputs, train, val),
         objective,
         Shipping(graph.export, files, start_from),
@@ -66,6 +70,9 @@ def learner(prepared: Files, settings: Config, hardware: Hardware, warn: Warn) -
         settings.seed,
         hardware,
     )
+    if private and isinstance(made, PrivateLearner):
+        made.keep_private(private)
+    return made
 
 
 def _objective(
@@ -76,6 +83,11 @@ def _objective(
     meta = prepared_folder.read_meta(prepared)
     if not target.predicts_number(prepared):
         return Labels(prepared.array("labels.npy"), meta["labels"], train, settings.train, device), files
+    if settings.train.private:
+        raise ConfigError(
+            f"train.private is for labels, and '{settings.prepare.label}' is a number: its scale, and the linear model "
+            "that it is compared with, are learnt without noise; leave it out"
+        )
     for key in ("class_weights", "label_smoothing"):
         if getattr(settings.train, key) not in ("none", 0.0):
             raise ConfigError(f"train.{key} is for labels, and '{settings.prepare.label}' is a number; leave it out")

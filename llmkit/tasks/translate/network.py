@@ -2,18 +2,27 @@
 
 Norms stand before each part and once at the end of each side (Xiong et al., "On layer normalization in the Transformer
 architecture", arXiv 2002.04745). Sources, targets and the output share one embedding (Press & Wolf, arXiv 1608.05859).
-Places are told by sines (Vaswani et al., arXiv 1706.03762, section 3.5). Knows no settings.
+Places are told by sines (Vaswani et al., arXiv 1706.03762, section 3.5). Knows no settings. On a CPU `fast_layers.py`
+computes the layers, elsewhere torch's own parts do: the same numbers but for roundings.
 """
 
+import copy
+import functools
 import math
+from collections.abc import Iterable
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from llmkit.training.fast_dropout import dropped
+from llmkit.tasks.translate.fast_layers import Attention, Dense, Placed, Shape
+from llmkit.training.fast_dropout import Masks, dropped
 from llmkit.training.output_loss import OutputLoss
+from llmkit.training.second_process import shared_like
+
+UNSEEN = -1e9  # added to the score of what attention may not see
 
 
 def frequencies(hidden_size: int) -> np.ndarray:
@@ -22,6 +31,7 @@ def frequencies(hidden_size: int) -> np.ndarray:
     return np.exp(-math.log(10_000) * np.arange(half) / half).astype(np.float32)
 
 
+@functools.lru_cache(maxsize=256)
 def places(length: int, hidden_size: int, device: torch.device) -> Tensor:
     """(length, D): sines, then cosines, of each place."""
     angles = torch.arange(length)[:, None] * torch.from_numpy(frequencies(hidden_size))
@@ -52,6 +62,21 @@ class Layer(nn.Module):
         inner = self._dropped(F.relu(self.dense_in(self.dense_norm(x))))
         return x + self._dropped(self.dense_out(inner))
 
+    def fast(
+        self, x: Tensor, shape: Shape, bias: Tensor, memory: Tensor | None, memory_bias: Tensor, masks: Masks | None
+    ) -> Tensor:
+        """`forward` on a CPU, of rows (B * T, D); the biases, 0 or UNSEEN, are added to scores (B, H, T, S)."""
+        scale = masks.scale if masks else 1.0
+        mask = masks.next(*x.shape) if masks else None
+        x = Attention.apply(x, None, bias, mask, scale, shape, *_weights(self.own_norm, self.own_in, self.own_out))
+        if memory is not None:
+            mask = masks.next(*x.shape) if masks else None
+            weights = _weights(self.source_norm, self.source_query, self.source_out, self.source_in)
+            x = Attention.apply(x, memory, memory_bias, mask, scale, shape, *weights)
+        inner = masks.next(len(x), len(self.dense_in.weight)) if masks else None
+        mask = masks.next(*x.shape) if masks else None
+        return Dense.apply(x, inner, mask, scale, *_weights(self.dense_norm, self.dense_in, self.dense_out))
+
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))  # (B, H, T, d)
         # Written out: torch's fused kernel takes twice as long on a CPU, and for some dozens of tokens saves no memory.
@@ -63,6 +88,11 @@ class Layer(nn.Module):
 
     def _dropped(self, x: Tensor) -> Tensor:
         return dropped(x, self.dropout, self.training)
+
+
+def _weights(*modules: Any) -> list[Tensor]:
+    """Weight and bias of each module."""
+    return [part for module in modules for part in (module.weight, module.bias)]
 
 
 class TranslationNetwork(nn.Module):
@@ -100,23 +130,28 @@ class TranslationNetwork(nn.Module):
         targets: Tensor,
         wanted: Tensor | None = None,
         smoothing: float | None = None,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
         """Logits (B, T, V) of what follows each token of the targets (B, T), which begin with a boundary.
 
         sources (B, S), filled up; counts (B,) of their tokens. Given what is `wanted` (B, T), below 0 where nothing is:
         the logits (N, V) where something is or, given a label `smoothing` too, their mean loss in nats, a scalar.
+        On a CPU dropout draws from `generator`, by default torch's own.
         """
-        y = self.read(sources, counts, targets)
+        if sources.device.type == "cpu":
+            y = self._read_fast(sources, counts, targets, generator)
+        else:
+            y = self.read(sources, counts, targets)
         if wanted is not None:
             y = y[wanted >= 0]
             if smoothing is not None:
                 if torch.is_autocast_enabled(y.device.type):
                     y = y.to(torch.get_autocast_dtype(y.device.type))
                 return OutputLoss.apply(y, self.embedding, self.output_bias, wanted[wanted >= 0], smoothing)
-        return F.linear(y, self.embedding, self.output_bias)
+        return F.linear(y, self.embedding.to(y.dtype), self.output_bias.to(y.dtype))
 
     def read(self, sources: Tensor, counts: Tensor, targets: Tensor) -> Tensor:
-        """The same before the output layer: (B, T, D)."""
+        """The same before the output layer (B, T, D), by torch's own parts."""
         mask = (torch.arange(sources.shape[1], device=sources.device) < counts[:, None])[:, None, None, :]
         x = self.embedded(sources)
         for layer in self.encoder:
@@ -132,3 +167,55 @@ class TranslationNetwork(nn.Module):
         x = F.embedding(tokens, self.embedding) * self.hidden_size**0.5
         x = x + places(tokens.shape[1], self.hidden_size, tokens.device)
         return dropped(x, self.dropout, self.training)
+
+    def _read_fast(self, sources: Tensor, counts: Tensor, targets: Tensor, generator: torch.Generator | None) -> Tensor:
+        """The same on a CPU, all in the type of autocast or, without it, of the layers' weights."""
+        encoder, decoder = (cast(Iterable[Layer], layers) for layers in (self.encoder, self.decoder))
+        kind = next(iter(decoder)).own_in.weight.dtype
+        if torch.is_autocast_enabled("cpu"):
+            kind = torch.get_autocast_dtype("cpu")
+        precise = torch.promote_types(kind, torch.float32)
+        unseen = torch.arange(sources.shape[1]) >= counts[:, None]
+        bias = unseen[:, None, None, :].to(precise).mul_(UNSEEN)  # (B, 1, 1, S)
+        later = torch.full([targets.shape[1]] * 2, UNSEEN, dtype=precise).triu_(1)
+        masks = None
+        if self.training and self.dropout:
+            widest = max(self.hidden_size, *(len(layer.dense_in.weight) for layer in decoder))
+            most = widest * max(sources.numel(), targets.numel())
+            masks = Masks(self.dropout, most, kind, generator or torch.default_generator)
+        with torch.autocast("cpu", enabled=False):
+            tokens = torch.cat([sources.flatten(), targets.flatten()])
+            of_source, of_target = F.embedding(tokens, self.embedding).split([sources.numel(), targets.numel()])
+            x = self._placed(of_source, sources.shape[1], masks, kind)
+            shape = Shape(sources.shape[0], sources.shape[1], self.heads)
+            for layer in encoder:
+                x = layer.fast(x, shape, bias, None, bias, masks)
+            memory = self.encoder_norm(x)
+            y = self._placed(of_target, targets.shape[1], masks, kind)
+            shape = Shape(targets.shape[0], targets.shape[1], self.heads)
+            for layer in decoder:
+                y = layer.fast(y, shape, later, memory, bias, masks)
+            return self.decoder_norm(y).view(*targets.shape, -1)
+
+    def _placed(self, embedded: Tensor, length: int, masks: Masks | None, kind: torch.dtype) -> Tensor:
+        """Embedded tokens (B * T, D), with their places, and dropout."""
+        scale = masks.scale if masks else 1.0
+        where = places(length, self.hidden_size, embedded.device) * scale
+        mask = masks.next(*embedded.shape) if masks else None
+        return Placed.apply(embedded, where, mask, self.hidden_size**0.5 * scale, kind)
+
+
+def working(network: TranslationNetwork, kind: torch.dtype) -> TranslationNetwork:
+    """A network to compute with on a CPU, with weights of its own: those of dense layers in `kind`.
+
+    Weights that are cast for each pass, and their gradients, cost more than it does to copy them once a step. They lie
+    in memory that is shared with processes forked later.
+    """
+    made = copy.deepcopy(network)
+    for part in made.modules():
+        if isinstance(part, nn.Linear):
+            part.to(kind)
+    weights = list(made.parameters())
+    for weight, place in zip(weights, shared_like(weights), strict=True):
+        weight.data = place
+    return made

@@ -12,15 +12,21 @@ BLOCKS = {"own_in": 3, "source_in": 2}  # matrices that lie in one: query, key a
 
 
 def of(network: TranslationNetwork, settings: Train, number_type: torch.dtype) -> list[torch.optim.Optimizer]:
-    """As `train.optimizer` says. Biases and norms do not decay."""
-    by_blocks: dict[int, list[torch.Tensor]] = {}
+    """As `train.optimizer` says: AdamW, then Muon twice, for two parts of the matrices that are about as much work.
+
+    Biases and norms do not decay.
+    """
+    parts: list[dict[int, list[torch.Tensor]]] = [{}, {}]
+    numbers = [0, 0]
     if settings.optimizer == "muon":
         for layer in network.modules():
             if isinstance(layer, Layer):
-                for name, part in layer.named_children():
-                    if isinstance(part, nn.Linear):
-                        by_blocks.setdefault(BLOCKS.get(name, 1), []).append(part.weight)
-    of_muon = {id(weight) for weights in by_blocks.values() for weight in weights}
+                for name, dense in layer.named_children():
+                    if isinstance(dense, nn.Linear):
+                        smaller = numbers.index(min(numbers))
+                        numbers[smaller] += dense.weight.numel()
+                        parts[smaller].setdefault(BLOCKS.get(name, 1), []).append(dense.weight)
+    of_muon = {id(weight) for part in parts for weights in part.values() for weight in weights}
     others = [weight for weight in network.parameters() if id(weight) not in of_muon]
     rate, decay = settings.learning_rate, settings.weight_decay
     groups = [
@@ -28,6 +34,8 @@ def of(network: TranslationNetwork, settings: Train, number_type: torch.dtype) -
         {"params": [weight for weight in others if weight.ndim <= 1], "weight_decay": 0.0},
     ]
     found: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, rate, betas=BETAS, fused=True)]
-    for blocks, weights in sorted(by_blocks.items()):
-        found.append(Muon(weights, rate, weight_decay=decay, blocks=blocks, number_type=number_type))
+    for part in parts:
+        of_blocks = [{"params": weights, "blocks": blocks} for blocks, weights in sorted(part.items())]
+        if of_blocks:
+            found.append(Muon(of_blocks, rate, weight_decay=decay, number_type=number_type))
     return found

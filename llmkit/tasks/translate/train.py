@@ -21,6 +21,7 @@ from llmkit.store.files import Files
 from llmkit.store.model_folder import ModelFile, ModelFolder
 from llmkit.tasks.translate import graph, optimizers, prepare, vocabulary as vocabularies
 from llmkit.tasks.translate.batches import TokenBatches, by_tokens
+from llmkit.tasks.translate.halves import Halves
 from llmkit.tasks.translate.network import TranslationNetwork
 from llmkit.tasks.translate.settings import Config, Model, Train
 from llmkit.tasks.translate.vocabulary import BOUNDARY
@@ -68,6 +69,7 @@ class TranslateLearner:
         self.averages = Averages(self.network, settings.average)
         self.processes: Processes = ALONE
         self.forward: nn.Module = self.network
+        self.halves: Halves | None = Halves(self) if hardware.device.type == "cpu" else None
         self.teacher: Teacher | None = None
         self.translated = False  # whether `targets` goes on with a teacher's translations
         self.mix = self.temperature = 1.0
@@ -84,9 +86,9 @@ class TranslateLearner:
         """Train on this process's part of each batch, which is filled up to equal parts (`Learner`)."""
         if len(self.batches.pairs) < processes.count:
             raise ConfigError(f"{len(self.batches.pairs)} training pairs for {processes.count} processes; start fewer")
-        self.processes = processes
+        self.processes, self.halves = processes, None
         self.network.train()
-        example = self._inputs(self.batches.pairs[:1], self.batches.pairs[:1])
+        example = self.inputs(self.batches.pairs[:1], self.batches.pairs[:1])
         self.forward = distributed.averaging(self.network, *example[:3])
 
     def teach(self, teacher: Teacher, temperature: float, mix: float) -> None:
@@ -114,30 +116,39 @@ class TranslateLearner:
             answers = padded + len(self.sources) * ((padded + self.batches.passed) % 2)
         tokens = int((self.targets.counts[answers] + 1).sum())
         mine = self.processes.part(len(padded))
-        sources, counts, inputs, wanted = self._inputs(padded[mine], answers[mine])
-        smoothing = self.settings.label_smoothing
-        with self.hardware.autocast():
-            if self.teacher is None:
-                loss = self.forward(sources, counts, inputs, wanted, smoothing)
-            else:
-                logits = self.forward(sources, counts, inputs, wanted).float()  # (N, V)
-        if self.teacher is not None:
-            hard = F.cross_entropy(logits, wanted[wanted >= 0], label_smoothing=smoothing)
-            share = distillation.share(self.mix, rate, self.settings.learning_rate)
-            soft = distillation.distance(logits, self.teacher(sources, counts, inputs, wanted), self.temperature)
-            loss = (1 - share) * hard + share * soft
         self.network.zero_grad(set_to_none=True)
-        # A mean over this process's tokens; the processes' parts weigh as many tokens as they have.
-        weight = (wanted >= 0).sum() * parts / tokens
-        (loss * weight).backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
-        for optimizer in self.optimizers:
-            optimizer.step()
-        self.averages.update()
+        if self.halves:
+            loss = self.halves.step(padded, answers, rate, tokens)
+        else:
+            # A mean over this process's tokens; the processes' parts weigh as many tokens as they have.
+            inputs = self.inputs(padded[mine], answers[mine])
+            loss = self.loss(self.forward, inputs, rate) * ((inputs[3] >= 0).sum() * parts / tokens)
+            loss.backward()
+            self.clip()
+            for optimizer in self.optimizers:
+                optimizer.step()
+            self.averages.update()
         self.count += tokens
         return loss.detach()
 
-    def _inputs(self, pairs: np.ndarray, answers: np.ndarray) -> Batch:
+    def clip(self) -> None:
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
+
+    def loss(self, network: nn.Module, batch: Batch, rate: float, generator: torch.Generator | None = None) -> Tensor:
+        """Mean loss of a batch in nats per token, smoothing included, and its distance to a teacher."""
+        sources, counts, inputs, wanted = batch
+        smoothing = self.settings.label_smoothing
+        with self.hardware.autocast():
+            if self.teacher is None:
+                loss: Tensor = network(sources, counts, inputs, wanted, smoothing, generator)
+                return loss
+            logits = network(sources, counts, inputs, wanted, None, generator).float()  # (N, V)
+        hard = F.cross_entropy(logits, wanted[wanted >= 0], label_smoothing=smoothing)
+        share = distillation.share(self.mix, rate, self.settings.learning_rate)
+        soft = distillation.distance(logits, self.teacher(*batch), self.temperature)
+        return (1 - share) * hard + share * soft
+
+    def inputs(self, pairs: np.ndarray, answers: np.ndarray) -> Batch:
         """sources (B, S), counts (B,), targets that are read (B, T), and those that are to come (B, T)."""
         tensors = batch_of(self.sources, self.targets, pairs, answers)
         device = self.hardware.device
@@ -151,7 +162,7 @@ class TranslateLearner:
         with self.averages.in_network(), self.hardware.autocast():
             self.network.eval()
             for batch in batches[self.processes.rank :: self.processes.count]:
-                sources, counts, inputs, wanted = self._inputs(batch, batch)
+                sources, counts, inputs, wanted = self.inputs(batch, batch)
                 logits = self.network(sources, counts, inputs, wanted).float()
                 truths = wanted[wanted >= 0]
                 found[0] += F.cross_entropy(logits, truths, reduction="sum").item()
