@@ -109,12 +109,12 @@ class GPTLearner:
 
     unit = "tokens"
 
-    def __init__(self, sizes: Sizes, prepared: Files, seed: int):
+    def __init__(self, sizes: Sizes, prepared: Files, seed: int, device: torch.device = CPU):
         torch.manual_seed(seed)
         self.sizes = sizes
         self.train, self.val = (prepared.array(f"{name}.npy").astype(np.int64) for name in ("train", "val"))
-        self.network = build(sizes, read_meta(prepared)["vocab_size"])
-        self.hardware = devices.Hardware(CPU, devices.number_type("auto", CPU))
+        self.network = build(sizes, read_meta(prepared)["vocab_size"]).to(device)
+        self.hardware = devices.Hardware(device, devices.number_type("auto", device))
         matrices = [weight for weight in self.network.parameters() if weight.ndim > 1]
         gains = [weight for weight in self.network.parameters() if weight.ndim == 1]
         self.optimizer = torch.optim.AdamW(
@@ -136,7 +136,7 @@ class GPTLearner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.network.train()
-        tokens = torch.from_numpy(next(self.batches))  # (B, T + 1)
+        tokens = devices.given(next(self.batches), self.hardware.device)  # (B, T + 1)
         loss = F.cross_entropy(self._logits(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -195,13 +195,14 @@ def score(network: Any, tokens: np.ndarray, context: int, stride: int) -> float:
     starts = np.minimum(np.arange(0, targets - context + stride, stride), targets - context)
     ends = starts + context  # of the targets, counted from 0
     first_counted = np.concatenate([[0], ends[:-1]])
-    total = 0.0
+    total, device = 0.0, network.device
     for i in range(0, len(starts), SCORED_WINDOWS):
         places = starts[i : i + SCORED_WINDOWS, None] + np.arange(context)  # (B, T)
-        counted = torch.from_numpy(places >= first_counted[i : i + SCORED_WINDOWS, None])
-        hidden = network.model(torch.from_numpy(tokens[places])).last_hidden_state  # (B, T, W)
+        counted = torch.from_numpy(places >= first_counted[i : i + SCORED_WINDOWS, None]).to(device)
+        hidden = network.model(torch.from_numpy(tokens[places]).to(device)).last_hidden_state  # (B, T, W)
         logits = network.lm_head(hidden[counted]).float()  # (n, V): only of the tokens that count
-        total += F.cross_entropy(logits, torch.from_numpy(tokens[places + 1])[counted], reduction="sum").item()
+        wanted = torch.from_numpy(tokens[places + 1]).to(device)[counted]
+        total += F.cross_entropy(logits, wanted, reduction="sum").item()
     return total / targets
 
 
@@ -218,9 +219,9 @@ def config_of(corpus: str, folder: Path, seconds: float, train_settings: dict[st
     return experiments.load(path)
 
 
-def ours(config: experiments.Experiment, ui: Console) -> dict[str, Any]:
+def ours(config: experiments.Experiment, ui: Console, device: str = "cpu") -> dict[str, Any]:
     """A training with llmkit and its figures."""
-    result = train(config, force=True, fresh=True, ui=ui)
+    result = train(config, force=True, fresh=True, device=device, ui=ui)
     figures = {key: result[key] for key in ("parameters", "seconds", "tokens_per_second", "tokens", "number_type")}
     folder = experiments.read_model(config.run_dir / "model")
     for split in ("val", "test"):
@@ -230,11 +231,15 @@ def ours(config: experiments.Experiment, ui: Console) -> dict[str, Any]:
 
 
 def gpt(
-    config: experiments.Experiment, sizes: Sizes, ui: Console, splits: tuple[str, ...] = ("val", "test")
+    config: experiments.Experiment,
+    sizes: Sizes,
+    ui: Console,
+    splits: tuple[str, ...] = ("val", "test"),
+    device: torch.device = CPU,
 ) -> dict[str, Any]:
     """A training of the GPT and its figures."""
     prepared = artifacts.read(config.run_dir / "prepared")
-    learner = GPTLearner(sizes, prepared, config.settings.seed)
+    learner = GPTLearner(sizes, prepared, config.settings.seed, device)
     settings = Training(
         max_minutes=config.settings.train.max_minutes,
         batch_size=sizes.batch,

@@ -3,6 +3,8 @@
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: pytest-xdist already takes every processor
+os.environ["GPUS_OF_TESTS"] = os.environ.get("GPUS_OF_TESTS", os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # tests are about the CPU, and some fork; those about CUDA: gpus.py
 
 import io
 import json

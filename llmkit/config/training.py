@@ -15,6 +15,7 @@ class Training(Section):
 
     one_of = ("max_minutes", "steps", "epochs")
     places = ("start_from",)
+    silent: ClassVar[tuple[str, ...]] = ("deterministic",)
     default_budget: ClassVar[tuple[str, float]] = ("max_minutes", 3.0)  # where none is named; a task may have another
     absent: ClassVar[dict[str, str]] = {"private": "only task: table trains privately; docs/privacy.md says why"}
     private: ClassVar[Section | None] = None  # noise and clipping by example; as with folds
@@ -55,6 +56,9 @@ class Training(Section):
     """Checkpoints kept of a running training; a damaged one is skipped for the one before it."""
     number_type: Literal["auto", "float32", "bfloat16"] = "auto"
     """Type the matrix products are computed in; auto takes bfloat16 where the processor is faster in it."""
+    deterministic: bool | None = None
+    """On a GPU, algorithms that give the same bytes each time, by default: two trainings with one config, or one that
+    was interrupted, then end alike. false may be faster. A CPU is exact anyway."""
     tensorboard: bool = False
     """Write curves for TensorBoard to RUN_DIR/work/train/tensorboard; needs the extra `tensorboard`."""
     start_from: str | None = None

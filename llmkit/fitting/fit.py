@@ -107,7 +107,8 @@ def run_loop(
     recorded = train.tensorboard and processes.leads
     curves = tensorboard.recording(recorded, checkpoints / "tensorboard", learner.unit, ui.training)
     try:
-        with devices.flushed_denormals(), memory, curves as report:
+        exact = devices.exact(learner.hardware.device, train.deterministic is not False)
+        with devices.flushed_denormals(), exact, memory, curves as report:
             return loop.run(learner, train, checkpoints, fingerprint, report, ui.warn, give_up, processes)
     finally:
         ui.close()

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from llmkit.errors import ConfigError
@@ -42,6 +43,33 @@ def explained_memory(batch_size: int, model: Mapping[str, object]) -> Iterator[N
             raise
         sizes = ", ".join(f"model.{key} {value}" for key, value in model.items() if isinstance(value, int))
         raise ConfigError(f"not enough memory for train.batch_size {batch_size} and {sizes}; lower them") from error
+
+
+@contextmanager
+def exact(device: torch.device, wanted: bool = True) -> Iterator[None]:
+    """Where `wanted`, a GPU computes the same bytes each time within the block; a CPU does so anyway.
+
+    cuDNN and cuBLAS are held to algorithms without races (for cuBLAS `llmkit/training/__init__.py` sets its workspace,
+    which has to be before CUDA starts); what torch has no such algorithm for says so once, as a warning.
+    """
+    if device.type != "cuda" or not wanted:
+        yield
+        return
+    cudnn = torch.backends.cudnn
+    before = torch.are_deterministic_algorithms_enabled(), cudnn.deterministic, cudnn.benchmark
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        cudnn.deterministic, cudnn.benchmark = before[1:]
+
+
+def given(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    """A numpy array on the device. A GPU fetches it from memory that stays in place, while the program goes on."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 @contextmanager

@@ -11,6 +11,7 @@ know alike, the time and a request to stop, they agree on after each step. Proce
 import math
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,6 +37,9 @@ SAVING_SHARE = 0.1  # of the time, at most, goes into checkpoints that the clock
 LOG_SECONDS = 0.5  # between progress reports
 SAMPLES = "samples"  # folder of what the model makes at each validation
 SMOOTHING = 0.98  # of the running training loss that is reported
+# Steps that a GPU is given before the loss of the first of them is read: to read it is to wait for the device, which
+# then has nothing to do while the next step is put together.
+AHEAD = 16
 
 
 GiveUp = Callable[[float, float], None]
@@ -138,6 +142,8 @@ class _Run:
         self.clock = _Clock(0.0)
         self.now, self.stopping = 0.0, False  # as `agree` found them
         self.saved_at, self.reported_at = 0.0, 0.0  # seconds on the clock
+        self.unread = deque[Tensor | None]()  # losses of the last steps
+        self.ahead = steps_ahead(learner, processes)
 
     def resume(self, warn: Warn) -> None:
         """Go on from the newest sound checkpoint, if there is one."""
@@ -200,21 +206,37 @@ class _Run:
     def step(self, rate: float, spent: float) -> None:
         """One update, and a report now and then. Raises Diverged."""
         progress = self.progress
-        told = self.learner.step(rate, spent)
-        loss = self.agree(0.0 if told is None else told.item())
+        self.unread.append(self.learner.step(rate, spent))
         progress.step += 1
-        if not math.isfinite(loss):
-            raise Diverged(_diverged(progress.step, loss, self.settings))
-        if told is not None:
-            smooth = progress.smooth_loss
-            progress.smooth_loss = loss if smooth is None else SMOOTHING * smooth + (1 - SMOOTHING) * loss
+        if len(self.unread) > self.ahead:
+            self.read_loss()
+        else:
+            self.agree()
         if self.now - self.reported_at >= LOG_SECONDS:
             self.reported_at = self.now
             figures = {"step": progress.step, "loss": progress.smooth_loss, "learning_rate": rate, "spent": spent}
             self.report({"event": "step", **figures, "seconds": self.now, self.learner.unit: self.learner.count})
 
+    def read_loss(self) -> None:
+        """Read the loss of the earliest step that waits for it. Raises Diverged, which names that step."""
+        progress = self.progress
+        step = progress.step - len(self.unread) + 1
+        told = self.unread.popleft()
+        loss = self.agree(0.0 if told is None else told.item())
+        if not math.isfinite(loss):
+            raise Diverged(_diverged(step, loss, self.settings))
+        if told is not None:
+            smooth = progress.smooth_loss
+            progress.smooth_loss = loss if smooth is None else SMOOTHING * smooth + (1 - SMOOTHING) * loss
+
+    def read_losses(self) -> None:
+        """Read those of all steps: before anything is kept of the weights that they led to."""
+        while self.unread:
+            self.read_loss()
+
     def validate(self, give_up: GiveUp | None) -> None:
         """Measure the weights on the validation split and keep them if they are the best so far (or `keep: last`)."""
+        self.read_losses()
         progress = self.progress
         start = self.now
         figures = self.learner.validate()
@@ -248,6 +270,7 @@ class _Run:
 
     def save(self) -> None:
         """Write a checkpoint; no process goes on before it is written."""
+        self.read_losses()
         self.progress.seconds = start = self.now
         keep, progress = self.settings.keep_checkpoints, asdict(self.progress)
         checkpoint.write(self.folder, progress, self.learner, self.best, self.fingerprint, keep, self.processes)
@@ -268,6 +291,11 @@ class _Run:
             stopped_early=self.spent() < 1 and self.out_of_patience(),
             weights=self.best,
         )
+
+
+def steps_ahead(learner: Learner, processes: Processes) -> int:
+    """How many steps' losses may wait to be read: none on a CPU, and of several processes, which agree on each."""
+    return AHEAD if learner.hardware.device.type == "cuda" and processes.count == 1 else 0
 
 
 def learning_rate(settings: Training, step: int, spent: float) -> float:

@@ -11,7 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CHUNK = 1 << 20  # numbers in the logits that are worked on at a time: 4 MB of float32
+CHUNK = 1 << 20  # numbers in the logits that are worked on at a time: 4 MB of float32, which a CPU's cache holds
+# On a GPU a few large kernels are what counts: so many numbers, or as many as take a share of its memory (the logits
+# and their softmax, in float32).
+LARGE_CHUNK, MEMORY_SHARE = 1 << 28, 1 / 16
 
 
 class OutputLoss(torch.autograd.Function):
@@ -26,7 +29,7 @@ class OutputLoss(torch.autograd.Function):
         used = weight.to(x.dtype)
         total = x.new_zeros((), dtype=torch.float32)
         grad_x, grad_weight, grad_bias = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(bias)
-        rows = max(1, CHUNK // len(weight))
+        rows = max(1, chunk(x.device) // len(weight))
         for start in range(0, len(x), rows):
             part, wanted = x[start : start + rows], targets[start : start + rows]  # (n, E), (n,) or (n, V)
             logits = (part @ used.T).float().add_(bias)  # (n, V)
@@ -55,3 +58,11 @@ class OutputLoss(torch.autograd.Function):
         [outer] = gradients
         grad_x, grad_weight, grad_bias = ctx.saved_tensors
         return grad_x * outer.to(grad_x.dtype), grad_weight * outer, grad_bias * outer, None, None
+
+
+def chunk(device: torch.device) -> int:
+    """Numbers in the logits that are worked on at a time."""
+    if device.type != "cuda":
+        return CHUNK
+    memory = torch.cuda.get_device_properties(device).total_memory
+    return min(LARGE_CHUNK, int(MEMORY_SHARE * memory) // 8)

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import gpus
 import numpy as np
 import pytest
 import torch
@@ -203,10 +204,10 @@ def test_a_killed_process_0_is_spoken_for_by_another(config, tmp_path, monkeypat
     assert "the same command goes on from the last checkpoint" in err
 
 
-def torchrun(config: Path, *words: str) -> subprocess.Popen:
+def torchrun(config: Path, *words: str, environment: dict[str, str] | None = None) -> subprocess.Popen:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command += ["-m", "llmkit", "train", str(config), "--json", *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def workers(launcher: subprocess.Popen) -> dict[int, int]:
@@ -248,9 +249,9 @@ def test_a_killed_process_ends_the_run_which_goes_on_and_ends_as_without_it(conf
     assert (run_dir / "model" / "model.safetensors").read_bytes() == whole
 
 
-@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+@pytest.mark.skipif(gpus.count() < 2, reason="needs two GPUs")
 def test_two_gpus(config):
-    launcher = torchrun(config, "--device", "cuda", "train.steps=20")
+    launcher = torchrun(config, "--device", "cuda", "train.steps=20", environment=gpus.environment())
     out, _ = launcher.communicate(timeout=120)
     found = json.loads(out)
     assert (found["steps"], found["device"], found["processes"]) == (20, "cuda", 2)

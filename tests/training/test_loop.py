@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import os
 import signal
 import types
@@ -123,6 +124,30 @@ def test_divergence_is_stopped_at_once_and_the_last_checkpoint_stays(make_learne
     with pytest.raises(Diverged, match=r"step \d+ is nan; lower train.learning_rate"):
         loop.run(learner, SETTINGS, tmp_path, {}, lambda event: None, lambda message: None)
     assert list(tmp_path.glob("checkpoint-*"))
+
+
+def test_losses_that_are_read_some_steps_late_change_nothing(train, tmp_path, monkeypatch):
+    """As on a GPU, which is not waited for at each step."""
+    train(tmp_path / "at once")
+    monkeypatch.setattr(loop, "steps_ahead", lambda learner, processes: 3)
+    _, _, events = train(tmp_path / "late")
+    assert_same(final_state(tmp_path / "at once"), final_state(tmp_path / "late"))
+    records = [
+        [json.loads(line) | {"seconds": 0} for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("at once", "late")
+    ]
+    assert records[0] == records[1]
+    told = [event["loss"] for event in events if event["event"] == "step"]
+    assert all(loss is None or math.isfinite(loss) for loss in told)
+
+
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_divergence_names_its_step_also_where_it_is_read_late(make_learner, tmp_path, monkeypatch, ahead):
+    monkeypatch.setattr(loop, "steps_ahead", lambda learner, processes: ahead)
+    learner, steps = make_learner(), itertools.count(1)
+    learner.step = lambda rate, spent: torch.tensor(math.nan if next(steps) >= 2 else 1.0)
+    with pytest.raises(Diverged, match="loss of step 2 is nan"):
+        loop.run(learner, SETTINGS, tmp_path, {"a": 1}, lambda event: None, print)
 
 
 @pytest.mark.parametrize("after", [1, 3, 4, 7, 11])

@@ -1,5 +1,7 @@
 """The output layer with its loss against torch's own linear layer and cross-entropy."""
 
+import types
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -33,3 +35,12 @@ def test_bfloat16_products_leave_float32_gradients_of_the_weights_close_to_exact
     OutputLoss.apply(x.bfloat16(), weight, bias, targets).backward()
     assert weight.grad.dtype == torch.float32
     assert (weight.grad - exact).norm() < 0.02 * exact.norm()  # bfloat16 keeps 8 bits: 0.4 % for each number
+
+
+def test_a_gpu_works_on_as_much_as_a_share_of_its_memory_holds(monkeypatch):
+    assert output_loss.chunk(torch.device("cpu")) == output_loss.CHUNK
+    memory = types.SimpleNamespace(total_memory=16 << 30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: memory)
+    assert output_loss.chunk(torch.device("cuda")) * 8 == 1 << 30  # bytes of the logits and of their softmax
+    memory.total_memory = 1 << 40
+    assert output_loss.chunk(torch.device("cuda")) == output_loss.LARGE_CHUNK

@@ -108,7 +108,7 @@ class LanguageModel(nn.Module):
                 x = locked_dropout(x, self.dropout, self.training)
             hh = dropped(self.weight_hh[layer], self.recurrent_dropout, self.training)  # one mask per window
             used: list[Tensor] = [self.weight_ih[layer], hh, self.bias[layer], self.no_bias]
-            weights = [weight.to(number_type) for weight in used]
+            weights = in_one_piece(used, number_type) if x.is_cuda else [weight.to(number_type) for weight in used]
             hidden = (h[layer : layer + 1].contiguous(), c[layer : layer + 1].contiguous())
             x, *end = torch._VF.lstm(x, hidden, weights, True, 1, 0.0, self.training, False, False)  # (T, B, H)
             ends.append(end)
@@ -128,3 +128,14 @@ def locked_dropout(x: Tensor, p: float, training: bool) -> Tensor:
         return x
     mask = torch.empty(1, *x.shape[1:], dtype=x.dtype, device=x.device).bernoulli_(1 - p)
     return x * mask.div_(1 - p)
+
+
+def in_one_piece(weights: list[Tensor], number_type: torch.dtype) -> list[Tensor]:
+    """The weights of an LSTM layer in `number_type`, one after the other in memory: cuDNN takes them as they lie.
+
+    Matrices come before biases, as cuDNN has them. Otherwise it copies all of them into one piece at each call, and
+    warns of it.
+    """
+    flat = torch.cat([weight.to(number_type).flatten() for weight in weights])
+    parts = flat.split([weight.numel() for weight in weights])
+    return [part.view(weight.shape) for part, weight in zip(parts, weights, strict=True)]

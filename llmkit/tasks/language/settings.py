@@ -110,7 +110,7 @@ class Model(Section):
 class Train(Training):
     """Budget, optimizer and reading of the training stream."""
 
-    silent = ("ngram_least_count",)
+    silent = (*Training.silent, "ngram_least_count")
 
     sequence_length: Annotated[int, Meta(ge=1, le=10_000)] = 64
     """Tokens per window of back-propagation; each window's own length varies by a fifth around it."""

@@ -25,7 +25,7 @@ from llmkit.tasks.language import baseline, dropout, graph, mixing, optimizers
 from llmkit.tasks.language.batches import TrainingStreams, Window, scoring_windows
 from llmkit.tasks.language.network import LanguageModel
 from llmkit.tasks.language.settings import Config, Model, Train
-from llmkit.training import distributed, from_weights, optimizer_state
+from llmkit.training import devices, distributed, from_weights, optimizer_state
 from llmkit.training.devices import Hardware
 from llmkit.training.distributed import ALONE, Processes
 from llmkit.training.learner import Export, Finish
@@ -34,6 +34,7 @@ from llmkit.training.learner import Export, Finish
 PROBE_SECONDS, PROBE_SHARE, PROBE_STEPS = 2.0, 0.02, 3  # at most, share of the budget at most, steps at least
 TIE_FROM = 1000  # tokens in the vocabulary from which the embedding is a real share of the weights
 VALIDATION_STREAMS, VALIDATION_LENGTH = 16, 256
+CUDA_VALIDATION_STREAMS = 256  # a GPU is as fast with so many
 MAX_LOGITS = 1 << 25  # numbers in one window's logits (128 MiB)
 
 
@@ -132,8 +133,8 @@ class LanguageLearner:
                 group["lr"] = rate
         self.network.train()
         tokens, carries = self.streams.next()
-        window = torch.from_numpy(tokens[:, self.mine]).to(self.hardware.device)  # (T + 1, B)
-        kept = torch.from_numpy(carries[self.mine]).to(self.hardware.device)[:, None]  # (B, 1)
+        window = devices.given(tokens[:, self.mine], self.hardware.device)  # (T + 1, B)
+        kept = devices.given(carries[self.mine], self.hardware.device)[:, None]  # (B, 1)
         before = self.carried[0] * kept, self.carried[1] * kept
         loss, state = self.forward(window[:-1], before, self.hardware.number_type, window[1:])
         self.network.zero_grad(set_to_none=True)
@@ -252,9 +253,10 @@ def scored_windows(
 
     Of several processes each goes over its share of the parallel parts, which may be none.
     """
-    length = max(1, min(VALIDATION_LENGTH, MAX_LOGITS // (VALIDATION_STREAMS * network.vocab_size)))
+    streams = CUDA_VALIDATION_STREAMS if hardware.device.type == "cuda" else VALIDATION_STREAMS
+    length = max(1, min(VALIDATION_LENGTH, MAX_LOGITS // (streams * network.vocab_size)))
     state = None
-    for window in scoring_windows(tokens, VALIDATION_STREAMS, length):
+    for window in scoring_windows(tokens, streams, length):
         window = window.columns(processes.part(window.inputs.shape[1]))
         if window.inputs.size == 0:
             return

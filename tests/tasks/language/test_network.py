@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from llmkit.tasks.language.network import LanguageModel, locked_dropout
+from llmkit.tasks.language.network import LanguageModel, in_one_piece, locked_dropout
 
 
 def random_state(network: LanguageModel, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -86,3 +86,14 @@ def test_bfloat16_stays_near_float32_and_gradients_are_float32(training):
     assert 0 < (exact - rounded).abs().max() < 0.1 * exact.std()
     rounded.sum().backward()
     assert network.weight_hh[0].grad.dtype == torch.float32
+
+
+def test_weights_in_one_piece_are_the_same_and_get_the_same_gradients():
+    torch.manual_seed(0)
+    weights = [torch.randn(*shape, requires_grad=True) for shape in ((8, 3), (8, 2), (8,), (8,))]
+    found = in_one_piece(weights, torch.float32)
+    assert all(torch.equal(one, other) for one, other in zip(found, weights, strict=True))
+    first = found[0].data_ptr()
+    assert [part.data_ptr() - first for part in found] == [0, 4 * 24, 4 * 40, 4 * 48]
+    sum((k + 1) * part.sum() for k, part in enumerate(found)).backward()
+    assert all((weight.grad == k + 1).all() for k, weight in enumerate(weights))
