@@ -46,8 +46,10 @@ class Chain:
         for node in model.graph.node:
             for name in node.input:
                 readers.setdefault(name, []).append(node)
+        read = {node.input[0] for node in model.graph.node if is_plain(node, self.weights)}
         for node in model.graph.node:
-            summed = node.op_type == "Add" and all(name in self._whole for name in node.input)
+            # A sum of an integer and of what is made one anyway, for a convolution to read.
+            summed = node.op_type == "Add" and self._whole & set(node.input) and set(node.input) <= self._whole | read
             if is_plain(node, self.weights) or summed:
                 out = node.output[0]
                 behind = readers.get(out, [])
@@ -81,6 +83,8 @@ class Chain:
             return True
         if self._relu.get(out, out) in self._whole:
             one, other = node.input
+            self._rounded(one, bounds)
+            self._rounded(other, bounds)
             y = self._parameters(self._relu.get(out, out), bounds)
             given = [f"{one}.q", *self._names(one), f"{other}.q", *self._names(other), *y]
             self._make("QLinearAdd", given, f"{self._relu.get(out, out)}.q", domain=CONTRIB)
@@ -95,9 +99,7 @@ class Chain:
         self, node: onnx.NodeProto, bounds: dict[str, tuple[float, float]], rounded: tuple[np.ndarray, np.ndarray]
     ) -> None:
         x, weight = node.input[:2]
-        if x not in self._whole and x not in self._given:
-            self._given.add(x)
-            self._make("QuantizeLinear", [x, *self._parameters(x, bounds)], f"{x}.q")
+        self._rounded(x, bounds)
         out = self._relu.get(node.output[0], node.output[0])
         values, scales = rounded
         self.arrays |= {weight: values, f"{weight}.scale": scales, f"{weight}.zero": np.zeros(len(scales), np.int8)}
@@ -108,6 +110,12 @@ class Chain:
             given.append(node.input[2])
         attributes = {part.name: helper.get_attribute_value(part) for part in node.attribute}
         self._make("QLinearConv", given, f"{out}.q", **attributes)
+
+    def _rounded(self, tensor: str, bounds: dict[str, tuple[float, float]]) -> None:
+        """Have a tensor as integers, whose floats come from elsewhere."""
+        if tensor not in self._whole and tensor not in self._given:
+            self._given.add(tensor)
+            self._make("QuantizeLinear", [tensor, *self._parameters(tensor, bounds)], f"{tensor}.q")
 
     def _names(self, tensor: str) -> tuple[str, str]:
         return f"{tensor}.q_scale", f"{tensor}.q_zero"

@@ -83,3 +83,28 @@ def test_a_sum_of_which_one_part_is_no_integer_stays_a_sum_of_floats():
         for graph, weights in ((quantized, fewer), (model, WEIGHTS))
     ]
     assert np.abs(results[0] - results[1]).max() < 0.05 * np.ptp(results[1])
+
+
+def test_a_way_around_from_what_a_convolution_reads_is_summed_in_integers():
+    """Also where it comes from a node in floats: it is rounded once, for both."""
+    nodes = [
+        helper.make_node("Relu", ["x"], ["given"], name="r"),
+        convolve(["given", "b", "b.bias"], "b.out"),
+        helper.make_node("Add", ["given", "b.out"], ["sum"], name="s"),
+        helper.make_node("ReduceMean", ["sum", "axes"], ["mean"], name="m", keepdims=0),
+    ]
+    start = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["B", 16, 8, 8])]
+    ends = [helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["B", 16])]
+    constants = [helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3])]
+    made = helper.make_graph(nodes, "g", start, ends, constants)
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    x = GENERATOR.normal(size=(6, 16, 8, 8)).astype(np.float32)
+    weights = {name: WEIGHTS[name] for name in ("b", "b.bias")}
+    quantized, fewer = quantize(model, weights, {"x": x})
+    kinds = [node.op_type for node in quantized.graph.node]
+    assert kinds.count("QuantizeLinear") == kinds.count("QLinearAdd") == 1 and "Add" not in kinds
+    found, expected = (
+        Session(declare_weights(one, arrays), arrays, 1).run(["mean"], {"x": x})[0]
+        for one, arrays in ((quantized, fewer), (model, weights))
+    )
+    assert np.abs(found - expected).max() < 0.05 * np.ptp(expected)
