@@ -12,7 +12,7 @@ model is worth on the held-out examples:
     loans, movies          defaults
     … by heart             no dropout, no weight decay, the weights of the end, for "loans" also wider and longer
     … best weights         the same, but with the weights of least validation loss (keep: best)
-    loans, epsilon 10 …    train.private
+    loans, epsilon 10 …    train.private, beside the same without it ("large batches"); "linear": no hidden layers
     movies, LSTM           without the linear part; n-grams: the linear part alone, and with fewer of them
 
 Finished rows are taken from runs/benchmarks/members/results.json; --again does them anew.
@@ -81,6 +81,11 @@ def measures() -> dict[str, Callable[[], rows.Row]]:
         name = f"loans, epsilon {epsilon}"
         bound = {"private": {"epsilon": epsilon}}
         found[name] = lambda name=name, bound=bound: loans(name, train=private | bound)  # type: ignore[misc]
+    linear = {"layers": 0}
+    found["loans, linear"] = lambda: loans("loans, linear", model=linear, train=private)
+    found["loans, linear, epsilon 3"] = lambda: loans(
+        "loans, linear, epsilon 3", model=linear, train=private | {"private": {"epsilon": 3}}
+    )
     end = {"weight_decay": 0.0, "keep": "last"}
     found |= {
         "movies": lambda: movies("movies"),

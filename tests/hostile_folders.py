@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from safetensors.numpy import load, save
 
-from llmkit.store import artifacts
+from llmkit.store import manifests
 
 
 def forge(folder: Path, written: dict[str, bytes] | None = None, **changes: Any) -> Path:
@@ -22,8 +22,8 @@ def forge(folder: Path, written: dict[str, bytes] | None = None, **changes: Any)
         about = manifest["files"].get(name, {})
         manifest["files"][name] = about | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     manifest |= changes
-    manifest["manifest_sha256"] = artifacts._checksum(manifest)
-    (folder / "manifest.json").write_bytes(artifacts._json_bytes(manifest))
+    manifest["manifest_sha256"] = manifests.checksum(manifest)
+    (folder / "manifest.json").write_bytes(manifests.json_bytes(manifest))
     return folder
 
 

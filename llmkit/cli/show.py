@@ -46,9 +46,9 @@ def flat(result: Json) -> Json:
 
 def print_json(result: Json) -> None:
     """Print one JSON object."""
-    from llmkit.store import artifacts
+    from llmkit.store import manifests
 
-    text = json.dumps(artifacts.plain(result), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(manifests.plain(result), ensure_ascii=False, allow_nan=False)
     terminal.write(
         text.encode("utf-8", "backslashreplace").decode()
     )  # \udcff of an undecodable file name, as JSON escapes it

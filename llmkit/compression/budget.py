@@ -22,7 +22,7 @@ from llmkit.console.candidates import Row
 from llmkit.console.messages import Console
 from llmkit.errors import Diverged, InputError, RequirementError
 from llmkit.plain import Json
-from llmkit.store import artifacts, new_files
+from llmkit.store import artifacts, manifests, new_files
 from llmkit.tasks.contract import Task
 
 UNITS = (0.0, 0.25, 0.5)  # shares of the hidden units that go
@@ -238,7 +238,7 @@ def nearest(rows: list[Row], limits: dict[str, float], unit: str) -> str:
 
 def _report(rows: list[Row], job: Job) -> None:
     artifacts.make_folder(job.work)
-    artifacts.write_json(job.work / "candidates.json", artifacts.plain(rows))
+    artifacts.write_json(job.work / "candidates.json", manifests.plain(rows))
     artifacts.write_bytes(job.work / "candidates.md", candidates.markdown(rows).encode())
     picture, drawn = job.work / "candidates.png", io.BytesIO()
     with artifacts.writing(picture):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from llmkit.data.plain_text import normal
 from llmkit.errors import ConfigError, InputError
-from llmkit.store.artifacts import Source
+from llmkit.store.manifests import Source
 
 
 def find_files(patterns: str | list[str], by_content: bool = True) -> list[Path]:

@@ -13,7 +13,7 @@ from llmkit.config.root import Card, Root
 from llmkit.console import tables
 from llmkit.data.files import told
 from llmkit.plain import Json
-from llmkit.store.artifacts import Manifest, Source
+from llmkit.store.manifests import Manifest, Source
 from llmkit.store.model_folder import CARD, ModelFolder
 from llmkit.tasks.experiment import Experiment
 from llmkit.version import __version__

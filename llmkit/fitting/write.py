@@ -3,7 +3,8 @@
 from llmkit.fitting import card
 from llmkit.fitting.fit import Fitted
 from llmkit.store import artifacts, model_folder, new_files
-from llmkit.store.artifacts import Artifact, Identity
+from llmkit.store.artifacts import Artifact
+from llmkit.store.manifests import Identity
 from llmkit.store.model_folder import CARD, METRICS, Role
 from llmkit.tasks.experiment import Experiment
 

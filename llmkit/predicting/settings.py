@@ -58,7 +58,7 @@ class Private(Section):
     delta: Annotated[float, Meta(gt=0, lt=1)] = 1e-5
     """Probability that the bound does not hold; far less than one in the number of training rows."""
     clip: Positive = 1.0
-    """Largest norm of one row's gradient; the noise is a multiple of it."""
+    """Largest norm of one row's gradient, in place of gradient_clip; the noise is a multiple of it."""
 
 
 def check_private(train: Classifying) -> None:
@@ -72,6 +72,8 @@ def check_private(train: Classifying) -> None:
     for name, reason in why.items():
         if getattr(train, name) not in (None, "none"):
             raise ValueError(f"private and {name} do not go together: {reason}")
+    if train.number_type != "float32":
+        raise ValueError("private computes in float32; set number_type: float32")
 
 
 class Prune(methods.Prune, tag_field="method", tag="prune"):

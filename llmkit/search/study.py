@@ -22,11 +22,12 @@ from llmkit.plain import Json
 from llmkit.search import values
 from llmkit.search.values import Values
 from llmkit.search.worker import Outcome
-from llmkit.store import artifacts, file_locks
+from llmkit.store import artifacts, encryption, file_locks, manifests
 from llmkit.tasks.experiment import Experiment
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.storages.journal import BaseJournalBackend
 
 FIRST_TRIALS = 4  # drawn at random, and so many must be complete before any is pruned
 DEATHS = 3  # workers that one trial may cost
@@ -180,13 +181,12 @@ def open_study(
     """
     import optuna
     from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     identity = identity | {"tune": deciding(experiment)}
     about = folder / "study.json"
     found: Json = artifacts.read_json(about) if about.exists() else {"identity": identity, "finished": False}
-    changed = artifacts.differences(found["identity"], identity)
+    changed = manifests.differences(found["identity"], identity)
     if changed and not found["finished"] and not fresh:
         raise InputError(
             f"{folder} holds an interrupted search with other settings:\n  "
@@ -197,12 +197,9 @@ def open_study(
         if fresh or (found["finished"] and (changed or force)):
             shutil.rmtree(folder, ignore_errors=True)  # a finished search has its result in RUN_DIR/tuned
         folder.mkdir(parents=True, exist_ok=True)
-        journal = folder / "journal.log"
-        _cut_torn_line(journal)
-        lock: Any = _JournalLock(folder / "journal.lock")
         study = optuna.create_study(
             study_name="tune",
-            storage=JournalStorage(JournalFileBackend(str(journal), lock_obj=lock)),
+            storage=JournalStorage(_journal(folder)),
             sampler=_sampler(experiment.settings.seed),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=FIRST_TRIALS, n_warmup_steps=1)
             if experiment.settings.tune.prune
@@ -215,6 +212,20 @@ def open_study(
         for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
             put_back(study, trial, deaths=0)
     return study
+
+
+def _journal(folder: Path) -> "BaseJournalBackend":
+    """journal.log, as the folder is to be written: plain, or encrypted as a whole."""
+    from optuna.storages.journal import JournalFileBackend
+
+    from llmkit.search.sealed_journal import SealedJournal
+
+    journal = folder / "journal.log"
+    if encryption.recipients_of(folder):
+        return SealedJournal(journal)
+    _cut_torn_line(journal)
+    lock: Any = _JournalLock(folder / "journal.lock")
+    return JournalFileBackend(str(journal), lock_obj=lock)
 
 
 def deciding(experiment: Experiment) -> Json:

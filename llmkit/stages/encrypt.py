@@ -15,8 +15,8 @@ from llmkit.console.messages import Console
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
 from llmkit.store import artifacts, encryption
-from llmkit.store.artifacts import MANIFEST
 from llmkit.store.files import read_live
+from llmkit.store.manifests import MANIFEST
 
 LEFT_ALONE = re.compile(r"\.lock|.+\.lock|\..+\.tmp")  # no data, or half of what a crash left of a file
 BUILDING = re.compile(r"\..+\.building-\d+-[0-9a-f]{8}")  # what a dead writer left: the next one sweeps it

@@ -15,7 +15,7 @@ from llmkit.fitting import card
 from llmkit.plain import Json
 from llmkit.report.html import Section
 from llmkit.stages import freshness, report_page
-from llmkit.store import artifacts, new_files
+from llmkit.store import artifacts, manifests, new_files
 from llmkit.store.model_folder import CARD, ModelFolder
 from llmkit.tasks import TASKS
 from llmkit.tasks.experiment import Experiment
@@ -98,12 +98,12 @@ def _row(
     metrics, sections = _measured(folder, experiment, prepared, on, keeps, ui)
     if keeps:
         with artifacts.building(place) as building:
-            text = json.dumps(artifacts.plain(metrics), indent=2) + "\n"
+            text = json.dumps(manifests.plain(metrics), indent=2) + "\n"
             new_files.write_text(building.path / "report.json", text, errors="backslashreplace")
             page = report_page.page(folder, prepared, metrics, sections)
             new_files.write_text(building.path / REPORT, page, errors="backslashreplace")
             data = [f"On the prepared data whose manifest.json has the SHA-256 {prepared.hash}."] if prepared else []
-            text = card.evaluated(folder, experiment.settings, data, artifacts.plain(metrics))
+            text = card.evaluated(folder, experiment.settings, data, manifests.plain(metrics))
             new_files.write_text(building.path / CARD, text, errors="backslashreplace")
             building.finish(**wanted.identity, task=folder.task)
     return about | metrics

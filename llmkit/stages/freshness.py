@@ -12,8 +12,8 @@ from pathlib import Path
 from llmkit.config.schema import Section, to_data
 from llmkit.errors import InputError, LaterVersion, NoKey
 from llmkit.plain import Json
-from llmkit.store import artifacts, encryption
-from llmkit.store.artifacts import Identity, Source
+from llmkit.store import artifacts, encryption, manifests
+from llmkit.store.manifests import Identity, Source
 from llmkit.tasks.experiment import Experiment
 from llmkit.version import __version__
 
@@ -52,7 +52,7 @@ def reasons(place: Path, wanted: Wanted) -> tuple[artifacts.Artifact | None, lis
         return None, [str(error)]
     check_recipients(artifact)
     manifest = artifact.manifest
-    found = [f"{line}" for line in artifacts.differences(manifest["settings"], wanted.settings)]
+    found = [f"{line}" for line in manifests.differences(manifest["settings"], wanted.settings)]
     if manifest["stage"] != wanted.stage:
         found.append(f"it was made by {manifest['stage']}")
     if manifest["seed"] != wanted.seed:
@@ -109,7 +109,7 @@ def read_prepared(experiment: Experiment) -> artifacts.Artifact:
         raise InputError(
             f"{place} was prepared for task {prepared.manifest['task']}, not {experiment.task.name}; run: {command}"
         )
-    changed = artifacts.differences(prepared.manifest["settings"], {"prepare": of_prepare(experiment.settings.prepare)})
+    changed = manifests.differences(prepared.manifest["settings"], {"prepare": of_prepare(experiment.settings.prepare)})
     try:
         now = experiment.task.prepare.inputs(experiment.settings.prepare)
     except InputError:

@@ -5,7 +5,7 @@ from llmkit.console.callbacks import Warn
 from llmkit.errors import ConfigError, InputError
 from llmkit.fitting.setup import deciding
 from llmkit.stages import freshness
-from llmkit.store import artifacts
+from llmkit.store import artifacts, manifests
 from llmkit.store.model_folder import ModelFolder
 from llmkit.tasks import experiment as experiments
 from llmkit.tasks.experiment import Experiment
@@ -30,9 +30,9 @@ def read(experiment: Experiment, name: str, warn: Warn) -> ModelFolder:
     manifest = folder.artifact.manifest
     if manifest["stage"] == "compress":
         _check_original(experiment, folder, command)
-        changed = artifacts.differences(manifest["settings"], {"variant": to_data(experiment.settings.compress[name])})
+        changed = manifests.differences(manifest["settings"], {"variant": to_data(experiment.settings.compress[name])})
     elif manifest["stage"] == "train":
-        changed = artifacts.differences(manifest["settings"], deciding(experiment.settings))
+        changed = manifests.differences(manifest["settings"], deciding(experiment.settings))
         wanted = tuple(f"{key}:" for key in folder.result.get("overrides", []))
         changed = [line for line in changed if not line.startswith(wanted)]  # they were meant for that command alone
     else:

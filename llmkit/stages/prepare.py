@@ -8,7 +8,7 @@ from llmkit.errors import InputError
 from llmkit.plain import Json
 from llmkit.stages import freshness
 from llmkit.store import artifacts
-from llmkit.store.artifacts import Source
+from llmkit.store.manifests import Source
 from llmkit.tasks.experiment import Experiment
 
 

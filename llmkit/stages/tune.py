@@ -21,7 +21,7 @@ from llmkit.plain import Json
 from llmkit.search import pool, study as studies, values
 from llmkit.search.study import TrialRow
 from llmkit.stages import freshness
-from llmkit.store import artifacts, encryption
+from llmkit.store import artifacts
 from llmkit.store.artifacts import Artifact
 from llmkit.tasks.experiment import Experiment
 
@@ -44,11 +44,6 @@ def tune(
     beside `default_val_loss` tells what the search gained: both from trials, of the same budget. Raises ConfigError,
     InputError and, when interrupted, Interrupted.
     """
-    if encryption.recipients_of(experiment.run_dir):
-        raise ConfigError(
-            "tune: the journal of its search is a plain file, and encryption is on; tune without encryption, or set "
-            "the settings by hand and run: " + experiment.command("train")
-        )
     if experiment.settings.train.private:
         raise ConfigError(
             "tune: each of its trials would read the training rows once more, which train.private does not count; set "

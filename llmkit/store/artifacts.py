@@ -5,7 +5,6 @@ In: files that a stage writes into a fresh folder. Out: the folder in its place 
 `NAME.old`, which the next reader or writer moves back. What the files mean is left to stages and tasks.
 """
 
-import base64
 import errno
 import hashlib
 import json
@@ -23,80 +22,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, NotRequired, TypedDict, cast
+from pathlib import Path
+from typing import Any
 
 from llmkit.config import json_text
-from llmkit.errors import InputError, LaterVersion, LlmkitError, NoKey
-from llmkit.plain import Json
-from llmkit.store import encryption, file_locks
+from llmkit.errors import InputError, LlmkitError
+from llmkit.store import encryption, file_locks, manifests
 from llmkit.store.files import Files, open_plain, open_regular
+from llmkit.store.manifests import CHECKSUM, MANIFEST, Content, Manifest, Source
 from llmkit.version import __version__ as LLMKIT_VERSION
-
-SCHEMA_VERSION = 1
-MOST_MANIFEST = 256 << 20  # bytes
-MANIFEST = "manifest.json"
-CHECKSUM = "manifest_sha256"
-SEALED = "age"  # key of an encrypted result
-
-_MANIFEST_KEYS = [
-    (int, "schema_version"),
-    (str, "llmkit_version stage"),
-    (str | None, "task"),
-    (int | None, "seed"),
-    (list, "inputs"),
-    (dict, "settings versions files parents result"),
-]
-
-
-class Source(TypedDict):
-    """A file that a folder was made from, as it was then."""
-
-    path: str
-    bytes: int
-    sha256: str
-
-
-class Content(TypedDict):
-    """What a file of a folder holds; `role`: what it is for, where the folder says so."""
-
-    bytes: int
-    sha256: str
-    role: NotRequired[str]
-
-
-class Identity(TypedDict):
-    """What a folder is made from, for `Folder.finish`: another identity makes another folder."""
-
-    stage: str
-    settings: Json
-    seed: int
-    parents: dict[str, str]
-    inputs: list[Source]
-
-
-class Manifest(TypedDict):
-    """manifest.json: what a folder was made from and with, what came out and what its files hold."""
-
-    schema_version: int
-    llmkit_version: str
-    stage: str
-    task: str | None
-    settings: Json
-    seed: int | None
-    versions: dict[str, str]
-    """Of packages."""
-    parents: dict[str, str]
-    """Name -> hash of the artifact."""
-    inputs: list[Source]
-    result: Json
-    files: dict[str, Content]
-    encryption: NotRequired[list[str]]
-    """The recipients that every file, and what `result` says, are encrypted to; missing: plain."""
-    same_as: NotRequired[str]
-    """The hash under which children know this folder, where it was encrypted (anew) after it was made."""
-    manifest_sha256: NotRequired[str]
-    """Of all the rest."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +85,7 @@ class Folder:
 
         versions = {"python": platform.python_version(), "numpy": numpy.__version__} | dict(versions or {})
         with writing(self.name, everything=True):
-            manifest = {"schema_version": SCHEMA_VERSION, "llmkit_version": LLMKIT_VERSION, "stage": stage}
+            manifest = {"schema_version": manifests.SCHEMA_VERSION, "llmkit_version": LLMKIT_VERSION, "stage": stage}
             manifest |= {"task": task, "settings": settings, "seed": seed, "versions": versions}
             manifest |= {"parents": parents or {}, "inputs": list(inputs), "result": result or {}}
             return self._put(manifest, roles or {})
@@ -171,17 +105,11 @@ class Folder:
         files = {name: fingerprint(self.path / name) for name in _flush(self.path)}
         for name, role in roles.items():
             files[name]["role"] = role
-        manifest = plain(manifest | {"files": files})
-        result = manifest["result"]
+        manifest = manifests.plain(manifest | {"files": files})
         if recipients:
-            if manifest["stage"] == "generate":  # its settings hold prompts, and nobody compares them
-                manifest["result"] = result = result | {"settings": manifest["settings"]}
-                manifest["settings"] = {}
             _check_sealed(self.path, files)
-            text = json.dumps(result, sort_keys=True).encode()
-            manifest["result"] = {SEALED: base64.b64encode(encryption.encrypt(text, recipients)).decode()}
-            manifest["encryption"] = list(recipients)
-        data = _json_bytes(manifest | {CHECKSUM: _checksum(manifest)})
+        manifest, result = manifests.sealed(manifest, recipients) if recipients else (manifest, manifest["result"])
+        data = manifests.to_bytes(manifest)
         _write_atomically(self.path / MANIFEST, data)
         _put_in_place(self.path, self.place)
         made = json.loads(data)
@@ -243,75 +171,22 @@ def _read_once(path: Path, remedy: str, stages: tuple[str, ...] | None, verify: 
     try:
         _restore(Path(os.path.realpath(path)))
         with open_regular(path / MANIFEST) as file:
-            data = file.read(MOST_MANIFEST + 1)
+            data = file.read(manifests.MOST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
         if os.path.isfile(path):
             raise InputError(f"{path} is a file, not a folder; move it away, then {remedy}") from error
         raise InputError(f"{path} {f'has no {MANIFEST}' if path.is_dir() else 'is missing'}; {remedy}") from error
     except OSError as error:
         raise InputError(f"cannot read {error.filename or path}: {error.strerror}") from error
-    if len(data) > MOST_MANIFEST:
-        raise InputError(f"{path / MANIFEST} is damaged: more than {MOST_MANIFEST:,} bytes; {remedy}")
-    manifest = _parse(data, path / MANIFEST, remedy)
-    if not isinstance(manifest, dict):
-        raise InputError(f"{path / MANIFEST} is damaged: not a JSON object; {remedy}")
-    if CHECKSUM in manifest and data != _json_bytes(manifest | {CHECKSUM: _checksum(manifest)}):
-        raise InputError(f"{path / MANIFEST} is damaged: its content does not fit its {CHECKSUM}; {remedy}")
-    schema, version = manifest.get("schema_version"), manifest.get("llmkit_version", "of a later version")
-    if isinstance(schema, int) and schema > SCHEMA_VERSION:
-        raise LaterVersion(
-            f"{path} was written by llmkit {version} in format {schema}; llmkit {LLMKIT_VERSION} reads format"
-            f" {SCHEMA_VERSION}: install llmkit {version} or later"
-        )
-    wrong = [
-        key
-        for kind, keys in _MANIFEST_KEYS
-        for key in keys.split()
-        if key not in manifest or not isinstance(manifest[key], kind)
-    ]
-    if CHECKSUM not in manifest:  # the first manifests had none; where its own name is damaged it is an unknown key
-        known = {key for _, keys in _MANIFEST_KEYS for key in keys.split()}
-        wrong += sorted(manifest.keys() - known)
-    if wrong or schema != SCHEMA_VERSION:
-        keys = ", ".join(wrong or ["schema_version"])
-        raise InputError(f"{path / MANIFEST} is damaged: missing or wrong: {keys}; {remedy}")
-    if stages and manifest["stage"] not in stages:
-        raise InputError(f"{path} was made by {manifest['stage']}, not by {' or '.join(stages)}; {remedy}")
-    if not all(isinstance(parent, str) for parent in manifest["parents"].values()):
-        raise InputError(f"{path / MANIFEST} is damaged: a parent is no hash; {remedy}")
-    for name, entry in manifest["files"].items():
-        whole = isinstance(entry, dict) and isinstance(entry.get("bytes"), int) and "sha256" in entry
-        if not whole or not _stays_inside(name):
-            raise InputError(f"{path / MANIFEST} is damaged: {name!r} is no file of this folder; {remedy}")
+    manifest = manifests.checked(data, path, remedy, stages)
     size = sum(entry["bytes"] for entry in manifest["files"].values())
     if size > most_bytes:
         raise InputError(f"{path} holds {size:,} bytes, more than the {most_bytes:,} that are read into memory here")
     for name, entry in manifest["files"].items():
         _check_file(path, name, entry["bytes"], entry["sha256"] if verify else None, remedy)
-    if not _sound_encryption(manifest):
-        raise InputError(f"{path / MANIFEST} is damaged: wrong: encryption or same_as; {remedy}")
-    if "encryption" in manifest:
-        manifest["result"] = _opened_result(manifest, path / MANIFEST, remedy)
-    return Artifact(path, cast(Manifest, manifest), manifest.get("same_as", hashlib.sha256(data).hexdigest()))
-
-
-def _sound_encryption(manifest: Json) -> bool:
-    """Whether what a manifest says of its encryption, if anything, are public keys and a hash."""
-    known, same = manifest.get("encryption", []), manifest.get("same_as", "0" * 64)
-    keys = isinstance(known, list) and all(isinstance(one, str) and encryption.PUBLIC.fullmatch(one) for one in known)
-    return keys and isinstance(same, str) and re.fullmatch("[0-9a-f]{64}", same) is not None
-
-
-def _opened_result(manifest: Json, path: Path, remedy: str) -> Json:
-    """What the manifest of an encrypted folder says came out; nothing where no identity opens it."""
-    try:
-        text = encryption.decrypt(base64.b64decode(manifest["result"][SEALED], validate=True), path)
-        result: Json = json_text.parse(text)
-    except NoKey:
-        return {}
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is damaged: its result is not encrypted; {remedy}") from error
-    return result
+    return Artifact(
+        path, manifests.opened(manifest, path, remedy), manifest.get("same_as", hashlib.sha256(data).hexdigest())
+    )
 
 
 def _check_sealed(folder: Path, files: Iterable[str]) -> None:
@@ -347,27 +222,12 @@ def fingerprint(path: Path) -> Content:
         return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": file.tell()}
 
 
-def differences(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
-    """A line such as `train.learning_rate: 0.005 → 0.001` for each key in which nested settings differ."""
-    before, after = _flat(plain(old)), _flat(plain(new))
-    changed = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
-    return [f"{key}: {before.get(key, 'unset')} → {after.get(key, 'unset')}" for key in changed]
-
-
-def _flat(value: object, key: str = "") -> dict[str, str]:
-    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        value = {str(index): item for index, item in enumerate(value)}
-    if isinstance(value, dict) and value:
-        return {k: v for name in value for k, v in _flat(value[name], f"{key}.{name}" if key else name).items()}
-    return {key: json.dumps(value, ensure_ascii=False)} if key else {}
-
-
 # --- JSON files ---------------------------------------------------------------------------------------------
 
 
 def write_json(path: Path, data: object) -> None:
     """Replace a JSON file atomically and durably, one writer at a time. ValueError for NaN and infinity."""
-    write_bytes(path, _json_bytes(data))
+    write_bytes(path, manifests.json_bytes(data))
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -389,37 +249,7 @@ def read_json(path: Path) -> Any:
             data = file.read()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    return _parse(data, path, "make it again, or delete it")
-
-
-def _parse(data: bytes, path: Path, remedy: str) -> Any:
-    try:
-        return json_text.parse(data)
-    except ValueError as error:
-        raise InputError(f"{path} is damaged: not JSON ({error}); {remedy}") from error
-
-
-def _checksum(manifest: Mapping[str, object]) -> str:
-    """SHA-256 (hex) of a manifest's own content but for the checksum: it has no parent that vouches for it."""
-    return hashlib.sha256(_json_bytes({k: v for k, v in manifest.items() if k != CHECKSUM})).hexdigest()
-
-
-def _json_bytes(data: object) -> bytes:
-    text = json.dumps(data, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    return text.encode("utf-8", "backslashreplace")  # \udc80 of an undecodable file name, as JSON escapes it
-
-
-def plain(value: object) -> Any:
-    """What JSON holds: text keys, lists, paths as text, numpy scalars as numbers, NaN and infinity null."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plain(item) for item in value]
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if hasattr(value, "item"):
-        return plain(value.item())
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return manifests.parse(data, path, "make it again, or delete it")
 
 
 # --- writing ------------------------------------------------------------------------------------------------
@@ -493,7 +323,7 @@ def _flush(folder: Path) -> list[str]:
             name, mode = path.relative_to(folder).as_posix(), path.lstat().st_mode
             if name == MANIFEST:
                 continue
-            if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)) or not _stays_inside(name):
+            if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)) or not manifests.stays_inside(name):
                 raise ValueError(f"an artifact holds plain files and folders only, not {name!r}")
             if stat.S_ISREG(mode):
                 if mode & 0o777 == 0o600:  # some libraries write so, whatever the user's mask says
@@ -502,13 +332,6 @@ def _flush(folder: Path) -> list[str]:
                 names.append(name)
         fsync_directory(Path(parent))
     return sorted(names)
-
-
-def _stays_inside(name: str) -> bool:
-    parts, windows = PurePosixPath(name).parts, PureWindowsPath(name)
-    if name != "/".join(parts) or ".." in parts or "\\" in name or "\0" in name:
-        return False
-    return name not in ("", ".", MANIFEST) and not (windows.drive or windows.root)
 
 
 def _put_in_place(folder: Path, place: Path) -> None:
@@ -634,7 +457,7 @@ def lock(run_dir: Path, purpose: str) -> Iterator[None]:
     try:
         with writing(file, everything=True):
             os.ftruncate(held, 0)
-            os.write(held, _json_bytes(holder))
+            os.write(held, manifests.json_bytes(holder))
         yield
     finally:
         file_locks.release(held)

@@ -20,7 +20,7 @@ from llmkit.config import places, yaml_text
 from llmkit.config.root import Root
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
-from llmkit.store import artifacts, encryption, graph_check, memory, new_files, sparse_weights
+from llmkit.store import artifacts, encryption, graph_check, manifests, memory, new_files, sparse_weights
 from llmkit.store.artifacts import Artifact
 from llmkit.store.files import Files
 from llmkit.store.graph_check import WEIGHTS
@@ -96,7 +96,7 @@ class ModelFolder(Files):
         """How many numbers it has learnt. Raises InputError where the manifest does not say it."""
         found = self.result.get("parameters")
         if type(found) is not int:
-            raise self.damaged(artifacts.MANIFEST, "its result does not say how many parameters there are")
+            raise self.damaged(manifests.MANIFEST, "its result does not say how many parameters there are")
         return found
 
     @property
@@ -131,7 +131,7 @@ def read(path: str | Path, check: Callable[[Json, Path], Root], made_by: str | N
     Raises InputError when it is missing, damaged, no model, or made by a version whose settings `check` refuses.
     """
     path = Path(path)
-    if made_by is None and not (path / artifacts.MANIFEST).exists() and (path / "model").is_dir():
+    if made_by is None and not (path / manifests.MANIFEST).exists() and (path / "model").is_dir():
         raise InputError(f"{path} is no model folder; did you mean {path / 'model'}?")
     artifact = artifacts.read(path, made_by=made_by, stage=STAGES, most_bytes=memory.most_bytes())
     text = artifact.read_text(CONFIG)
@@ -154,7 +154,7 @@ def _roles(artifact: Artifact) -> dict[str, Role]:
     for name, entry in artifact.manifest["files"].items():
         role = entry.get("role", ROLES_BY_NAME.get(name, Role.RUN))
         if role not in list(Role):
-            raise InputError(f"{artifact.path / artifacts.MANIFEST} is damaged: {name} has no known role; copy it anew")
+            raise InputError(f"{artifact.path / manifests.MANIFEST} is damaged: {name} has no known role; copy it anew")
         roles[name] = Role(role)
     return roles
 

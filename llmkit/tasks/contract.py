@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from llmkit.report.html import Section as ReportSection
-    from llmkit.store.artifacts import Source
     from llmkit.store.files import Files
+    from llmkit.store.manifests import Source
     from llmkit.store.model_folder import ModelFolder
     from llmkit.training.devices import Hardware
     from llmkit.training.learner import Learner

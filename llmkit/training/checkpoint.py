@@ -19,7 +19,7 @@ from torch import Tensor
 from llmkit.console.callbacks import Warn
 from llmkit.errors import InputError, LaterVersion, NoKey
 from llmkit.plain import Json
-from llmkit.store import artifacts, encryption, new_files
+from llmkit.store import artifacts, encryption, manifests, new_files
 from llmkit.store.files import Files
 from llmkit.training import metrics_file
 from llmkit.training.distributed import ALONE, Processes
@@ -101,7 +101,7 @@ def _newest(folder: Path, fingerprint: Mapping[str, object], warn: Warn) -> Foun
         except InputError as error:
             warn(f"skipping a damaged checkpoint: {str(error).partition('; ')[0]}")
             continue
-        changed = artifacts.differences(artifact.manifest["settings"], fingerprint)
+        changed = manifests.differences(artifact.manifest["settings"], fingerprint)
         if changed:
             raise InputError(
                 f"{folder} holds an interrupted run with other settings:\n  "

@@ -11,7 +11,7 @@ from small_runs import setup_of
 
 from llmkit.errors import ConfigError, InputError
 from llmkit.fitting import setup as setups
-from llmkit.store import artifacts
+from llmkit.store import artifacts, manifests
 from llmkit.tasks import TASKS, experiment as experiments
 from llmkit.training.devices import Hardware
 from llmkit.training.distributed import Processes
@@ -42,7 +42,7 @@ def test_how_often_the_work_is_saved_does_not_decide_what_a_model_is(tiny_run):
 
 @pytest.mark.parametrize("override", ["train.learning_rate=0.5", "train.patience=3", "model.hidden_size=8", "seed=2"])
 def test_a_checkpoint_of_other_settings_is_another(tiny_run, override):
-    changed = artifacts.differences(
+    changed = manifests.differences(
         setups.fingerprint(setup_of(tiny_run)), setups.fingerprint(setup_of(tiny_run, override))
     )
     key, _, value = override.partition("=")

@@ -10,7 +10,7 @@ import pytest
 from forks import in_child
 from small_runs import without_torch
 
-from llmkit.store import artifacts, encryption
+from llmkit.store import artifacts, encryption, manifests
 from llmkit.tasks import experiment
 
 pyrage = pytest.importorskip("pyrage")
@@ -45,7 +45,7 @@ def assert_nothing_plain(run):
         data = path.read_bytes()
         assert not [word for word in KEPT_WORDS if word in data], path
         of_library = path.parent == run.config.parent / "tmp"  # a session number of ONNX Runtime's, for example
-        if not of_library and path.name not in (artifacts.MANIFEST, f".{artifacts.MANIFEST}.tmp", ".lock"):
+        if not of_library and path.name not in (manifests.MANIFEST, f".{manifests.MANIFEST}.tmp", ".lock"):
             assert encryption.is_sealed(data), path
 
 
@@ -93,7 +93,7 @@ def test_a_canary_is_nowhere(llmkit, secret, tmp_path, monkeypatch):
     assert len(set(written)) > 20
     identity = pyrage.x25519.Identity.from_str((tmp_path / "key").read_text().split()[-1])
     for path in all_files(secret.run_dir):
-        if path.name not in (artifacts.MANIFEST, ".lock"):
+        if path.name not in (manifests.MANIFEST, ".lock"):
             pyrage.decrypt(path.read_bytes(), [identity])  # as `age -d -i key FILE` does
     result = pyrage.decrypt((secret.run_dir / "generated" / "result.json").read_bytes(), [identity])
     assert json.loads(result)["texts"] == made.json["texts"]
@@ -186,11 +186,11 @@ def test_each_file_with_a_flipped_bit_is_refused(llmkit, encrypted):
     ],
 )
 def test_a_manifest_that_says_nonsense_of_its_encryption(llmkit, encrypted, change):
-    place = encrypted.int8 / artifacts.MANIFEST
+    place = encrypted.int8 / manifests.MANIFEST
     manifest = json.loads(place.read_text()) | change
-    del manifest[artifacts.CHECKSUM]
-    checksum = artifacts._checksum(manifest)
-    place.write_bytes(artifacts._json_bytes(manifest | {artifacts.CHECKSUM: checksum}))
+    del manifest[manifests.CHECKSUM]
+    checksum = manifests.checksum(manifest)
+    place.write_bytes(manifests.json_bytes(manifest | {manifests.CHECKSUM: checksum}))
     ran = llmkit("generate", encrypted.int8)
     assert ran.code == 3 and "is damaged" in ran.error
 
@@ -213,8 +213,30 @@ def test_a_model_folder_is_encrypted_for_shipping(llmkit, tiny_run, tmp_path, mo
     assert encryption.is_sealed((tmp_path / "plain" / "config.yaml").read_bytes())
 
 
+def test_a_search_leaves_nothing_plain(llmkit, encrypted, monkeypatch):
+    """Not while it runs either: each file is looked at whenever one is put in its place."""
+    seen = set()
+
+    def look(original):
+        def looked(*arguments, **words):
+            seen.update(path.name for path in all_files(encrypted.run_dir))
+            assert_nothing_plain(encrypted)
+            return original(*arguments, **words)
+
+        return looked
+
+    for name in ("rename", "replace"):
+        monkeypatch.setattr(os, name, look(getattr(os, name)))
+    search = ["tune.trials=2", "tune.search={train.learning_rate: {choices: [0.01, 0.02]}}", "tune.workers=1"]
+    ran = llmkit("tune", encrypted.config, *search, "--json")
+    assert ran.code == 0 and len(ran.json["trials"]) == 2
+    assert "journal.log" in seen
+    assert_nothing_plain(encrypted)
+    more = llmkit("tune", encrypted.config, "tune.trials=3", *search[1:], "--json")  # it goes on from the journal
+    assert more.json["trials"][:2] == ran.json["trials"] and len(more.json["trials"]) == 3
+
+
 def test_what_cannot_be_encrypted_is_refused(llmkit, encrypted, tmp_path):
-    assert "tune: the journal" in llmkit("tune", encrypted.config).error
     assert "event files are plain" in llmkit("train", encrypted.config, "train.tensorboard=true", "--force").error
     assert "holds nothing to encrypt" in llmkit("encrypt", tmp_path / "tmp", "--recipient", "age1x").error
     assert llmkit("encrypt", tmp_path / "gone.yaml", "--recipient", "age1x").code == 3

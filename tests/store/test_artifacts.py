@@ -148,34 +148,6 @@ def test_json_files_round_trip_exactly_or_are_refused(run: Path, monkeypatch: py
         artifacts.read_json(run / "b.json")
 
 
-def test_differences_are_flat_sorted_lines() -> None:
-    old = {
-        "train": {"learning_rate": 5e-3, "steps": 10},
-        "files": ["a", "b"],
-        "kind": "char",
-        "gone": 1,
-        "x": {},
-    }
-    new = {
-        "train": {"learning_rate": 1e-3, "steps": 10},
-        "files": ("a",),
-        "kind": None,
-        "y": {"z": True},
-        "x": {},
-    }
-    assert artifacts.differences(old, new) == [
-        'files: ["a", "b"] → ["a"]',
-        "gone: 1 → unset",
-        'kind: "char" → null',
-        "train.learning_rate: 0.005 → 0.001",
-        "y.z: unset → true",
-    ]
-    assert artifacts.differences(old, json.loads(json.dumps(old))) == []
-    steps = [{"method": "prune", "sparsity": 0.5}, {"method": "quantize"}]
-    other = [{"sparsity": 0.8, "method": "prune"}, {"method": "quantize"}]  # keys in another order
-    assert artifacts.differences({"steps": steps}, {"steps": other}) == ["steps.0.sparsity: 0.5 → 0.8"]
-
-
 def test_importing_it_needs_no_heavy_library() -> None:
     code = "import sys, llmkit.store.artifacts; print({'numpy', 'torch', 'onnxruntime'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"

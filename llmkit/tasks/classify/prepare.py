@@ -31,7 +31,7 @@ from llmkit.data.labels import number_classes, warn_of_missing
 from llmkit.errors import ConfigError
 from llmkit.plain import Json
 from llmkit.store import new_files
-from llmkit.store.artifacts import Source
+from llmkit.store.manifests import Source
 from llmkit.tasks.classify import ngrams, passages
 from llmkit.tasks.classify.labelled import TEXTS, read_examples
 from llmkit.tasks.classify.settings import Prepare, Split

@@ -27,8 +27,8 @@ from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
 from llmkit.predicting.settings import Split
 from llmkit.store import new_files
-from llmkit.store.artifacts import Source
 from llmkit.store.files import Files
+from llmkit.store.manifests import Source
 from llmkit.tasks.image import features
 from llmkit.tasks.image.settings import Prepare
 

@@ -32,7 +32,7 @@ from llmkit.data.prepared_folder import check_split, write_meta
 from llmkit.data.splits import SPLITS
 from llmkit.errors import InputError
 from llmkit.plain import Json
-from llmkit.store.artifacts import Source
+from llmkit.store.manifests import Source
 from llmkit.tasks.language import canaries
 from llmkit.tasks.language.document_splits import split_documents, too_few
 from llmkit.tasks.language.settings import Prepare, Split

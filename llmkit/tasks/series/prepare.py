@@ -28,8 +28,8 @@ from llmkit.data.rows import all_rows
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
 from llmkit.store import new_files
-from llmkit.store.artifacts import Source
 from llmkit.store.files import Files
+from llmkit.store.manifests import Source
 from llmkit.tasks.series.settings import Prepare, Split
 
 ABOUT = "about.json"

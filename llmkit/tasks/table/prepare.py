@@ -35,8 +35,8 @@ from llmkit.plain import Json
 from llmkit.predicting.numbers import learn_scale
 from llmkit.predicting.settings import Split
 from llmkit.store import new_files
-from llmkit.store.artifacts import Source
 from llmkit.store.files import Files
+from llmkit.store.manifests import Source
 from llmkit.tasks.table import baseline, row_splits, target as targets
 from llmkit.tasks.table.settings import Prepare
 

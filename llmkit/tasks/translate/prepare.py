@@ -29,8 +29,8 @@ from llmkit.data.splits import SPLITS, grouped
 from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
 from llmkit.store import new_files
-from llmkit.store.artifacts import Source
 from llmkit.store.files import Files
+from llmkit.store.manifests import Source
 from llmkit.tasks.translate import pairs as reading, vocabulary as vocabularies
 from llmkit.tasks.translate.pairs import Pair
 from llmkit.tasks.translate.settings import Prepare, Split

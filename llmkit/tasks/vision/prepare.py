@@ -30,8 +30,8 @@ from llmkit.errors import ConfigError, InputError
 from llmkit.plain import Json
 from llmkit.predicting.settings import Split
 from llmkit.store import new_files
-from llmkit.store.artifacts import Source
 from llmkit.store.files import Files
+from llmkit.store.manifests import Source
 from llmkit.tasks.vision import baseline, lists, pixels
 from llmkit.tasks.vision.settings import SIZES, Prepare
 

@@ -48,6 +48,8 @@ def test_a_step_takes_a_drawn_batch_and_says_no_loss(private_run, llmkit):
     other = setups.learner(setup_of(private_run))
     other.load_state(tensors, plain)
     assert other.taken == 1
+    other.gradients.drawn = lambda examples: examples[:0]  # nobody is in the batch: noise alone
+    assert other.step(0.01, 0.0) is None and (other.taken, other.count) == (2, 128)
     other.taken = 26
     with pytest.raises(AssertionError, match="more steps"):
         other.finish(0.0, private_run.run_dir, lambda *progress: None)
@@ -60,6 +62,7 @@ def test_a_step_takes_a_drawn_batch_and_says_no_loss(private_run, llmkit):
         ("train={max_minutes: 1, private: {epsilon: 3}}", "private and max_minutes do not go together"),
         ("train.folds=3", "private and folds do not go together"),
         ("train.class_weights=balanced", "private and class_weights do not go together"),
+        ("train.number_type=auto", "set number_type: float32"),
         ("train.start_from=somewhere", "private and start_from do not go together"),
         ("train.private={epsilon: 0}", "epsilon"),
         ("train.private={delta: 1e-6}", "epsilon"),
