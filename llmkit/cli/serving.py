@@ -71,7 +71,9 @@ def run(found: "dict[str, ModelFolder]", how: How, ui: Console) -> None:
     try:
         from llmkit.serving import run as server
     except ModuleNotFoundError as error:
-        raise ConfigError(f"llmkit serve needs the package {error.name}: pip install 'llmkit[serve]'") from error
+        raise ConfigError(
+            f"llmkit serve needs {error.name}; install it with: pip install '.[serve]' in llmkit's own folder"
+        ) from error
     from llmkit.serving import served
     from llmkit.serving.keys import Keys
 

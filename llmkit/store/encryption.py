@@ -164,6 +164,8 @@ def _pyrage() -> "ModuleType":
     try:
         import pyrage
     except ModuleNotFoundError as error:
-        raise ConfigError("encryption needs the package pyrage: pip install 'llmkit[encrypt]'") from error
+        raise ConfigError(
+            "encryption needs pyrage; install it with: pip install '.[encrypt]' in llmkit's own folder"
+        ) from error
     module: ModuleType = pyrage
     return module

@@ -128,4 +128,6 @@ def clipped(gradients: dict[str, Tensor], most: float) -> dict[str, Tensor]:
 
 def _require() -> None:
     if find_spec("opacus") is None:
-        raise ConfigError("train.private needs the package opacus: pip install 'llmkit[private]'")
+        raise ConfigError(
+            "train.private needs opacus; install it with: pip install '.[private]' in llmkit's own folder"
+        )
