@@ -179,7 +179,8 @@ def loss(text: Path, hardware: devices.Hardware, seconds: float) -> Row:
     """Seconds to WANTED with the default settings."""
     config = config_of("loss", {"prepare": characters(text), "train": {"max_minutes": seconds / 60}})
     found = train(config, force=True, fresh=True, device=hardware.device.type, ui=Silent())
-    curve = [json.loads(line) for line in (config.run_dir / "model" / METRICS).read_text().splitlines()]
+    live = config.run_dir / "work" / "train" / METRICS  # the one with the clock
+    curve = [json.loads(line) for line in live.read_text().splitlines()]
     reached = [record["seconds"] for record in curve if record["val_loss"] <= WANTED]
     return {"seconds": found["seconds"], "val_loss": found["val_loss"], "seconds_to_1.4697": min(reached, default=None)}
 
